@@ -1,0 +1,89 @@
+"""How the documentation is built; the build needs no network."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+_HERE = Path(__file__).parent
+sys.path.insert(0, str(_HERE / "_ext"))
+
+project = "tdecomp"
+author = "The tdecomp developers"
+project_copyright = author
+release = version = importlib.metadata.version("tdecomp-array")
+
+extensions = [
+    "mathml",
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+default_role = "code"
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "doc_module": "tdecomp",
+    "reference_url": {"tdecomp": None},
+    "download_all_examples": False,
+    "write_computation_times": False,
+    "show_memory": False,
+    "show_signature": False,
+}
+
+# MathML is typeset with the OpenType font that this package of the docs extra carries.
+_fonts = importlib.util.find_spec("ziamath").submodule_search_locations[0]
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"tdecomp {version}"
+html_math_renderer = "mathml"
+html_static_path = ["_static", str(Path(_fonts) / "fonts")]
+html_css_files = ["house.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "tdecomp"},
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_toc_level": 2,
+}
+
+
+def _skip_fields(*event: Any) -> bool | None:
+    """Leave the fields of a named tuple to the Attributes section of its docstring."""
+    member = event[3]
+    return True if type(member).__name__ == "_tuplegetter" else None
+
+
+def _close_fences(*event: Any) -> None:
+    """Drop the blank line that ends a doctest in Markdown."""
+    text = event[2]
+    text[0] = text[0].replace("\n\n```\n", "\n```\n")
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the hooks above."""
+    app.connect("autodoc-skip-member", _skip_fields)
+    app.connect("source-read", _close_fences)

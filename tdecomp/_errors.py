@@ -1,0 +1,111 @@
+"""The words of refusal: every check of an option, and the exceptions of the library."""
+
+from __future__ import annotations
+
+import math
+import operator
+
+from tdecomp._typing import Array
+
+
+class ToleranceError(ValueError):
+    """A tolerance that no result in this precision can honour.
+
+    Attributes
+    ----------
+    reachable : float
+        The smallest relative tolerance that the computation can guarantee.
+    """
+
+    def __init__(self, message: str, *, reachable: float) -> None:
+        super().__init__(message)
+        self.reachable = reachable
+
+
+def check_rank(rank: object, limit: int | None = None, *, name: str = "rank") -> int:
+    """Return `rank` as an int between 1 and `limit`, or refuse it."""
+    legal = f"an int between 1 and {limit}" if limit is not None else "an int >= 1"
+    try:
+        value = None if isinstance(rank, bool) else operator.index(rank)  # type: ignore[arg-type]
+    except TypeError:
+        value = None
+    if value is None:
+        raise TypeError(
+            f"{name} must be {legal}, got {rank!r} of type {type(rank).__name__}; "
+            "to choose the rank by accuracy pass rtol="
+        )
+    if value < 1 or (limit is not None and value > limit):
+        raise ValueError(f"{name} must be {legal}, got {value}")
+    return value
+
+
+def check_rtol(rtol: object, *, name: str = "rtol") -> float:
+    """Return `rtol` as a float strictly between 0 and 1, or refuse it."""
+    try:
+        value = float(rtol)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number between 0 and 1, got {rtol!r}") from None
+    if not 0.0 < value < 1.0:
+        raise ValueError(
+            f"{name} is a relative error and must lie strictly between 0 and 1, got {value}"
+        )
+    return value
+
+
+def check_reachable(rtol: float, floor: float, *, dtype: object) -> None:
+    """Refuse a tolerance below what rounding lets any result in `dtype` guarantee."""
+    if rtol < floor:
+        raise ToleranceError(
+            f"rtol={rtol:.3g} cannot be guaranteed in {dtype}: rounding alone may cost "
+            f"{floor:.3g}; ask for rtol >= {floor:.3g}, or pass rank= instead",
+            reachable=floor,
+        )
+
+
+def check_target(rank: object, rtol: object, limit: int) -> tuple[int | None, float | None]:
+    """Validate the pair `rank`, `rtol`, of which at least one must be given."""
+    if rank is None and rtol is None:
+        raise ValueError(
+            f"pass rank= (an int between 1 and {limit}) or rtol= (a relative error), or both"
+        )
+    return (
+        None if rank is None else check_rank(rank, limit),
+        None if rtol is None else check_rtol(rtol),
+    )
+
+
+def check_choice(value: object, choices: tuple[str, ...], *, name: str) -> str:
+    """Return `value` when it is one of `choices`, or refuse it by listing them."""
+    if value not in choices:
+        options = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name} must be one of {options}, got {value!r}")
+    return str(value)
+
+
+def check_count(value: object, *, name: str, least: int = 0) -> int:
+    """Return `value` as an int of at least `least`, or refuse it."""
+    try:
+        count = None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        count = None
+    if count is None:
+        raise TypeError(f"{name} must be an int >= {least}, got {value!r}")
+    if count < least:
+        raise ValueError(f"{name} must be an int >= {least}, got {count}")
+    return count
+
+
+def nonfinite(finite: Array, *, name: str) -> ValueError:
+    """Build the refusal of an array from the mask of its finite entries."""
+    flat = finite.reshape((-1,)).tolist()
+    first, shape = flat.index(False), tuple(finite.shape)
+    index = []
+    for size in reversed(shape):
+        first, position = divmod(first, size)
+        index.append(position)
+    count = len(flat) - math.fsum(flat)
+    where = f"{name}[{', '.join(map(str, reversed(index)))}]" if shape else name
+    return ValueError(
+        f"{name} has {count:.0f} non-finite entries (NaN or Inf), the first at {where}; "
+        "clean the data, or use a method that takes weights= and give those entries weight 0"
+    )

@@ -1,0 +1,125 @@
+"""The one iteration loop of the library: when to stop, what to report, how to interrupt."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+_PATIENCE = 10
+
+
+class Status(IntEnum):
+    """Why an iteration stopped; `message` says it in words."""
+
+    message: str
+
+    def __new__(cls, value: int, message: str) -> Status:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.message = message
+        return member
+
+    CONVERGED = 0, "the stopping criterion was met"
+    MAX_ITER = 1, "the iteration limit came first; raise max_iter= or tol="
+    STAGNATED = 2, "the error stopped falling before the criterion was met"
+    NONFINITE = 3, "an iterate overflowed; the last finite one is returned"
+    INTERRUPTED = 4, "the callback asked to stop"
+
+
+class Fit(NamedTuple, Generic[T]):
+    """What an iterative algorithm returns.
+
+    Attributes
+    ----------
+    tensor : format
+        The approximation.
+    error : float
+        Its relative error, true to rounding.
+    n_iter : int
+        How many iterations were made.
+    status : Status
+        Why they stopped.
+    """
+
+    tensor: T
+    error: float
+    n_iter: int
+    status: Status
+
+
+class Step(NamedTuple, Generic[T]):
+    """What one iteration hands back to the loop.
+
+    `change` is compared with the tolerance; None stands for the relative change of the error.
+    """
+
+    state: T
+    error: float
+    change: float | None = None
+
+
+class Progress(NamedTuple):
+    """What a callback sees: the iteration just made, its error, the seconds since the start."""
+
+    iteration: int
+    error: float
+    elapsed: float
+
+
+Callback = Callable[[Progress], object]
+
+
+def iterate(
+    step: Callable[[T], Step[T]],
+    state: T,
+    *,
+    max_iter: int,
+    tol: float,
+    callback: Callback | None = None,
+) -> Fit[T]:
+    """Apply `step` until its change is at most `tol`, and say why it stopped.
+
+    Parameters
+    ----------
+    step : callable
+        Maps a state to the next `Step`. It must not overwrite the state that it is given.
+    state : object
+        Where to start.
+    max_iter : int
+        The largest number of steps.
+    tol : float
+        Stop when the change of a step is at most this.
+    callback : callable, optional
+        Called with a `Progress` after each step; returning True stops the iteration.
+
+    Returns
+    -------
+    Fit
+        The last finite state with its error, the number of steps, and the status.
+    """
+    start = time.monotonic()
+    best, error, idle = math.inf, math.inf, 0
+    for iteration in range(1, max_iter + 1):
+        following = step(state)
+        if not math.isfinite(following.error):
+            return Fit(state, error, iteration, Status.NONFINITE)
+        change = following.change
+        if change is None:
+            change = abs(error - following.error) / max(following.error, math.ulp(1.0))
+        state, error = following.state, following.error
+        progress = Progress(iteration, error, time.monotonic() - start)
+        stop = callback is not None and callback(progress) is True
+        if change <= tol:
+            return Fit(state, error, iteration, Status.CONVERGED)
+        if stop:
+            return Fit(state, error, iteration, Status.INTERRUPTED)
+        idle = 0 if error < best else idle + 1
+        best = min(best, error)
+        if idle >= _PATIENCE:
+            return Fit(state, error, iteration, Status.STAGNATED)
+    return Fit(state, error, max_iter, Status.MAX_ITER)

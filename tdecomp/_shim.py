@@ -1,0 +1,79 @@
+"""What the array-API standard lacks, in one place: native where a library has it, plain where not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+import array_api_compat as compat
+import numpy as np
+
+from tdecomp._typing import Array, Namespace
+
+
+def solve_triangular(t: Array, b: Array, xp: Namespace, *, lower: bool) -> Array:
+    """Solve ``t @ x = b`` for a triangular `t`, without a factorisation where one can."""
+    if compat.is_numpy_array(t) and t.ndim == b.ndim == 2:
+        solver = import_module("scipy.linalg").solve_triangular
+        return solver(t, b, lower=lower, check_finite=False)
+    if compat.is_torch_array(t):
+        return import_module("torch").linalg.solve_triangular(t, b, upper=not lower)
+    if compat.is_jax_array(t):
+        return import_module("jax.scipy.linalg").solve_triangular(t, b, lower=lower)
+    return xp.linalg.solve(t, b)
+
+
+def lstsq(a: Array, b: Array, xp: Namespace) -> Array:
+    """Return the least-squares solution of ``a @ x = b`` of smallest norm, by the SVD.
+
+    Singular values below ``eps * max(m, n)`` times the largest count as zero.
+    """
+    u, s, vh = xp.linalg.svd(a, full_matrices=False)
+    cut = float(xp.finfo(s.dtype).eps) * max(a.shape[-2:]) * xp.max(s, axis=-1, keepdims=True)
+    inverse = xp.where(s > cut, 1.0 / xp.where(s > cut, s, xp.ones_like(s)), xp.zeros_like(s))
+    adjoint = xp.conj if xp.isdtype(a.dtype, "complex floating") else (lambda y: y)
+    projected = adjoint(xp.matrix_transpose(u)) @ b
+    return adjoint(xp.matrix_transpose(vh)) @ (xp.astype(inverse, a.dtype)[..., :, None] * projected)
+
+
+def index_add(x: Array, index: Array, values: Array, xp: Namespace) -> Array:
+    """Return a copy of `x` with ``values[i]`` added to row ``index[i]``; repeats accumulate."""
+    if compat.is_numpy_array(x):
+        out = x.copy()
+        np.add.at(out, index, values)
+        return out
+    if compat.is_torch_array(x):
+        return x.index_add(0, index, values)
+    if compat.is_jax_array(x):
+        return x.at[index].add(values)
+    rows = xp.arange(x.shape[0], dtype=index.dtype, device=compat.device(x))
+    hits = xp.astype(rows[:, None] == index[None, :], x.dtype)
+    return x + xp.reshape(hits @ xp.reshape(values, (values.shape[0], -1)), x.shape)
+
+
+def einsum(subscripts: str, operands: Sequence[Array], xp: Namespace) -> Array:
+    """Contract `operands` by explicit Einstein `subscripts` such as ``"ir,jr->ijr"``."""
+    if all(map(compat.is_numpy_array, operands)):
+        return np.einsum(subscripts, *operands, optimize=True)
+    first = operands[0]
+    if compat.is_torch_array(first):
+        return import_module("torch").einsum(subscripts, *operands)
+    if compat.is_jax_array(first):
+        return import_module("jax.numpy").einsum(subscripts, *operands)
+    return _plain_einsum(subscripts, operands, xp)
+
+
+def _plain_einsum(subscripts: str, operands: Sequence[Array], xp: Namespace) -> Array:
+    """Contract by broadcasting every operand over all labels: correct, not fast."""
+    inputs, output = subscripts.replace(" ", "").split("->")
+    terms = inputs.split(",")
+    labels = list(output) + sorted(set("".join(terms)) - set(output))
+    product = None
+    for term, operand in zip(terms, operands, strict=True):
+        order = sorted(range(len(term)), key=lambda axis: labels.index(term[axis]))
+        moved = xp.permute_dims(operand, tuple(order))
+        sizes = iter(moved.shape)
+        spread = xp.reshape(moved, tuple(next(sizes) if x in term else 1 for x in labels))
+        product = spread if product is None else product * spread
+    summed = tuple(range(len(output), len(labels)))
+    return xp.sum(product, axis=summed) if summed else product

@@ -1,0 +1,166 @@
+"""What every public function does first: namespace, dtype, device, finite check, scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from tdecomp._errors import nonfinite
+from tdecomp._typing import Array, Device, DType, Namespace
+
+_SUPPORTED = "float32, float64, complex64 or complex128"
+_NARROW_BITS = 16
+
+
+def namespace(*arrays: Array) -> Namespace:
+    """Return the one library that all `arrays` come from; lists count as NumPy."""
+    known = [a for a in arrays if a is not None and array_api_compat.is_array_api_obj(a)]
+    if not known:
+        return array_api_compat.array_namespace(np.empty(0))
+    try:
+        return array_api_compat.array_namespace(*known)
+    except TypeError:
+        kinds = ", ".join(sorted({f"{type(a).__module__}.{type(a).__name__}" for a in known}))
+        raise TypeError(
+            f"all arrays must come from one library, got {kinds}; convert them first"
+        ) from None
+
+
+def device(x: Array) -> Device:
+    """Return the device that `x` lives on."""
+    return array_api_compat.device(x)
+
+
+def is_numpy(*arrays: Array) -> bool:
+    """Tell whether every one of `arrays` is a plain ``numpy.ndarray``."""
+    return all(type(a) is np.ndarray for a in arrays)
+
+
+def eps(dtype: DType, xp: Namespace) -> float:
+    """Return the spacing of `dtype` at 1."""
+    return float(xp.finfo(dtype).eps)
+
+
+def real_dtype(dtype: DType, xp: Namespace) -> DType:
+    """Return the real dtype of the same precision."""
+    return xp.finfo(dtype).dtype if xp.isdtype(dtype, "complex floating") else dtype
+
+
+def adjoint(x: Array, xp: Namespace) -> Array:
+    """Return the conjugate transpose of the last two axes."""
+    swapped = xp.matrix_transpose(x)
+    return xp.conj(swapped) if xp.isdtype(x.dtype, "complex floating") else swapped
+
+
+def concrete(flag: Array) -> bool | None:
+    """Return the truth of `flag`, or None where a transformation is still tracing it."""
+    try:
+        return bool(flag)
+    except (TypeError, RuntimeError):
+        return None
+
+
+def traced(x: Any) -> bool:
+    """Tell whether `x` is an array whose values a transformation is still tracing."""
+    if not array_api_compat.is_array_api_obj(x) or array_api_compat.is_numpy_array(x):
+        return False
+    xp = array_api_compat.array_namespace(x)
+    return x.ndim > 0 and 0 not in x.shape and concrete(xp.any(x[(0,) * x.ndim] == 0)) is None
+
+
+def _as_array(x: Any, xp: Namespace, like: Array | None, name: str) -> Array:
+    if array_api_compat.is_array_api_obj(x) and type(x) not in (np.matrix, np.ma.MaskedArray):
+        return x
+    if isinstance(x, list | tuple | bool | int | float | complex | np.generic):
+        where = {} if like is None else {"device": device(like)}
+        try:
+            return xp.asarray(x, **where)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} is not a rectangular array of numbers: {error}") from None
+    ways = {
+        "MaskedArray": "pass x.filled(nan) with weights=~x.mask to a method that takes weights=",
+        "matrix": "pass numpy.asarray(x)",
+        "DataFrame": "pass x.to_numpy()",
+    }
+    kind = type(x).__name__
+    way = ways.get(kind, "convert it to an array first")
+    if "scipy.sparse" in type(x).__module__:
+        way = "randomized_svd takes it as it is; elsewhere pass x.toarray()"
+    raise TypeError(f"{name} must be an array, got {type(x).__module__}.{kind}; {way}")
+
+
+def as_floating(x: Array, xp: Namespace, *, name: str = "a") -> Array:
+    """Promote to a supported dtype: narrow floats to float32, integers to the default float."""
+    dtype = x.dtype
+    if str(dtype).endswith("bfloat16"):
+        return xp.astype(x, xp.float32)
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        x = x.astype(dtype.newbyteorder("="))
+        dtype = x.dtype
+    if isinstance(dtype, np.dtype) and dtype.hasobject:
+        raise TypeError(f"{name} has dtype object; convert it to {_SUPPORTED}")
+    if xp.isdtype(dtype, ("bool", "integral")):
+        return xp.astype(x, xp.asarray(0.0).dtype)
+    if dtype in (xp.float32, xp.float64, xp.complex64, xp.complex128):
+        return x
+    if xp.isdtype(dtype, "real floating") and xp.finfo(dtype).bits == _NARROW_BITS:
+        return xp.astype(x, xp.float32)
+    raise TypeError(f"{name} has dtype {dtype}, which is not supported; convert it to {_SUPPORTED}")
+
+
+def finite(x: Array, xp: Namespace, *, name: str = "a") -> Array:
+    """Return `x` if all its entries are finite; while tracing, all-NaN in place of a bad `x`.
+
+    One infinite entry can make LAPACK loop forever, so nothing may reach it unchecked. A traced
+    program cannot raise; a matrix full of NaN is what the factorisation then returns.
+    """
+    mask = xp.isfinite(x)
+    verdict = concrete(xp.all(mask))
+    if verdict is False:
+        raise nonfinite(mask, name=name)
+    return x if verdict else xp.where(xp.all(mask), x, xp.nan)
+
+
+def prepare(
+    x: Any,
+    /,
+    *,
+    ndim: int,
+    batch: bool = False,
+    like: Array | None = None,
+    check_finite: bool = True,
+    name: str = "a",
+) -> tuple[Namespace, Array]:
+    """Return the namespace of `x` and `x` as a finite, nonempty, floating array of `ndim` axes.
+
+    With `batch`, leading axes are allowed too. An array-like (list, tuple, number) becomes an
+    array of the library and device of `like`, of NumPy without it.
+    """
+    xp = namespace(x, like)
+    x = as_floating(_as_array(x, xp, like, name), xp, name=name)
+    if x.ndim < ndim or (x.ndim > ndim and not batch):
+        wanted = f"at least {ndim}" if batch else f"{ndim}"
+        raise ValueError(f"{name} must have {wanted} dimensions, got shape {tuple(x.shape)}")
+    if 0 in x.shape:
+        raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
+    return xp, finite(x, xp, name=name) if check_finite else x
+
+
+def equilibrate(x: Array, xp: Namespace, *, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
+    """Return ``x / scale`` and the power of two `scale`, kept along `axis`, near ``max(abs(x))``.
+
+    Afterwards squares of entries neither overflow nor vanish, at any scale of the data. A
+    concrete `x` that is safe already comes back as it is, without a copy.
+    """
+    top = xp.max(xp.abs(x), axis=axis, keepdims=True)
+    exponent = xp.floor(xp.log2(xp.where(top > 0, top, xp.ones_like(top))))
+    limit = float(np.log2(float(xp.finfo(x.dtype).max))) / 4
+    if concrete(xp.all(xp.abs(exponent) < limit)):
+        return x, xp.ones_like(top)
+    # Two below the exponent range, so that neither the scale nor its inverse leaves it.
+    bound = 4 * limit - 2
+    scale = xp.pow(xp.full_like(top, 2.0), xp.clip(exponent, -bound, bound))
+    return x / scale, scale
+

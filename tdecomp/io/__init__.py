@@ -1,0 +1,33 @@
+"""Files: checkpoints larger than memory, compressed checkpoints, and the library's formats."""
+
+from tdecomp.io._checkpoint import Checkpoint, duplicates, open_checkpoint
+from tdecomp.io._formats import load, save
+from tdecomp.io._plan import (
+    Plan,
+    Record,
+    decode_plan,
+    encode_plan,
+    factor_names,
+    read_plan,
+    stored_names,
+)
+from tdecomp.io._tensors import CheckpointError, TensorInfo
+from tdecomp.io._writer import CheckpointWriter
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointWriter",
+    "Plan",
+    "Record",
+    "TensorInfo",
+    "decode_plan",
+    "duplicates",
+    "encode_plan",
+    "factor_names",
+    "load",
+    "open_checkpoint",
+    "read_plan",
+    "save",
+    "stored_names",
+]

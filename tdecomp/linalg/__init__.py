@@ -1,0 +1,19 @@
+"""Matrix factorisations: exact, randomized and weighted, and every decision about rank."""
+
+from tdecomp.linalg._formats import SVD, LowRank, breakeven_rank
+from tdecomp.linalg._randomized import randomized_svd
+from tdecomp.linalg._svd import truncated_svd
+from tdecomp.linalg._truncation import energy_rank, tail_norms, truncation_rank
+from tdecomp.linalg._weighted import weighted_svd
+
+__all__ = [
+    "SVD",
+    "LowRank",
+    "breakeven_rank",
+    "energy_rank",
+    "randomized_svd",
+    "tail_norms",
+    "truncated_svd",
+    "truncation_rank",
+    "weighted_svd",
+]

@@ -1,0 +1,103 @@
+r"""Block Krylov and subspace iteration, one product with the matrix at a time.
+
+Both keep an orthonormal left basis :math:`Q`, an orthonormal right basis :math:`P` and a small
+core :math:`M` with :math:`A \approx Q M P^*`. They alternate two half-steps,
+
+.. math:: A^* Q = P M^* \quad\text{(then } Q M P^* = Q Q^* A\text{)}, \qquad
+          A P = Q M \quad\text{(then } Q M P^* = A P P^*\text{)},
+
+so after *every* product the approximation is an orthogonal projection of :math:`A`, and
+:math:`\|A - Q M P^*\|_F^2 = \|A\|_F^2 - \|M\|_F^2` holds exactly. Block Krylov keeps all blocks
+(the Golub-Kahan process with full reorthogonalisation [1]_, [2]_), subspace iteration only the
+newest.
+
+References
+----------
+.. [1] G. H. Golub, F. T. Luk, M. L. Overton, "A block Lanczos method for computing the singular
+   values and corresponding singular vectors of a matrix", ACM TOMS 7, 1981.
+.. [2] C. Musco, C. Musco, "Randomized block Krylov methods for stronger and faster approximate
+   singular value decomposition", NeurIPS 2015, arXiv:1504.05477.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import adjoint, device
+from tdecomp.linalg._operand import Operand
+from tdecomp.linalg._orth import extend, orthonormalize
+from tdecomp.linalg._svd import robust_svd
+
+
+class Projection(NamedTuple):
+    """An orthogonal projection of the matrix, ``left @ core @ adjoint(right)``, as it grows.
+
+    `lower` is the core of ``A^* @ left = right @ lower``, `upper` that of
+    ``A @ right = left @ upper``; `fresh` is the block to multiply next, a left one when
+    `from_left`.
+    """
+
+    left: Array
+    right: Array | None
+    lower: Array | None
+    upper: Array | None
+    fresh: Array
+    from_left: bool
+
+    def core(self, xp: Namespace) -> Array:
+        """Return the core of the newest projection."""
+        return self.upper if self.from_left else adjoint(self.lower, xp)
+
+    def svd(self, xp: Namespace, rank: int | None = None) -> tuple[Array, Array, Array]:
+        """Return the thin SVD of the projection, or its leading `rank` triplets."""
+        u, s, vh = robust_svd(self.core(xp), xp)
+        return self.left @ u[:, :rank], s[:rank], vh[:rank, :] @ adjoint(self.right, xp)
+
+
+def start(a: Operand, test: Array) -> Projection:
+    """Span the range of ``A @ test``: one product, not yet a projection."""
+    q = orthonormalize(a.matmat(test), a.xp).Q
+    return Projection(q, None, None, None, q, from_left=True)
+
+
+def advance(a: Operand, p: Projection, *, keep: bool) -> Projection:
+    """Make one product with the newest block; `keep` the older ones, or replace them."""
+    xp = a.xp
+    if p.from_left:
+        right, lower = _append(p.right, p.lower, a.rmatmat(p.fresh), xp, keep=keep)
+        return p._replace(right=right, lower=lower, fresh=_newest(right, p.fresh), from_left=False)
+    left, upper = _append(p.left, p.upper, a.matmat(p.fresh), xp, keep=keep)
+    return p._replace(left=left, upper=upper, fresh=_newest(left, p.fresh), from_left=True)
+
+
+def refresh(p: Projection, block: Array, xp: Namespace) -> Projection:
+    """Multiply random directions next, outside the right basis, where the newest block is spent.
+
+    A Krylov space is invariant once it holds an eigenvector of every eigenvalue that the first
+    block saw; more copies of a multiple singular value are found only from a new block.
+    """
+    q, _, _ = extend(p.right, block, xp)
+    rows = xp.zeros((q.shape[1], p.lower.shape[1]), dtype=q.dtype, device=device(q))
+    right = xp.concat([p.right, q], axis=1)
+    return p._replace(right=right, lower=xp.concat([p.lower, rows], axis=0), fresh=q)
+
+
+def _newest(basis: Array, block: Array) -> Array:
+    """Return the last columns of `basis`, as many as `block` has."""
+    return basis[:, basis.shape[1] - block.shape[1] :]
+
+
+def _append(
+    basis: Array | None, core: Array | None, block: Array, xp: Namespace, *, keep: bool
+) -> tuple[Array, Array]:
+    """Extend `basis` by what `block` adds, and `core` by the coefficients of `block` in it."""
+    if basis is None or not keep:
+        return tuple(orthonormalize(block, xp))
+    q, h, r = extend(basis, block, xp)
+    column = xp.concat([h, r], axis=0)
+    if core is not None:
+        shape = (column.shape[0] - core.shape[0], core.shape[1])
+        below = xp.zeros(shape, dtype=core.dtype, device=device(core))
+        column = xp.concat([xp.concat([core, below], axis=0), column], axis=1)
+    return xp.concat([basis, q], axis=1), column

@@ -1,0 +1,17 @@
+"""Canonical signs: the same singular vectors whoever computes them."""
+
+from __future__ import annotations
+
+from tdecomp._typing import Array, Namespace
+
+
+def canonical_signs(u: Array, vh: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Turn each pair so that the entry of largest magnitude of the left vector is positive."""
+    index = xp.argmax(xp.abs(u), axis=-2, keepdims=True)
+    pivot = xp.take_along_axis(u, index, axis=-2)
+    size = xp.abs(pivot)
+    safe = xp.astype(xp.where(size > 0, size, xp.ones_like(size)), u.dtype)
+    phase = xp.where(size > 0, pivot / safe, xp.ones_like(pivot))
+    if not xp.isdtype(u.dtype, "complex floating"):
+        return u * phase, vh * xp.matrix_transpose(phase)
+    return u * xp.conj(phase), vh * xp.matrix_transpose(phase)
