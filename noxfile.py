@@ -35,20 +35,22 @@ def docs(session: nox.Session) -> None:
     """Build the documentation, which runs the gallery; a warning is an error."""
     session.install(*PINS, "-e", ".[docs]")
     session.install(*MODEL)
-    target = ("docs", "docs/_build/html")
-    session.run("sphinx-build", "-nW", "--keep-going", "-b", "html", *target, env=ONE_THREAD)
+    strict = ("-nW", "--keep-going", "--quiet")
+    session.run("sphinx-build", *strict, "docs", "docs/_build/html", env=ONE_THREAD)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run every benchmark once; arguments after ``--`` replace ``--quick``."""
+    """Run every benchmark once; arguments after ``--`` replace ``--quick``.
+
+    PyTorch joins the peers where it is installed: ``pip install -e ".[bench,torch]"``.
+    """
     session.install(*PINS, "-e", ".[bench,cli]")
     session.install(*MODEL)
-    asv = {"env": ONE_THREAD}
     where = ("--config", "asv_bench/asv.conf.json")
     commit = session.run("git", "rev-parse", "HEAD", external=True, silent=True)
-    session.run("asv", "check", *where, "-E", "existing", **asv)
-    session.run("asv", "machine", *where, "--yes", **asv)
+    session.run("asv", "check", *where, "-E", "existing", env=ONE_THREAD)
+    session.run("asv", "machine", *where, "--yes", silent=True)
+    record = (*where, "-E", "existing", "--set-commit-hash", str(commit).strip())
     options = session.posargs or ["--quick"]
-    record = ("-E", "existing", "--set-commit-hash", str(commit).strip())
-    session.run("asv", "run", *where, *record, "--show-stderr", *options, **asv)
+    session.run("asv", "run", *record, "--show-stderr", *options, env=ONE_THREAD)

@@ -10,6 +10,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+from tdecomp.testing import capabilities_table
+
 _HERE = Path(__file__).parent
 sys.path.insert(0, str(_HERE / "_ext"))
 
@@ -33,7 +35,8 @@ exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 default_role = "code"
 
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
+myst_substitutions = {"capabilities": capabilities_table()}
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"

@@ -14,16 +14,20 @@ from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 _log = logging.getLogger(__name__)
+_SYNONYM = {r"\dots": r"\ldots", r"\iff": r"\Longleftrightarrow", r"\texttt": r"\mathtt"}
+_COMMAND = re.compile(r"\\[a-z]+")
+_APPLICATION = re.compile(r"<mo>&ApplyFunction;</mo>(?!\s*<mo[^>]*>[(\[])")
 _FENCE = re.compile(r"<mo(?: class=\"math(?:open|close)\")?>(?=[‖|⌊⌋⌈⌉⟨⟩]</mo>)")
 
 
 def _typeset(node: nodes.Element, *, block: bool) -> str:
-    tex = node.astext()
+    tex = _COMMAND.sub(lambda found: _SYNONYM.get(found[0], found[0]), node.astext())
     try:
         markup = tex2mathml(tex, as_block=block)
     except (MathError, SyntaxError) as error:
         _log.warning("cannot typeset %r: %s", tex, error, location=node)
         return f"<code>{html.escape(tex)}</code>"
+    markup = _APPLICATION.sub('<mspace width="0.17em"></mspace>', markup)
     # MathML stretches every fence to its row; TeX does so only after \left.
     return markup if r"\left" in tex else _FENCE.sub('<mo stretchy="false">', markup)
 

@@ -139,6 +139,7 @@ def open_checkpoint(source: str | os.PathLike[str]) -> Checkpoint:
     --------
     >>> import tempfile, os
     >>> import numpy as np
+    >>> from tdecomp.io import open_checkpoint
     >>> path = os.path.join(tempfile.mkdtemp(), "weights.npz")
     >>> np.savez(path, embedding=np.ones((5, 3), np.float32), bias=np.zeros(3))
     >>> with open_checkpoint(path) as checkpoint:
@@ -180,6 +181,7 @@ def duplicates(checkpoint: Checkpoint, names: Iterable[str] | None = None) -> di
     --------
     >>> import tempfile, os
     >>> import numpy as np
+    >>> from tdecomp.io import duplicates, open_checkpoint
     >>> path = os.path.join(tempfile.mkdtemp(), "tied.npz")
     >>> np.savez(path, embedding=np.eye(3), other=np.ones((3, 3)), head=np.eye(3))
     >>> with open_checkpoint(path) as checkpoint:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tdecomp._typing import Array
+from tdecomp._xp import namespace
 from tdecomp.io._atomic import AtomicFile
 from tdecomp.io._checkpoint import open_checkpoint
 from tdecomp.io._sources import METADATA
@@ -22,7 +23,7 @@ from tdecomp.linalg import SVD, LowRank
 Format: TypeAlias = SVD | LowRank
 
 _CLASS_KEY = "tdecomp.class"
-_CLASSES: dict[str, type[Format]] = {"SVD": SVD, "LowRank": LowRank}
+_CLASSES: dict[str, type[Format]] = {cls.__name__: cls for cls in (SVD, LowRank)}
 
 
 def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
@@ -50,7 +51,8 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
     >>> import tempfile, os
     >>> import numpy as np
     >>> import tdecomp as td
-    >>> path = os.path.join(tempfile.mkdtemp(), "hilbert.npz")
+    >>> from tdecomp.io import load, save
+    >>> path = os.path.join(tempfile.mkdtemp(), "diagonal.npz")
     >>> save(path, td.truncated_svd(np.diag([3.0, 2.0, 1.0]), rank=2))
     >>> load(path).S
     array([3., 2.])
@@ -91,6 +93,17 @@ def load(path: str | os.PathLike[str], /) -> Format:
         If there is no such file.
     CheckpointError
         If the file is damaged or was not written by `save`.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> import numpy as np
+    >>> import tdecomp as td
+    >>> from tdecomp.io import load, save
+    >>> path = os.path.join(tempfile.mkdtemp(), "ones.safetensors")
+    >>> save(path, td.LowRank(np.ones((4, 1)), np.ones((1, 3))))
+    >>> load(path).shape
+    (4, 3)
     """
     with open_checkpoint(path) as checkpoint:
         name = checkpoint.metadata.get(_CLASS_KEY)
@@ -110,7 +123,7 @@ def _to_numpy(x: Array) -> NDArray[Any]:
     """Copy an array of any library and device to NumPy."""
     if not array_api_compat.is_torch_array(x):
         return np.asarray(x)
-    xp = array_api_compat.array_namespace(x)
+    xp = namespace(x)
     if x.dtype == xp.bfloat16:
         return np.asarray(x.detach().cpu().view(xp.int16)).view(numpy_dtype("BF16"))
     return np.asarray(x.numpy(force=True))

@@ -63,7 +63,24 @@ class Plan(NamedTuple):
 
 
 def factor_names(name: str) -> tuple[str, str]:
-    """Return the names under which the factors of the tensor `name` are stored."""
+    """Return the names under which the factors of the tensor `name` are stored.
+
+    Parameters
+    ----------
+    name : str
+        A compressed tensor.
+
+    Returns
+    -------
+    tuple of two str
+        The name of the ``(m, r)`` factor and of the ``(r, n)`` factor.
+
+    Examples
+    --------
+    >>> from tdecomp.io import factor_names
+    >>> factor_names("dense.weight")
+    ('dense.weight.left', 'dense.weight.right')
+    """
     return f"{name}.left", f"{name}.right"
 
 
@@ -90,6 +107,7 @@ def stored_names(names: Iterable[str], plan: Plan) -> dict[str, tuple[str, ...]]
 
     Examples
     --------
+    >>> from tdecomp.io import Plan, Record, stored_names
     >>> record = Record("svd", (4, 4), "F32", {}, (4, 4), 1, 0.1)
     >>> stored_names(["a", "b", "c"], Plan({"a": record}, {"b": "a"}, {}))
     {'a': ('a.left', 'a.right'), 'b': (), 'c': ('c',)}
@@ -130,6 +148,7 @@ def encode_plan(plan: Plan) -> dict[str, str]:
 
     Examples
     --------
+    >>> from tdecomp.io import Plan, Record, decode_plan, encode_plan
     >>> record = Record("svd", (4, 3), "F32", {}, (4, 3), 1, 0.125)
     >>> plan = Plan({"weight": record}, {"copy": "weight"}, {"tdecomp": "0.1.0"})
     >>> decode_plan(encode_plan(plan)) == plan
@@ -160,6 +179,13 @@ def decode_plan(metadata: Mapping[str, str]) -> Plan:
     ------
     ValueError
         If there is no plan, it is damaged or contradicts itself, or comes from a later version.
+
+    Examples
+    --------
+    >>> from tdecomp.io import decode_plan
+    >>> decode_plan({"format": "pt"})
+    Traceback (most recent call last):
+    ValueError: this checkpoint was not written by tdecomp compress: it has no plan
     """
     if PLAN_KEY not in metadata:
         raise ValueError("this checkpoint was not written by tdecomp compress: it has no plan")
@@ -222,6 +248,22 @@ def read_plan(checkpoint: Checkpoint) -> Plan:
         As `decode_plan` does.
     CheckpointError
         If a factor is missing or has another shape than the plan says.
+
+    Examples
+    --------
+    >>> import tempfile, os
+    >>> import numpy as np
+    >>> from tdecomp.io import CheckpointWriter, Plan, Record, encode_plan
+    >>> from tdecomp.io import open_checkpoint, read_plan
+    >>> path = os.path.join(tempfile.mkdtemp(), "small.safetensors")
+    >>> record = Record("svd", (4, 3), "F32", {}, (4, 3), 1, 0.125)
+    >>> with CheckpointWriter(path) as writer:
+    ...     writer.add("weight.left", np.ones((4, 1)))
+    ...     writer.add("weight.right", np.ones((1, 3)))
+    ...     writer.finish(encode_plan(Plan({"weight": record}, {}, {})))
+    >>> with open_checkpoint(path) as checkpoint:
+    ...     read_plan(checkpoint).records["weight"].rank
+    1
     """
     plan = decode_plan(checkpoint.metadata)
     for name, record in plan.records.items():

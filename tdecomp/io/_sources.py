@@ -56,7 +56,7 @@ def _blame(path: Path) -> Iterator[None]:
     """Raise one CheckpointError for whatever damaged bytes make a parser raise."""
     try:
         yield
-    except (CheckpointError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:
         raise CheckpointError(f"{path} is damaged or not a {path.suffix} file: {error}") from error

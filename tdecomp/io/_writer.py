@@ -56,6 +56,7 @@ class CheckpointWriter:
     --------
     >>> import tempfile, os
     >>> import numpy as np
+    >>> from tdecomp.io import CheckpointWriter, open_checkpoint
     >>> path = os.path.join(tempfile.mkdtemp(), "small.safetensors")
     >>> with CheckpointWriter(path) as writer:
     ...     writer.add("weight", np.ones((2, 3), np.float32))

@@ -38,7 +38,7 @@ class Projection(NamedTuple):
     `from_left`.
     """
 
-    left: Array
+    left: Array | None
     right: Array | None
     lower: Array | None
     upper: Array | None
@@ -57,8 +57,13 @@ class Projection(NamedTuple):
 
 def start(a: Operand, test: Array) -> Projection:
     """Span the range of ``A @ test``: one product, not yet a projection."""
-    q = orthonormalize(a.matmat(test), a.xp).Q
-    return Projection(q, None, None, None, q, from_left=True)
+    return restart(a.matmat(test), a.xp, from_left=True)
+
+
+def restart(block: Array, xp: Namespace, *, from_left: bool) -> Projection:
+    """Span the same space as `block`, on the left or on the right: not yet a projection."""
+    q = orthonormalize(block, xp).Q
+    return Projection(q if from_left else None, None if from_left else q, None, None, q, from_left)
 
 
 def advance(a: Operand, p: Projection, *, keep: bool) -> Projection:

@@ -19,6 +19,11 @@ _PROBES = 24
 _MARGIN = 3.0
 
 
+# A draft in single precision pays from about a million entries on, and must not overflow.
+DRAFT_ENTRIES = 1 << 20
+_DRAFT_TOTAL = (1e-24, 1e24)
+
+
 class Operand(Protocol):
     """A matrix seen through its products. `like` is an array of its dtype and device."""
 
@@ -58,6 +63,9 @@ class Operand(Protocol):
     def to_array(self) -> Array:
         """Return the matrix itself."""
 
+    def draft(self) -> Operand | None:
+        """Return the matrix in single precision, where that is cheaper; None elsewhere."""
+
 
 def _square(x: Array, xp: Namespace) -> float:
     """Sum the squared magnitudes, rows in the dtype of `x` and their total in double."""
@@ -92,6 +100,15 @@ class Dense(NamedTuple):
         if not self.xp.isdtype(self.array.dtype, "complex floating"):
             return self.xp.matrix_transpose(self.array) @ y
         return self.xp.conj(self.xp.matrix_transpose(self.array) @ self.xp.conj(y))
+
+    def draft(self) -> Dense | None:
+        """Return the matrix in single precision, if it is in double and large enough to gain."""
+        xp, dtype = self.xp, self.array.dtype
+        gains = dtype in (xp.float64, xp.complex128) and math.prod(self.shape) >= DRAFT_ENTRIES
+        if not gains or not _DRAFT_TOTAL[0] < self.total < _DRAFT_TOTAL[1]:
+            return None
+        single = xp.float32 if dtype == xp.float64 else xp.complex64
+        return self._replace(array=xp.astype(self.array, single))
 
     def to_array(self) -> Array:
         """Return the matrix itself."""
@@ -129,6 +146,9 @@ class Sparse(NamedTuple):
     def rmatmat(self, y: Array) -> Array:
         """Return ``A^* @ y``."""
         return np.conj(self.matrix.T @ np.conj(y)) if np.iscomplexobj(self.like) else self.matrix.T @ y
+
+    def draft(self) -> None:
+        """Offer no draft: converting stored entries or an operator gains nothing."""
 
     def to_array(self) -> Array:
         """Return the matrix, filled in."""
@@ -180,6 +200,9 @@ class MatrixFree(NamedTuple):
         """Estimate the squared Frobenius norm of the difference without another product."""
         gap = self.images - left @ (right @ self.probes)
         return _square(gap, self.xp) / self.images.shape[1]
+
+    def draft(self) -> None:
+        """Offer no draft: converting stored entries or an operator gains nothing."""
 
     def to_array(self) -> Array:
         """Return the matrix, by multiplying the identity."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tdecomp._shim import solve_triangular
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, concrete, device, eps, real_dtype
+from tdecomp._xp import adjoint, device, eps, real_dtype
 
 
 class QR(NamedTuple):
@@ -33,17 +33,21 @@ def orthonormalize(y: Array, xp: Namespace) -> QR:
     .. [2] T. Fukaya et al., "Shifted Cholesky QR for computing the QR factorization of
        ill-conditioned matrices", SIAM J. Sci. Comput. 42, 2020. doi:10.1137/18M1218212
     """
-    lengths = xp.linalg.vector_norm(y, axis=0)
-    if concrete(xp.all(lengths > 0)) is not True:
-        return QR(*xp.linalg.qr(y))
-    lengths = xp.astype(lengths, y.dtype)
-    first = _cholesky_qr(y / lengths, xp)
-    if first is None:
-        first = _shifted(y / lengths, xp)
+    first = _first_round(y, xp)
     second = None if first is None else _cholesky_qr(first.Q, xp, gap=0.5)
     if first is None or second is None:
         return QR(*xp.linalg.qr(y))
-    return QR(second.Q, second.R @ first.R * lengths)
+    return QR(second.Q, second.R @ first.R)
+
+
+def _first_round(y: Array, xp: Namespace) -> QR | None:
+    """Bring the condition number of `y` near one; None where only Householder QR can."""
+    lengths = xp.linalg.vector_norm(y, axis=0)
+    if not bool(xp.all(lengths > 0)):
+        return None
+    lengths = xp.astype(lengths, y.dtype)
+    round_ = _cholesky_qr(y / lengths, xp) or _shifted(y / lengths, xp)
+    return None if round_ is None else QR(round_.Q, round_.R * lengths)
 
 
 def _cholesky_qr(y: Array, xp: Namespace, *, shift: float = 0.0, gap: float = math.inf) -> QR | None:
@@ -80,11 +84,13 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     """Return ``q, h, r`` with ``y = basis @ h + q @ r`` and ``q`` orthonormal, normal to `basis`.
 
     Two rounds of block Gram-Schmidt: one removes what `basis` explains, the second what
-    cancellation left behind.
+    cancellation left behind. The two rounds of CholeskyQR2 go one with each.
     """
     dual = adjoint(basis, xp)
     h = dual @ y
-    first = orthonormalize(y - basis @ h, xp)
+    rest = y - basis @ h
+    first = _first_round(rest, xp) or QR(*xp.linalg.qr(rest))
     again = dual @ first.Q
-    second = orthonormalize(first.Q - basis @ again, xp)
+    rest = first.Q - basis @ again
+    second = _cholesky_qr(rest, xp, gap=0.5) or orthonormalize(rest, xp)
     return second.Q, h + again @ first.R, second.R @ first.R

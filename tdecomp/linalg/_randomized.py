@@ -13,9 +13,8 @@ from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import adjoint, eps, prepare, traced
 from tdecomp.linalg._formats import SVD
-from tdecomp.linalg._krylov import start
 from tdecomp.linalg._operand import operand
-from tdecomp.linalg._search import by_error, by_rank, exact
+from tdecomp.linalg._search import Budget, by_error, by_rank, exact
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._single_pass import single_pass
 from tdecomp.linalg._sketch import SKETCHES, matrix_of
@@ -155,11 +154,11 @@ def randomized_svd(
     def draw(columns: int) -> Array:
         return matrix_of(sketch, draws, (op.shape[1], columns), op.like, op.xp)
 
-    first = start(op, draw(width))
-    loop = {"max_iter": max_iter - 1, "callback": callback}
+    budget = Budget(max_iter, callback)
     if rank is None:
-        return by_error(op, first, rtol=rtol, draw=draw, **loop)
-    fit = by_rank(op, first, rank=rank, rtol=rtol, tol=tol, keep=method == "krylov", **loop)
+        return by_error(op, draw, rtol=rtol, width=width, budget=budget)
+    keep = method == "krylov"
+    fit = by_rank(op, draw(width), rank=rank, rtol=rtol, tol=tol, keep=keep, budget=budget)
     return fit if power is None else fit._replace(status=Status.CONVERGED)
 
 

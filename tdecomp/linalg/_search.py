@@ -10,9 +10,9 @@ import numpy as np
 
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._typing import Array
-from tdecomp._xp import eps
+from tdecomp._xp import adjoint, eps
 from tdecomp.linalg._formats import SVD
-from tdecomp.linalg._krylov import Projection, advance, refresh
+from tdecomp.linalg._krylov import Projection, advance, refresh, restart, start
 from tdecomp.linalg._operand import Operand
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import truncated_svd
@@ -22,78 +22,91 @@ from tdecomp.linalg._truncation import truncation_rank
 _NOISE = 8.0
 # A difference of squares is reported only where it leaves the error six digits.
 _DIGITS = 1e-6
+# How far rounding may turn a singular vector, in units of eps times norm over singular value.
+_TURN = 3.0
+
+
+class Budget(NamedTuple):
+    """How many products a search may make, and who watches it."""
+
+    max_iter: int
+    callback: Callback | None
 
 
 class _State(NamedTuple):
-    """A projection with the squares of its singular values, and the gains of leading energy."""
+    """A projection of `op` and its squared singular values, with what is known of its quality.
 
+    `gains` are the successive gains of leading energy, the first of them all that was found at
+    first; `ratio` is that of the last two that rose above rounding; `excess` estimates by what
+    factor, less one, the error exceeds the optimum.
+    """
+
+    op: Operand
     projection: Projection
     squares: np.ndarray
     gains: tuple[float, ...] = ()
+    ratio: float = 0.0
+    excess: float = math.inf
 
 
 def by_rank(
-    op: Operand,
-    p: Projection,
-    *,
-    rank: int,
-    rtol: float | None,
-    tol: float,
-    keep: bool,
-    max_iter: int,
-    callback: Callback | None,
+    op: Operand, test: Array, *, rank: int, rtol: float | None, tol: float, keep: bool, budget: Budget
 ) -> Fit[SVD]:
-    """Improve `p` until its best rank-`rank` part exceeds the optimum by a factor ``1 + tol``."""
+    """Project until the best rank-`rank` part exceeds the optimum by a factor ``1 + tol``.
+
+    Where the matrix is in double precision and `tol` allows, the space is found in single
+    precision and only the last product is made in double: rounding turns the space by some eps
+    of single precision, and the excess is the square of that.
+    """
+    draft = op.draft() if tol > _turning(op, rank, op.total) else None
+
+    def step(state: _State) -> Step[_State]:
+        new = _advance(state, rank, keep=keep)
+        outside = _outside(new)
+        left = max(outside + math.fsum(new.squares[rank:]), _noise(new.op))
+        new = _judged(new, outside, left)
+        change = new.excess
+        if new.op is draft:
+            change = math.inf
+            floor = _turning(op, rank, left) if left > 4 * _noise(draft) else math.inf
+            after = max(floor, new.excess * (new.ratio or 1.0))
+            if after <= tol or floor > tol:
+                new = _State(op, _promoted(new, op), np.zeros(0), excess=after)
+        return Step(new, math.sqrt(left / op.total), change)
+
+    first = draft or op
+    state = _State(first, start(first, _like(test, first)), np.zeros(0))
+    room = _room(op, test) if keep else budget.max_iter
+    limits = {"max_iter": min(room, budget.max_iter) - 1, "callback": budget.callback}
+    fit = _settled(iterate(step, state, tol=tol, **limits), op, rank)
+    if fit.status is Status.MAX_ITER and room < budget.max_iter:
+        return exact(op, rank, rtol)
+    if rtol is not None:
+        rank = _rank_within(fit.tensor, rank, rtol**2 * op.total)
+    return _finish(fit, rank)
+
+
+def by_error(op: Operand, draw: Callable[[int], Array], *, rtol: float, width: int, budget: Budget) -> Fit[SVD]:
+    """Project until the norm of what is left out is at most `rtol` times that of the matrix."""
+    target = rtol**2 * op.total
     noise = _noise(op)
 
     def step(state: _State) -> Step[_State]:
-        new = _advance(op, state, keep=keep)
-        gain = math.fsum(new.squares[:rank]) - math.fsum(state.squares[:rank])
-        new = new._replace(gains=(*state.gains, gain))
-        outside = _outside(op, new)
-        left = outside + math.fsum(new.squares[rank:])
-        change = _missing(new.gains, outside, noise) / (2 * max(left, noise))
-        return Step(new, math.sqrt(left / op.total), change)
-
-    room = _room(op, p) if keep else max_iter
-    fit = iterate(step, _State(p, np.zeros(0)), max_iter=min(max_iter, room), tol=tol, callback=callback)
-    if fit.status is Status.MAX_ITER and room < max_iter:
-        return exact(op, rank, rtol)
-    if rtol is not None:
-        rank = _rank_within(op, fit.tensor, rank, rtol**2 * op.total)
-    return _finish(op, fit, rank)
-
-
-def by_error(
-    op: Operand,
-    p: Projection,
-    *,
-    rtol: float,
-    draw: Callable[[int], Array],
-    max_iter: int,
-    callback: Callback | None,
-) -> Fit[SVD]:
-    """Grow `p` until the norm of what it leaves out is at most `rtol` times that of the matrix."""
-    noise, target = _noise(op), rtol**2 * op.total
-
-    def step(state: _State) -> Step[_State]:
-        spent = len(state.gains) > 1 and state.gains[-1] <= noise
-        if spent and not state.projection.from_left:
-            block = draw(state.projection.fresh.shape[1])
-            state = state._replace(projection=refresh(state.projection, block, op.xp))
-        new = _advance(op, state, keep=True)
-        gain = math.fsum(new.squares) - math.fsum(state.squares)
-        new = new._replace(gains=(*state.gains, gain))
-        left = _outside(op, new)
+        if len(state.gains) > 1 and state.gains[-1] <= noise and not state.projection.from_left:
+            state = state._replace(projection=refresh(state.projection, draw(width), op.xp))
+        new = _advance(state, None, keep=True)
+        left = _outside(new)
         if abs(left - target) <= noise:
-            left = _misfit(op, new.projection)
+            left = _misfit(new)
         return Step(new, math.sqrt(left / op.total), op.margin * left - target)
 
-    room = _room(op, p)
-    fit = iterate(step, _State(p, np.zeros(0)), max_iter=min(max_iter, room), tol=0.0, callback=callback)
-    if fit.status is Status.MAX_ITER and room < max_iter:
+    test = draw(width)
+    room = _room(op, test)
+    limits = {"max_iter": min(room, budget.max_iter) - 1, "callback": budget.callback}
+    fit = iterate(step, _State(op, start(op, test), np.zeros(0)), tol=0.0, **limits)
+    if fit.status is Status.MAX_ITER and room < budget.max_iter:
         return exact(op, None, rtol)
-    return _finish(op, fit, _rank_within(op, fit.tensor, None, target))
+    return _finish(fit, _rank_within(fit.tensor, None, target))
 
 
 def exact(op: Operand, rank: int | None, rtol: float | None) -> Fit[SVD]:
@@ -109,59 +122,101 @@ def _noise(op: Operand) -> float:
     return _NOISE * eps(op.like.dtype, op.xp) * op.total
 
 
-def _room(op: Operand, p: Projection) -> int:
+def _turning(op: Operand, rank: int, left: float) -> float:
+    """Return the relative excess that a space found in single precision may cost.
+
+    Rounding turns direction i by about ``eps |A|_F / s_i``, which loses the square of that times
+    ``s_i^2`` of energy; `left` is the energy that the best approximation leaves out.
+    """
+    turn = _TURN * eps(op.xp.float32, op.xp)
+    return rank * turn**2 * op.total / (2.0 * left) if left else math.inf
+
+
+def _room(op: Operand, test: Array) -> int:
     """Return how many products fit before the bases would fill the space."""
-    return 2 * (min(op.shape) // p.fresh.shape[1]) - 2
+    return 2 * (min(op.shape) // test.shape[1]) - 1
 
 
-def _advance(op: Operand, state: _State, *, keep: bool) -> _State:
-    """Make one product and take the spectrum, on the host and in double precision."""
+def _like(test: Array, op: Operand) -> Array:
+    """Bring a test matrix to the precision of the operand."""
+    return test if test.dtype == op.like.dtype else op.xp.astype(test, op.like.dtype)
+
+
+def _advance(state: _State, rank: int | None, *, keep: bool) -> _State:
+    """Make one product, take the spectrum in double on the host, and note the gain."""
+    op = state.op
     projection = advance(op, state.projection, keep=keep)
     values = op.xp.linalg.svdvals(projection.core(op.xp))
-    return state._replace(projection=projection, squares=np.asarray(values.tolist()) ** 2)
+    squares = np.asarray(values.tolist()) ** 2
+    gain = math.fsum(squares[:rank]) - math.fsum(state.squares[:rank])
+    return state._replace(projection=projection, squares=squares, gains=(*state.gains, gain))
 
 
-def _outside(op: Operand, state: _State) -> float:
+def _promoted(state: _State, op: Operand) -> Projection:
+    """Start again, in the precision of `op`, from the leading singular vectors of a draft."""
+    xp, p = op.xp, state.projection
+    u, _, vh = p.svd(xp, p.fresh.shape[1])
+    block = u if p.from_left else adjoint(vh, xp)
+    return restart(_like(block, op), xp, from_left=p.from_left)
+
+
+def _settled(fit: Fit[_State], op: Operand, rank: int) -> Fit[_State]:
+    """Make the one product in the precision of `op` that a search cut short still lacks."""
+    state = fit.tensor
+    if state.op is not op:
+        state = _State(op, _promoted(state, op), np.zeros(0))
+    if state.squares.size:
+        return fit
+    return fit._replace(tensor=_advance(state, rank, keep=True), n_iter=fit.n_iter + 1)
+
+
+def _outside(state: _State) -> float:
     """Return the energy outside the projection; where norms are exact, by the down-date."""
-    if op.margin > 1.0:
-        return _misfit(op, state.projection)
-    return max(op.total - math.fsum(state.squares), 0.0)
+    if state.op.margin > 1.0:
+        return _misfit(state)
+    return max(state.op.total - math.fsum(state.squares), 0.0)
 
 
-def _misfit(op: Operand, p: Projection) -> float:
+def _misfit(state: _State) -> float:
     """Return the energy outside the projection by forming the difference."""
-    u, s, vh = p.svd(op.xp)
-    return op.misfit(u * s, vh)
+    u, s, vh = state.projection.svd(state.op.xp)
+    return state.op.misfit(u * s, vh)
 
 
-def _missing(gains: tuple[float, ...], outside: float, noise: float) -> float:
-    """Estimate the energy that further products would still add to the leading triplets.
+def _judged(state: _State, outside: float, left: float) -> _State:
+    """Estimate the excess from the energy `outside` the projection and that `left` out of the best.
 
-    `outside`, the energy beyond the whole space, bounds it (Ky Fan). The first of the `gains` is
-    no gain but the energy found at first. From two true ones on their geometric series is the
-    better estimate; gains of a Krylov space shrink faster than that.
+    `outside` bounds what further products can add to the leading triplets (Ky Fan). From two
+    gains on, their geometric series is the better estimate: Krylov gains shrink faster than that.
+    Below rounding the last ratio goes on.
     """
-    if outside <= noise or (len(gains) > 1 and gains[-1] <= noise):
-        return 0.0
-    if len(gains) <= 2 or gains[-1] >= gains[-2]:  # noqa: PLR2004 - see above
-        return outside
+    noise, gains = _noise(state.op), state.gains
+    if outside <= noise:
+        return state._replace(excess=0.0)
+    if len(gains) > 1 and gains[-1] <= noise:
+        return state._replace(excess=state.excess * state.ratio if state.ratio else 0.0)
+    bound = outside / (2 * left)
+    if len(gains) < 3 or gains[-1] >= gains[-2]:  # noqa: PLR2004 - two gains after the first
+        return state._replace(excess=min(bound, state.excess))
     ratio = gains[-1] / gains[-2]
-    return min(outside, gains[-1] * ratio / (1.0 - ratio))
+    series = gains[-1] * ratio / (1.0 - ratio) / (2 * left)
+    return state._replace(ratio=ratio, excess=min(bound, series))
 
 
-def _rank_within(op: Operand, state: _State, rank: int | None, target: float) -> int:
+def _rank_within(state: _State, rank: int | None, target: float) -> int:
     """Return the smallest rank whose energy left out stays below `target`, rounding included."""
-    spare = target - op.margin * _outside(op, state) - _noise(op)
+    spare = target - state.op.margin * _outside(state) - _noise(state.op)
     return truncation_rank(np.sqrt(state.squares), rank=rank, atol=math.sqrt(max(spare, 0.0)))
 
 
-def _finish(op: Operand, fit: Fit[_State], rank: int) -> Fit[SVD]:
+def _finish(fit: Fit[_State], rank: int) -> Fit[SVD]:
     """Form the leading triplets and measure their error as well as it can be."""
-    xp = op.xp
-    u, s, vh = fit.tensor.projection.svd(xp, rank)
+    state, xp = fit.tensor, fit.tensor.op.xp
+    op = state.op
+    u, s, vh = state.projection.svd(xp, rank)
     u, vh = canonical_signs(u, vh, xp)
-    left = op.total - math.fsum(fit.tensor.squares[:rank])
+    left = op.total - math.fsum(state.squares[:rank])
     if op.margin > 1.0 or _noise(op) > 2 * _DIGITS * left:
         left = op.misfit(u * s, vh)
-    error = math.sqrt(left / op.total) if op.total else 0.0
+    error = math.sqrt(left / op.total)
     return fit._replace(tensor=SVD(u, s * op.scale, vh), error=error, n_iter=fit.n_iter + 1)

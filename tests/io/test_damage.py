@@ -133,3 +133,15 @@ def test_an_archive_that_promises_more_than_memory_is_refused(folder):
     path.write_bytes(header)
     with pytest.raises(CheckpointError, match="should have 8796093022208 bytes"):
         open_checkpoint(path)
+
+
+def test_too_little_memory_is_not_called_damage(folder, monkeypatch):
+    def exhausted(*_args, **_kwargs):
+        raise MemoryError
+
+    path = folder / "fine.npy"
+    path.write_bytes(FILES[".npy"])
+    with open_checkpoint(path) as checkpoint:
+        monkeypatch.setattr(np.lib.format, "read_array", exhausted)
+        with pytest.raises(MemoryError):
+            checkpoint.read("fine")

@@ -1,0 +1,112 @@
+"""What works where: the one table behind the skips of the tests and the page on backends."""
+
+from __future__ import annotations
+
+from tdecomp._errors import check_choice
+
+COLUMNS = (
+    ("numpy", "eager"),
+    ("array-api-strict", "eager"),
+    ("torch", "eager"),
+    ("torch", "grad"),
+    ("jax", "eager"),
+    ("jax", "jit"),
+    ("jax", "grad"),
+)
+"""Pairs of a library and a mode that a function may be asked to work in."""
+
+_RANK = "at fixed `rank`: an array's shape cannot depend on its values"
+_PRODUCTS = "at fixed `rank` and `power`: how many products are made cannot depend on values"
+_LOOP = "the search for a rank runs on measured errors, which carry no derivative"
+
+CONDITIONS: dict[str, dict[str, str]] = {
+    "truncated_svd": {"jit": _RANK, "grad": _RANK},
+    "randomized_svd": {"jit": _PRODUCTS},
+    "weighted_svd": {"jit": _RANK, "grad": _RANK},
+    "relative_error": {},
+    "ops.unfold": {},
+    "ops.fold": {},
+    "ops.mode_product": {},
+    "ops.mode_products": {},
+    "ops.khatri_rao": {},
+    "ops.kronecker": {},
+}
+"""Every function that takes arrays, with what it asks for in a mode."""
+
+LIMITS: dict[tuple[str, str, str], str] = {
+    ("randomized_svd", "torch", "grad"): _LOOP,
+    ("randomized_svd", "jax", "grad"): _LOOP,
+}
+"""What does not work, with the reason, by function, library and mode."""
+
+
+def limitation(function: str, library: str, mode: str = "eager") -> str | None:
+    """Return why `function` does not work with `library` in `mode`, or None if it does.
+
+    Parameters
+    ----------
+    function : str
+        Its name within the package: ``'truncated_svd'``, ``'ops.unfold'``.
+    library : str
+        One of ``'numpy'``, ``'array-api-strict'``, ``'torch'``, ``'jax'``.
+    mode : {'eager', 'jit', 'grad'}
+        As it is, compiled, or differentiated.
+
+    Returns
+    -------
+    str or None
+        The reason.
+
+    Raises
+    ------
+    ValueError
+        If the table has no such function.
+
+    Examples
+    --------
+    >>> from tdecomp.testing import limitation
+    >>> limitation("truncated_svd", "jax", "jit") is None
+    True
+    >>> limitation("truncated_svd", "numpy", "jit")
+    'numpy has no jit'
+    """
+    check_choice(function, tuple(CONDITIONS), name="function")
+    if (library, mode) not in COLUMNS:
+        return f"{library} has no {mode}"
+    return LIMITS.get((function, library, mode))
+
+
+def capabilities_table() -> str:
+    """Render the table as Markdown, reasons and conditions as numbered notes below it.
+
+    Returns
+    -------
+    str
+        One row for each function, one column for each library and mode.
+
+    Examples
+    --------
+    >>> from tdecomp.testing import capabilities_table
+    >>> print(capabilities_table().splitlines()[0])
+    | function | numpy | array-api-strict | torch | torch grad | jax | jax jit | jax grad |
+    """
+    notes: list[str] = []
+
+    def cell(function: str, library: str, mode: str) -> str:
+        limit = limitation(function, library, mode)
+        note = limit or CONDITIONS[function].get(mode)
+        mark = "no" if limit else "yes"
+        if note is None:
+            return mark
+        if note not in notes:
+            notes.append(note)
+        return f"{mark} ({notes.index(note) + 1})"
+
+    heads = [f"{library} {mode}".removesuffix(" eager") for library, mode in COLUMNS]
+    rows = [
+        [f"`{function}`", *(cell(function, *column) for column in COLUMNS)]
+        for function in CONDITIONS
+    ]
+    lines = [["function", *heads], ["---"] * (1 + len(heads)), *rows]
+    table = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([*table, "", *(f"{i}. {note}" for i, note in enumerate(notes, start=1)), ""])

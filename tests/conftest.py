@@ -1,0 +1,102 @@
+"""What the tests share: backends behind one `xp`, the four dtypes, hypothesis profiles."""
+
+from __future__ import annotations
+
+import os
+
+# Before the libraries wake: two BLAS threads on a busy machine make a small SVD 85 times slower.
+for _name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import hypothesis
+import numpy as np
+import pytest
+
+from tdecomp.testing import limitation
+
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=15)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+BACKENDS = ("numpy", "numpy-readonly", "array-api-strict", "torch", "jax")
+DTYPES = ("float32", "float64", "complex64", "complex128")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A library of arrays: its namespace, whose functions it lends, and the ways in and out.
+
+    Arrays of array-api-strict live on a device that is not the default one, so that whatever
+    forgets `device=` fails.
+    """
+
+    name: str
+    namespace: Any
+    device: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.namespace, name)
+
+    def asarray(self, values: Any, dtype: Any = None) -> Any:
+        """Copy NumPy `values` to this library, in their dtype or another (a name will do)."""
+        dtype = getattr(self.namespace, dtype) if isinstance(dtype, str) else dtype
+        values = np.array(values, order="C") if self.name == "torch" else np.array(values)
+        x = self.namespace.asarray(values, dtype=dtype, device=self.device)
+        if self.name == "numpy-readonly":
+            x.setflags(write=False)
+        return x
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        """Copy `x`, which must be an array of this library and on its device, to NumPy."""
+        assert array_api_compat.array_namespace(x) is self.namespace
+        if self.device is not None:
+            assert x.device == self.device
+            x = x.to_device(self.namespace.Device("CPU_DEVICE"))
+        return np.array(x.detach().cpu().numpy() if self.name == "torch" else x)
+
+    def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compile `function` where the library has a compiler."""
+        if self.name != "jax":
+            return function
+        import jax
+
+        return jax.jit(function)
+
+    def requires(self, function: str, mode: str = "eager") -> None:
+        """Skip the test where the capability table says that `function` cannot do `mode`."""
+        reason = limitation(function, self.name.removesuffix("-readonly"), mode)
+        if reason is not None:
+            pytest.skip(reason)
+
+
+def backend(name: str) -> Backend:
+    """Return the backend `name`, or skip the test where it is not installed."""
+    if name == "array-api-strict":
+        strict = pytest.importorskip("array_api_strict")
+        return Backend(name, strict, strict.Device("device1"))
+    if name == "torch":
+        torch = pytest.importorskip("torch")
+        torch.set_num_threads(1)
+        return Backend(name, array_api_compat.array_namespace(torch.empty(0)))
+    if name == "jax":
+        return Backend(name, pytest.importorskip("jax.numpy"))
+    return Backend(name, array_api_compat.array_namespace(np.empty(0)))
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def xp(request: pytest.FixtureRequest) -> Backend:
+    """Every backend that is installed. Of module scope, so that hypothesis may reuse it."""
+    return backend(request.param)
+
+
+@pytest.fixture(scope="module", params=DTYPES)
+def dtype(request: pytest.FixtureRequest) -> str:
+    """The name of every dtype that comes back as it went in."""
+    return request.param
