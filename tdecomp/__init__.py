@@ -1,4 +1,4 @@
-"""Tensor decompositions with certified error, for NumPy, PyTorch, JAX and any array-API library."""
+"""Low-rank decompositions with certified error, for NumPy, PyTorch, JAX and their like."""
 
 from tdecomp import linalg
 from tdecomp._errors import ToleranceError

@@ -1,4 +1,4 @@
-"""Random arrays like another array: drawn once by NumPy, so that a seed means one thing everywhere.
+"""Random arrays like another array, drawn by NumPy: a seed means one thing everywhere.
 
 Every draw is made in float64 on the host, then moved: the same `rng` gives the same numbers,
 rounded, on every library, device and precision.
@@ -7,10 +7,10 @@ rounded, on every library, device and precision.
 from __future__ import annotations
 
 import math
-from numbers import Integral
 
 import numpy as np
 
+from tdecomp._errors import check_count
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import device
 
@@ -21,13 +21,11 @@ def generator(rng: Seed) -> np.random.Generator:
         return rng
     if rng is None:
         return np.random.default_rng()
-    if isinstance(rng, bool) or not isinstance(rng, Integral):
+    if not isinstance(rng, int | np.integer) or isinstance(rng, bool):
         raise TypeError(
             f"rng must be an int, a numpy.random.Generator or None, got {type(rng).__name__}"
         )
-    if rng < 0:
-        raise ValueError(f"rng must be a nonnegative int, got {rng}")
-    return np.random.default_rng(int(rng))
+    return np.random.default_rng(check_count(rng, name="rng"))
 
 
 def like(values: np.ndarray, array: Array, xp: Namespace) -> Array:

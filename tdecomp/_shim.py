@@ -1,4 +1,4 @@
-"""What the array-API standard lacks, in one place: native where a library has it, plain where not."""
+"""What the array-API standard lacks: native where a library has it, plain where not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import array_api_compat as compat
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
-
 
 _BLOCK = 16
 
@@ -49,7 +48,9 @@ def lstsq(a: Array, b: Array, xp: Namespace) -> Array:
     inverse = xp.where(s > cut, 1.0 / xp.where(s > cut, s, xp.ones_like(s)), xp.zeros_like(s))
     adjoint = xp.conj if xp.isdtype(a.dtype, "complex floating") else (lambda y: y)
     projected = adjoint(xp.matrix_transpose(u)) @ b
-    return adjoint(xp.matrix_transpose(vh)) @ (xp.astype(inverse, a.dtype)[..., :, None] * projected)
+    return adjoint(xp.matrix_transpose(vh)) @ (
+        xp.astype(inverse, a.dtype)[..., :, None] * projected
+    )
 
 
 def index_add(x: Array, index: Array, values: Array, xp: Namespace) -> Array:

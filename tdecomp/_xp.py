@@ -107,7 +107,9 @@ def as_floating(x: Array, xp: Namespace, *, name: str = "a") -> Array:
         return x
     if xp.isdtype(dtype, "real floating") and xp.finfo(dtype).bits == _NARROW_BITS:
         return xp.astype(x, xp.float32)
-    raise TypeError(f"{name} has dtype {dtype}, which is not supported; convert it to {_SUPPORTED}")
+    raise TypeError(
+        f"{name} has dtype {dtype}, which is not supported; convert it to {_SUPPORTED}"
+    )
 
 
 def finite(x: Array, xp: Namespace, *, name: str = "a") -> Array:
@@ -163,4 +165,3 @@ def equilibrate(x: Array, xp: Namespace, *, axis: int | tuple[int, ...]) -> tupl
     bound = 4 * limit - 2
     scale = xp.pow(xp.full_like(top, 2.0), xp.clip(exponent, -bound, bound))
     return x / scale, scale
-

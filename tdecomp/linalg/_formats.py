@@ -47,8 +47,6 @@ class SVD(NamedTuple):
     S: Array
     Vh: Array
 
-    __array_ufunc__ = None
-
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape ``(..., m, n)`` of the matrix."""
@@ -70,7 +68,7 @@ class SVD(NamedTuple):
         return self.U.dtype
 
     @property
-    def mH(self) -> SVD:  # noqa: N802 - the name the array-API standard gives the adjoint
+    def mH(self) -> SVD:
         """The decomposition of the adjoint, at no cost."""
         xp = namespace(self.U)
         return SVD(adjoint(self.Vh, xp), self.S, adjoint(self.U, xp))
@@ -109,8 +107,6 @@ class LowRank(NamedTuple):
     left: Array
     right: Array
 
-    __array_ufunc__ = None
-
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape ``(..., m, n)`` of the matrix."""
@@ -132,7 +128,7 @@ class LowRank(NamedTuple):
         return self.left.dtype
 
     @property
-    def mH(self) -> LowRank:  # noqa: N802 - the name the array-API standard gives the adjoint
+    def mH(self) -> LowRank:
         """The adjoint, in the same format."""
         xp = namespace(self.left)
         return LowRank(adjoint(self.right, xp), adjoint(self.left, xp))

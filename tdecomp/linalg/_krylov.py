@@ -35,13 +35,13 @@ class Projection(NamedTuple):
 
     `lower` is the core of ``A^* @ left = right @ lower``, `upper` that of
     ``A @ right = left @ upper``; `fresh` is the block to multiply next, a left one when
-    `from_left`.
+    `from_left`. What a search has not reached yet is None.
     """
 
-    left: Array | None
-    right: Array | None
-    lower: Array | None
-    upper: Array | None
+    left: Array
+    right: Array
+    lower: Array
+    upper: Array
     fresh: Array
     from_left: bool
 

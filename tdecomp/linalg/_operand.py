@@ -8,12 +8,15 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from tdecomp._kernels import accepts
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, as_floating, equilibrate, finite, namespace, prepare
+from tdecomp._xp import as_floating, equilibrate, finite, namespace, prepare
 
 _BLOCK_ENTRIES = 1 << 22
 _PROBES = 24
+# Multiplications of one product from which on the kernel saves more than a cold import of numba.
+_KERNEL_WORK = 400_000_000
 # One estimate from 24 probes is below a third of the truth once in a thousand, at rank one; at
 # higher rank far less often.
 _MARGIN = 3.0
@@ -121,9 +124,10 @@ class Dense(NamedTuple):
 
 
 class Sparse(NamedTuple):
-    """A ``scipy.sparse`` matrix in compressed rows."""
+    """A ``scipy.sparse`` matrix and its adjoint, both in compressed rows."""
 
     matrix: Any
+    adjoint: Any
     xp: Namespace
     total: float
     scale: float
@@ -141,11 +145,11 @@ class Sparse(NamedTuple):
 
     def matmat(self, x: Array) -> Array:
         """Return ``A @ x``."""
-        return self.matrix @ x
+        return _compressed_rows(self.matrix, x)
 
     def rmatmat(self, y: Array) -> Array:
         """Return ``A^* @ y``."""
-        return np.conj(self.matrix.T @ np.conj(y)) if np.iscomplexobj(self.like) else self.matrix.T @ y
+        return _compressed_rows(self.adjoint, y)
 
     def draft(self) -> None:
         """Offer no draft: converting stored entries or an operator gains nothing."""
@@ -186,7 +190,7 @@ class MatrixFree(NamedTuple):
     @property
     def total(self) -> float:
         """An unbiased estimate of the squared Frobenius norm."""
-        return _square(self.images, self.xp) / self.images.shape[1]
+        return _square(self.images, self.xp) / _PROBES
 
     def matmat(self, x: Array) -> Array:
         """Return ``A @ x``."""
@@ -199,7 +203,7 @@ class MatrixFree(NamedTuple):
     def misfit(self, left: Array, right: Array) -> float:
         """Estimate the squared Frobenius norm of the difference without another product."""
         gap = self.images - left @ (right @ self.probes)
-        return _square(gap, self.xp) / self.images.shape[1]
+        return _square(gap, self.xp) / _PROBES
 
     def draft(self) -> None:
         """Offer no draft: converting stored entries or an operator gains nothing."""
@@ -246,7 +250,19 @@ def _sparse(a: Any) -> Sparse:
     data = finite(as_floating(matrix.data, xp), xp, name="a.data")
     data, scale = equilibrate(data, xp, axis=0) if data.size else (data, np.ones(1))
     matrix = type(matrix)((data, matrix.indices, matrix.indptr), shape=matrix.shape)
-    return Sparse(matrix, xp, float(np.vdot(data, data).real), float(scale[0]))
+    total = float(np.vdot(data, data).real)
+    return Sparse(matrix, matrix.conj().T.tocsr(), xp, total, float(scale[0]))
+
+
+def _compressed_rows(matrix: Any, x: Array) -> Array:
+    """Multiply by a matrix in compressed rows, by the kernel where that is worth loading it."""
+    if matrix.nnz * x.shape[1] >= _KERNEL_WORK and accepts(matrix.data, x):
+        from tdecomp._kernels._sparse import compressed_rows
+
+        out = np.empty((matrix.shape[0], x.shape[1]), dtype=np.result_type(matrix.data, x))
+        compressed_rows(matrix.indptr, matrix.indices, matrix.data, np.ascontiguousarray(x), out)
+        return out
+    return matrix @ x
 
 
 def _matrix_free(a: Any, rng: np.random.Generator) -> MatrixFree:
@@ -254,8 +270,8 @@ def _matrix_free(a: Any, rng: np.random.Generator) -> MatrixFree:
     backward = next((getattr(a, name) for name in ("mH", "H") if hasattr(a, name)), None)
     if backward is None:
         raise TypeError(
-            f"a is a {type(a).__name__} with products but no adjoint; give it an attribute mH or H "
-            "that multiplies by the conjugate transpose (scipy.sparse.linalg.LinearOperator does)"
+            f"a is a {type(a).__name__} with products but no adjoint; give it an attribute mH or "
+            "H that multiplies by the conjugate transpose, as scipy's LinearOperator has"
         )
     m, n = (int(size) for size in a.shape)
     if 0 in (m, n):

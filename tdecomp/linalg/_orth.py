@@ -50,7 +50,9 @@ def _first_round(y: Array, xp: Namespace) -> QR | None:
     return None if round_ is None else QR(round_.Q, round_.R * lengths)
 
 
-def _cholesky_qr(y: Array, xp: Namespace, *, shift: float = 0.0, gap: float = math.inf) -> QR | None:
+def _cholesky_qr(
+    y: Array, xp: Namespace, *, shift: float = 0.0, gap: float = math.inf
+) -> QR | None:
     """Make one round; None where Cholesky fails or the Gram matrix is `gap` or more from I."""
     gram = adjoint(y, xp) @ y
     identity = xp.eye(gram.shape[0], dtype=gram.dtype, device=device(gram))
@@ -58,7 +60,7 @@ def _cholesky_qr(y: Array, xp: Namespace, *, shift: float = 0.0, gap: float = ma
         return None
     try:
         lower = xp.linalg.cholesky(gram + shift * identity if shift else gram)
-    except Exception as error:  # noqa: BLE001 - each library raises a class of its own
+    except Exception as error:  # each library has a class of its own
         if "positive" not in str(error):
             raise
         return None

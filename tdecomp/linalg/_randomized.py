@@ -139,7 +139,15 @@ def randomized_svd(
     if power is not None:
         max_iter, tol = 2 * check_count(power, name="power") + 2, -math.inf
     if traced(a):
-        return _traced(a, rank, oversample, power, sketch, draws, keep=method == "krylov")
+        return _traced(
+            a,
+            rank=rank,
+            oversample=oversample,
+            power=power,
+            rng=draws,
+            sketch=sketch,
+            keep=method == "krylov",
+        )
     op = operand(a, draws)
     limit, unit = min(op.shape), eps(op.like.dtype, op.xp)
     rank, rtol = check_target(rank, rtol, limit)
@@ -156,20 +164,22 @@ def randomized_svd(
 
     budget = Budget(max_iter, callback)
     if rank is None:
-        return by_error(op, draw, rtol=rtol, width=width, budget=budget)
+        return by_error(op, draw, rtol=float(rtol or 0), width=width, budget=budget)
     keep = method == "krylov"
     fit = by_rank(op, draw(width), rank=rank, rtol=rtol, tol=tol, keep=keep, budget=budget)
-    return fit if power is None else fit._replace(status=Status.CONVERGED)
+    if power is not None and fit.status is Status.MAX_ITER:
+        return fit._replace(status=Status.CONVERGED)
+    return fit
 
 
 def _traced(
     a: Array,
+    *,
     rank: int | None,
     oversample: int,
     power: int | None,
-    sketch: str,
     rng: np.random.Generator,
-    *,
+    sketch: str,
     keep: bool,
 ) -> Fit[SVD]:
     """Serve a matrix under ``jit``, ``vmap`` or ``grad``: everything that has a shape is fixed."""

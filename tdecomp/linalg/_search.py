@@ -1,4 +1,4 @@
-"""When a growing projection is good enough: for a rank by its excess, for an error by its misfit."""
+"""When a growing projection is good enough: by its excess for a rank, else by its misfit."""
 
 from __future__ import annotations
 
@@ -50,7 +50,14 @@ class _State(NamedTuple):
 
 
 def by_rank(
-    op: Operand, test: Array, *, rank: int, rtol: float | None, tol: float, keep: bool, budget: Budget
+    op: Operand,
+    test: Array,
+    *,
+    rank: int,
+    rtol: float | None,
+    tol: float,
+    keep: bool,
+    budget: Budget,
 ) -> Fit[SVD]:
     """Project until the best rank-`rank` part exceeds the optimum by a factor ``1 + tol``.
 
@@ -77,8 +84,9 @@ def by_rank(
     first = draft or op
     state = _State(first, start(first, _like(test, first)), np.zeros(0))
     room = _room(op, test) if keep else budget.max_iter
-    limits = {"max_iter": min(room, budget.max_iter) - 1, "callback": budget.callback}
-    fit = _settled(iterate(step, state, tol=tol, **limits), op, rank)
+    most = min(room, budget.max_iter) - 1
+    fit = iterate(step, state, max_iter=most, tol=tol, callback=budget.callback)
+    fit = _settled(fit, op, rank)
     if fit.status is Status.MAX_ITER and room < budget.max_iter:
         return exact(op, rank, rtol)
     if rtol is not None:
@@ -86,7 +94,9 @@ def by_rank(
     return _finish(fit, rank)
 
 
-def by_error(op: Operand, draw: Callable[[int], Array], *, rtol: float, width: int, budget: Budget) -> Fit[SVD]:
+def by_error(
+    op: Operand, draw: Callable[[int], Array], *, rtol: float, width: int, budget: Budget
+) -> Fit[SVD]:
     """Project until the norm of what is left out is at most `rtol` times that of the matrix."""
     target = rtol**2 * op.total
     noise = _noise(op)
@@ -102,8 +112,9 @@ def by_error(op: Operand, draw: Callable[[int], Array], *, rtol: float, width: i
 
     test = draw(width)
     room = _room(op, test)
-    limits = {"max_iter": min(room, budget.max_iter) - 1, "callback": budget.callback}
-    fit = iterate(step, _State(op, start(op, test), np.zeros(0)), tol=0.0, **limits)
+    state = _State(op, start(op, test), np.zeros(0))
+    most = min(room, budget.max_iter) - 1
+    fit = iterate(step, state, max_iter=most, tol=0.0, callback=budget.callback)
     if fit.status is Status.MAX_ITER and room < budget.max_iter:
         return exact(op, None, rtol)
     return _finish(fit, _rank_within(fit.tensor, None, target))
@@ -134,7 +145,7 @@ def _turning(op: Operand, rank: int, left: float) -> float:
 
 def _room(op: Operand, test: Array) -> int:
     """Return how many products fit before the bases would fill the space."""
-    return 2 * (min(op.shape) // test.shape[1]) - 1
+    return 2 * (min(op.shape) // int(test.shape[1])) - 1
 
 
 def _like(test: Array, op: Operand) -> Array:
@@ -184,7 +195,7 @@ def _misfit(state: _State) -> float:
 
 
 def _judged(state: _State, outside: float, left: float) -> _State:
-    """Estimate the excess from the energy `outside` the projection and that `left` out of the best.
+    """Estimate the excess from the energy `outside`, and that `left` out of the best rank.
 
     `outside` bounds what further products can add to the leading triplets (Ky Fan). From two
     gains on, their geometric series is the better estimate: Krylov gains shrink faster than that.
@@ -196,7 +207,7 @@ def _judged(state: _State, outside: float, left: float) -> _State:
     if len(gains) > 1 and gains[-1] <= noise:
         return state._replace(excess=state.excess * state.ratio if state.ratio else 0.0)
     bound = outside / (2 * left)
-    if len(gains) < 3 or gains[-1] >= gains[-2]:  # noqa: PLR2004 - two gains after the first
+    if len(gains) < 3 or gains[-1] >= gains[-2]:  # two after the first
         return state._replace(excess=min(bound, state.excess))
     ratio = gains[-1] / gains[-2]
     series = gains[-1] * ratio / (1.0 - ratio) / (2 * left)
@@ -206,7 +217,8 @@ def _judged(state: _State, outside: float, left: float) -> _State:
 def _rank_within(state: _State, rank: int | None, target: float) -> int:
     """Return the smallest rank whose energy left out stays below `target`, rounding included."""
     spare = target - state.op.margin * _outside(state) - _noise(state.op)
-    return truncation_rank(np.sqrt(state.squares), rank=rank, atol=math.sqrt(max(spare, 0.0)))
+    s = np.sqrt(state.squares)
+    return truncation_rank(s, rank=rank, atol=math.sqrt(max(spare, 0.0)))
 
 
 def _finish(fit: Fit[_State], rank: int) -> Fit[SVD]:
@@ -219,4 +231,4 @@ def _finish(fit: Fit[_State], rank: int) -> Fit[SVD]:
     if op.margin > 1.0 or _noise(op) > 2 * _DIGITS * left:
         left = op.misfit(u * s, vh)
     error = math.sqrt(left / op.total)
-    return fit._replace(tensor=SVD(u, s * op.scale, vh), error=error, n_iter=fit.n_iter + 1)
+    return Fit(SVD(u, s * op.scale, vh), error, fit.n_iter + 1, fit.status)

@@ -67,4 +67,4 @@ def _hadamard(rng: np.random.Generator, n: int, width: int) -> np.ndarray:
     columns = rng.permutation(order)[:width]
     parity = np.bitwise_count(np.arange(n)[:, None] & columns[None, :]) & 1
     signs = 2.0 * rng.integers(0, 2, size=(n, 1)) - 1.0
-    return signs * (1.0 - 2.0 * parity) / math.sqrt(width)
+    return np.asarray(signs * (1.0 - 2.0 * parity) / math.sqrt(width))

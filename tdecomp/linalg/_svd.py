@@ -12,9 +12,7 @@ from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._truncation import reachable_rtol, tail_norms, truncation_rank
 
 
-def truncated_svd(
-    a: Any, /, *, rank: int | None = None, rtol: float | None = None
-) -> SVD:
+def truncated_svd(a: Any, /, *, rank: int | None = None, rtol: float | None = None) -> SVD:
     r"""Return the best approximation of a matrix of given rank, or of least rank for an error.
 
     The Eckart-Young theorem: among all matrices of rank at most :math:`r`, the leading
@@ -95,7 +93,7 @@ def robust_svd(a: Array, xp: Namespace) -> tuple[Array, Array, Array]:
         u, s, vh = xp.linalg.svd(a, full_matrices=False)
         if concrete(xp.all(xp.isfinite(s))) is not False:
             return u, s, vh
-    except Exception as error:  # noqa: BLE001 - each library raises a class of its own
+    except Exception as error:  # each library has a class of its own
         if "converge" not in str(error):
             raise
     return _second_route(a, xp)

@@ -78,7 +78,8 @@ def truncation_rank(s: Array, /, *, rank: int | None = None, atol: float | Array
     >>> truncation_rank(np.array([12.0, 4.0, 3.0]), atol=4.0)
     2
     """
-    limit = s.shape[-1] if rank is None else min(s.shape[-1], check_rank(rank))
+    n = int(s.shape[-1])
+    limit = n if rank is None else min(n, check_rank(rank))
     xp = namespace(s)
     bound = xp.asarray(atol, dtype=s.dtype)[..., None]
     needed = xp.sum(xp.astype(tail_norms(s) > bound, xp.int64), axis=-1)
@@ -118,7 +119,7 @@ def energy_rank(s: Array, /, *, energy: float) -> int:
 
 
 def reachable_rtol(m: int, n: int, eps: float) -> float:
-    """Return the relative error that a computed SVD of an ``m x n`` matrix stays below at full rank.
+    """Return the relative error below which a computed SVD of an ``m x n`` matrix stays.
 
     LAPACK proves a modest polynomial of the size times eps; measured on flat spectra, the worst
     ones, the error grows like the square root of the smaller side. The constant leaves a factor

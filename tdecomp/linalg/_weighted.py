@@ -125,8 +125,10 @@ def _left_weight(weight: Any, size: int, a: Array, xp: Namespace, *, name: str) 
     ndim = 1 if getattr(weight, "ndim", 1) == 1 else 2
     _, weight = prepare(weight, ndim=ndim, batch=ndim > 1, like=a, name=name)
     if weight.shape[-1] != size:
-        shapes = f"({size},) or (..., p, {size})" if name == "left" else f"({size},) or (..., {size}, q)"
-        raise ValueError(f"{name} must have shape {shapes} to weight a, which has shape {a.shape}")
+        matrix = f"(..., p, {size})" if name == "left" else f"(..., {size}, q)"
+        raise ValueError(
+            f"{name} must have shape ({size},) or {matrix} to weight a of shape {tuple(a.shape)}"
+        )
     weight, _ = equilibrate(weight, xp, axis=tuple(range(-ndim, 0)))
     tall = ndim > 1 and weight.shape[-2] > size
     return xp.linalg.qr(weight, mode="r").R if tall else weight

@@ -1,4 +1,4 @@
-"""What the tests of matrix factorisations share: theorems about every result, a counting matrix."""
+"""What the tests of matrix factorisations share: what holds for every result, a counting matrix."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Counted:
         self._adjoint = adjoint
 
     @property
-    def mH(self):  # noqa: N802 - the name the array-API standard gives the adjoint
+    def mH(self):
         return self._adjoint or Counted(self.array.conj().T, self)
 
     def __matmul__(self, x):
