@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import operator
-
-from tdecomp._typing import Array
 
 
 class ToleranceError(ValueError):
@@ -39,12 +36,19 @@ def check_rank(rank: object, limit: int | None = None, *, name: str = "rank") ->
     return value
 
 
+def check_number(value: object, *, name: str) -> float:
+    """Return `value`, a real number of any library, as a float."""
+    if isinstance(value, bool | str | bytes) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
 def check_rtol(rtol: object, *, name: str = "rtol") -> float:
     """Return `rtol` as a float strictly between 0 and 1, or refuse it."""
-    try:
-        value = float(rtol)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number between 0 and 1, got {rtol!r}") from None
+    value = check_number(rtol, name=name)
     if not 0.0 < value < 1.0:
         raise ValueError(
             f"{name} is a relative error and must lie strictly between 0 and 1, got {value}"
@@ -95,17 +99,14 @@ def check_count(value: object, *, name: str, least: int = 0) -> int:
     return count
 
 
-def nonfinite(finite: Array, *, name: str) -> ValueError:
-    """Build the refusal of an array from the mask of its finite entries."""
-    flat = finite.reshape((-1,)).tolist()
-    first, shape = flat.index(False), tuple(finite.shape)
-    index = []
+def nonfinite(shape: tuple[int, ...], first: int, count: int, *, name: str) -> ValueError:
+    """Build the refusal of an array from its first bad entry in C order, and their number."""
+    index: list[str] = []
     for size in reversed(shape):
         first, position = divmod(first, size)
-        index.append(position)
-    count = len(flat) - math.fsum(flat)
-    where = f"{name}[{', '.join(map(str, reversed(index)))}]" if shape else name
+        index.insert(0, str(position))
+    where = f"{name}[{', '.join(index)}]" if shape else name
     return ValueError(
-        f"{name} has {count:.0f} non-finite entries (NaN or Inf), the first at {where}; "
+        f"{name} has {count} non-finite entries (NaN or Inf), the first at {where}; "
         "clean the data, or use a method that takes weights= and give those entries weight 0"
     )

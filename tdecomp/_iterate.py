@@ -93,7 +93,8 @@ def iterate(
     max_iter : int
         The largest number of steps.
     tol : float
-        Stop when the change of a step is at most this.
+        Stop when the change of a step is at most this. Below zero nothing but `max_iter`, the
+        callback or overflow stops.
     callback : callable, optional
         Called with a `Progress` after each step; returning True stops the iteration.
 
@@ -120,6 +121,6 @@ def iterate(
             return Fit(state, error, iteration, Status.INTERRUPTED)
         idle = 0 if error < best else idle + 1
         best = min(best, error)
-        if idle >= _PATIENCE:
+        if idle >= _PATIENCE and tol >= 0:
             return Fit(state, error, iteration, Status.STAGNATED)
     return Fit(state, error, max_iter, Status.MAX_ITER)

@@ -43,9 +43,10 @@ def eps(dtype: DType, xp: Namespace) -> float:
     return float(xp.finfo(dtype).eps)
 
 
-def real_dtype(dtype: DType, xp: Namespace) -> DType:
-    """Return the real dtype of the same precision."""
-    return xp.finfo(dtype).dtype if xp.isdtype(dtype, "complex floating") else dtype
+def floats(x: Array) -> list[float]:
+    """Return the entries of a real vector as Python floats."""
+    entries = x.tolist() if hasattr(x, "tolist") else (x[i] for i in range(x.shape[0]))
+    return [float(entry) for entry in entries]
 
 
 def adjoint(x: Array, xp: Namespace) -> Array:
@@ -73,7 +74,8 @@ def traced(x: Any) -> bool:
 def _as_array(x: Any, xp: Namespace, like: Array | None, name: str) -> Array:
     if array_api_compat.is_array_api_obj(x) and type(x) not in (np.matrix, np.ma.MaskedArray):
         return x
-    if isinstance(x, list | tuple | bool | int | float | complex | np.generic):
+    plain = list | tuple | bool | int | float | complex | np.generic
+    if isinstance(x, plain) and not hasattr(x, "_fields"):
         where = {} if like is None else {"device": device(like)}
         try:
             return xp.asarray(x, **where)
@@ -121,7 +123,8 @@ def finite(x: Array, xp: Namespace, *, name: str = "a") -> Array:
     mask = xp.isfinite(x)
     verdict = concrete(xp.all(mask))
     if verdict is False:
-        raise nonfinite(mask, name=name)
+        bad = xp.astype(xp.reshape(~mask, (-1,)), xp.int32)
+        raise nonfinite(tuple(x.shape), int(xp.argmax(bad)), int(xp.sum(bad)), name=name)
     return x if verdict else xp.where(xp.all(mask), x, xp.nan)
 
 

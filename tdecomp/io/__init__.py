@@ -3,6 +3,7 @@
 from tdecomp.io._checkpoint import Checkpoint, duplicates, open_checkpoint
 from tdecomp.io._formats import load, save
 from tdecomp.io._plan import (
+    PLAN_KEY,
     Plan,
     Record,
     decode_plan,
@@ -11,10 +12,11 @@ from tdecomp.io._plan import (
     read_plan,
     stored_names,
 )
-from tdecomp.io._tensors import CheckpointError, TensorInfo
+from tdecomp.io._tensors import CheckpointError, TensorInfo, numpy_dtype
 from tdecomp.io._writer import CheckpointWriter
 
 __all__ = [
+    "PLAN_KEY",
     "Checkpoint",
     "CheckpointError",
     "CheckpointWriter",
@@ -26,6 +28,7 @@ __all__ = [
     "encode_plan",
     "factor_names",
     "load",
+    "numpy_dtype",
     "open_checkpoint",
     "read_plan",
     "save",

@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     records : dict of str to Record
         The compressed tensors by name, each stored as the two tensors of `factor_names`.
     tied : dict of str to str
-        Tensors that are not stored because they equal a compressed one, with its name.
+        Tensors that are not stored because they equal another one, with its name.
     settings : dict
         How the plan was made: versions, budget, seed; anything that JSON can hold.
     """
@@ -144,7 +144,7 @@ def encode_plan(plan: Plan) -> dict[str, str]:
     ------
     ValueError
         If `decode_plan` would refuse the plan: a rank above the matrix, an error that is not a
-        number, a tie to a tensor that is not in the plan.
+        number, a tie to a tensor that is tied itself.
 
     Examples
     --------
@@ -194,8 +194,8 @@ def decode_plan(metadata: Mapping[str, str]) -> Plan:
         if content["format"] == PLAN_FORMAT:
             records = {name: _record(entry) for name, entry in content["plan"].items()}
             plan = Plan(records, dict(content["tied"]), dict(content["settings"]))
-            if not set(plan.tied.values()) <= set(records) - set(plan.tied):
-                raise ValueError("a tensor is tied to one that is not compressed")
+            if set(plan.tied) & (set(plan.tied.values()) | set(records)):
+                raise ValueError("a tensor is tied to one that is tied itself")
             return plan
     except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
@@ -247,7 +247,7 @@ def read_plan(checkpoint: Checkpoint) -> Plan:
     ValueError
         As `decode_plan` does.
     CheckpointError
-        If a factor is missing or has another shape than the plan says.
+        If a factor or a tied tensor is missing, or has another shape than the plan says.
 
     Examples
     --------
@@ -276,4 +276,7 @@ def read_plan(checkpoint: Checkpoint) -> Plan:
                     f"{checkpoint.path}: the plan says that {factor!r} has shape {shape}, "
                     f"found {found}"
                 )
+    missing = [name for name in plan.tied.values() if name not in {*plan.records, *checkpoint}]
+    if missing:
+        raise CheckpointError(f"{checkpoint.path}: {missing[0]!r}, which others repeat, is missing")
     return plan

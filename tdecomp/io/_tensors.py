@@ -96,7 +96,29 @@ def itemsize(code: str) -> int:
 
 
 def numpy_dtype(code: str) -> np.dtype[Any]:
-    """Return the NumPy dtype of the storable dtype `code`."""
+    """Return the NumPy dtype of a dtype as safetensors spells it.
+
+    Parameters
+    ----------
+    code : str
+        ``"F32"``, ``"BF16"``, ``"I64"`` and so on; the narrow ones come from ml_dtypes.
+
+    Returns
+    -------
+    numpy.dtype
+        The dtype.
+
+    Raises
+    ------
+    KeyError
+        If NumPy has no such dtype.
+
+    Examples
+    --------
+    >>> from tdecomp.io import numpy_dtype
+    >>> numpy_dtype("F32")
+    dtype('float32')
+    """
     if code in _NATIVE:
         return np.dtype(_NATIVE[code])
     with cli_extra():

@@ -143,6 +143,11 @@ class LowRank(NamedTuple):
         return _apply(self.left, self.right, x)
 
 
+# Else NumPy would take the tuple for a stack of matrices in ``array @ format``.
+for _format in (SVD, LowRank):
+    _format.__array_ufunc__ = None  # type: ignore[attr-defined]
+
+
 def breakeven_rank(m: int, n: int) -> int:
     """Return the largest rank at which two factors hold fewer numbers than an ``m x n`` matrix."""
     return max(0, math.ceil(m * n / (m + n)) - 1)

@@ -76,18 +76,6 @@ def advance(a: Operand, p: Projection, *, keep: bool) -> Projection:
     return p._replace(left=left, upper=upper, fresh=_newest(left, p.fresh), from_left=True)
 
 
-def refresh(p: Projection, block: Array, xp: Namespace) -> Projection:
-    """Multiply random directions next, outside the right basis, where the newest block is spent.
-
-    A Krylov space is invariant once it holds an eigenvector of every eigenvalue that the first
-    block saw; more copies of a multiple singular value are found only from a new block.
-    """
-    q, _, _ = extend(p.right, block, xp)
-    rows = xp.zeros((q.shape[1], p.lower.shape[1]), dtype=q.dtype, device=device(q))
-    right = xp.concat([p.right, q], axis=1)
-    return p._replace(right=right, lower=xp.concat([p.lower, rows], axis=0), fresh=q)
-
-
 def _newest(basis: Array, block: Array) -> Array:
     """Return the last columns of `basis`, as many as `block` has."""
     return basis[:, basis.shape[1] - block.shape[1] :]

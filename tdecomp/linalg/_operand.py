@@ -71,8 +71,10 @@ class Operand(Protocol):
 
 
 def _square(x: Array, xp: Namespace) -> float:
-    """Sum the squared magnitudes, rows in the dtype of `x` and their total in double."""
-    return math.fsum(xp.real(xp.vecdot(x, x)).tolist())
+    """Sum the squared magnitudes."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = xp.vecdot(x, x)
+        return float(xp.sum(xp.real(rows) if xp.isdtype(x.dtype, "complex floating") else rows))
 
 
 class Dense(NamedTuple):
@@ -194,11 +196,16 @@ class MatrixFree(NamedTuple):
 
     def matmat(self, x: Array) -> Array:
         """Return ``A @ x``."""
-        return finite(np.asarray(self.forward @ x) / self.scale, self.xp, name="a @ x")
+        return _product(self.forward, x, self.shape[0], name="a @ x") / self.scale
 
     def rmatmat(self, y: Array) -> Array:
-        """Return ``A^* @ y``."""
-        return finite(np.asarray(self.backward @ y) / self.scale, self.xp, name="adjoint(a) @ y")
+        """Return ``A^* @ y``, and check on the probes that the adjoint is one."""
+        z = _product(self.backward, y, self.shape[1], name="adjoint(a) @ y") / self.scale
+        gap = _square(self.images.conj().T @ y - self.probes.conj().T @ z, self.xp)
+        unit = float(np.finfo(z.dtype).eps)
+        if gap > unit * _square(self.images, self.xp) * _square(y, self.xp):
+            raise ValueError("the adjoint of a is none: inner products with a @ x do not agree")
+        return z
 
     def misfit(self, left: Array, right: Array) -> float:
         """Estimate the squared Frobenius norm of the difference without another product."""
@@ -213,10 +220,19 @@ class MatrixFree(NamedTuple):
         return self.matmat(self.xp.eye(self.shape[1], dtype=self.like.dtype))
 
 
+def _product(factor: Any, x: Array, rows: int, *, name: str) -> Array:
+    """Multiply a block of vectors by an operator and check what comes back."""
+    y = np.asarray(factor @ x)
+    if y.shape != (rows, x.shape[1]):
+        raise ValueError(f"{name} must have shape {(rows, x.shape[1])}, got {y.shape}")
+    return finite(as_floating(y, namespace(y), name=name), namespace(y), name=name)
+
+
 def _slabs(shape: tuple[int, int]) -> Iterator[slice]:
     """Cut the rows into slabs of about four million entries."""
     height = max(1, _BLOCK_ENTRIES // shape[1])
-    return (slice(start, start + height) for start in range(0, shape[0], height))
+    m = shape[0]
+    return (slice(start, min(start + height, m)) for start in range(0, m, height))
 
 
 def operand(a: Any, rng: np.random.Generator) -> Operand:
@@ -268,6 +284,8 @@ def _compressed_rows(matrix: Any, x: Array) -> Array:
 def _matrix_free(a: Any, rng: np.random.Generator) -> MatrixFree:
     """Find the adjoint of an operator on NumPy arrays, its norm and scale from one product."""
     backward = next((getattr(a, name) for name in ("mH", "H") if hasattr(a, name)), None)
+    if not isinstance(a.shape, tuple) or len(a.shape) != 2 or getattr(a, "dtype", None) is None:
+        raise TypeError(f"a is a {type(a).__name__} without a shape (m, n) and a dtype")
     if backward is None:
         raise TypeError(
             f"a is a {type(a).__name__} with products but no adjoint; give it an attribute mH or "
@@ -279,6 +297,6 @@ def _matrix_free(a: Any, rng: np.random.Generator) -> MatrixFree:
     xp = namespace()
     like = as_floating(np.empty(1, dtype=a.dtype), xp)
     probes = normal(rng, (n, _PROBES), like, xp)
-    images = finite(np.asarray(a @ probes), xp, name="a @ x")
+    images = _product(a, probes, m, name="a @ x")
     images, scale = equilibrate(images, xp, axis=(0, 1))
     return MatrixFree(a, backward, (m, n), xp, float(scale[0, 0]), probes, images)

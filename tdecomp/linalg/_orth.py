@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
+from tdecomp._random import normal
 from tdecomp._shim import solve_triangular
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, device, eps, real_dtype
+from tdecomp._xp import adjoint, device, eps
+
+
+_ROUNDS = 5
+# A remainder below this many eps of what it is left of is rounding.
+_EXPLAINED = 16.0
 
 
 class QR(NamedTuple):
@@ -73,7 +81,7 @@ def _cholesky_qr(
 def _shifted(y: Array, xp: Namespace) -> QR | None:
     """Make the shifted round, then an unshifted one, of the three that `y` needs."""
     m, n = y.shape
-    unit = eps(real_dtype(y.dtype, xp), xp) / 2
+    unit = eps(y.dtype, xp) / 2
     shift = 11 * (m * n + n * (n + 1)) * unit * float(xp.linalg.vector_norm(y)) ** 2
     first = _cholesky_qr(y, xp, shift=shift)
     second = None if first is None else _cholesky_qr(first.Q, xp)
@@ -86,13 +94,30 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     """Return ``q, h, r`` with ``y = basis @ h + q @ r`` and ``q`` orthonormal, normal to `basis`.
 
     Two rounds of block Gram-Schmidt: one removes what `basis` explains, the second what
-    cancellation left behind. The two rounds of CholeskyQR2 go one with each.
+    cancellation left behind; the two rounds of CholeskyQR2 go one with each. Where `basis`
+    explains a column to rounding, a random direction takes its place: a Krylov space that has
+    become invariant goes on with it to further copies of a multiple singular value.
     """
     dual = adjoint(basis, xp)
     h = dual @ y
     rest = y - basis @ h
-    first = _first_round(rest, xp) or QR(*xp.linalg.qr(rest))
-    again = dual @ first.Q
-    rest = first.Q - basis @ again
-    second = _cholesky_qr(rest, xp, gap=0.5) or orthonormalize(rest, xp)
-    return second.Q, h + again @ first.R, second.R @ first.R
+    floor = _EXPLAINED * eps(y.dtype, xp) * xp.linalg.vector_norm(y, axis=0)
+    gone = xp.linalg.vector_norm(rest, axis=0) <= floor
+    rest = xp.where(gone, _random(rest, 0, xp), rest)
+    q, r = _first_round(rest, xp) or QR(*xp.linalg.qr(rest))
+    r = xp.where(gone, xp.zeros_like(r), r)
+    for attempt in range(1, _ROUNDS):
+        again = dual @ q
+        h, rest = h + again @ r, q - basis @ again
+        last = _cholesky_qr(rest, xp, gap=0.5)
+        if last is not None:
+            return last.Q, h, last.R @ r
+        gone = xp.linalg.vector_norm(rest, axis=0) < 0.5
+        q, turn = orthonormalize(xp.where(gone, _random(rest, attempt, xp), rest), xp)
+        r = turn @ xp.where(gone[:, None], xp.zeros_like(r), r)
+    return q, h, r
+
+
+def _random(array: Array, seed: int, xp: Namespace) -> Array:
+    """Draw a random array like `array`."""
+    return normal(np.random.default_rng(seed), tuple(array.shape), array, xp)

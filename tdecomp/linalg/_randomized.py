@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import sys
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_choice, check_count, check_rank, check_reachable, check_target
+from tdecomp._errors import (
+    check_choice,
+    check_count,
+    check_number,
+    check_rank,
+    check_reachable,
+    check_target,
+)
 from tdecomp._iterate import Callback, Fit, Status
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, eps, prepare, traced
+from tdecomp._xp import adjoint, eps, equilibrate, prepare, traced
 from tdecomp.linalg._formats import SVD
-from tdecomp.linalg._operand import operand
+from tdecomp.linalg._operand import Operand, operand
 from tdecomp.linalg._search import Budget, by_error, by_rank, exact
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._single_pass import single_pass
@@ -23,6 +31,25 @@ from tdecomp.linalg._truncation import reachable_rtol
 METHODS = ("krylov", "subspace", "single-pass")
 
 _BLOCK = 32
+_MAX_ITER = 32
+
+
+class _Options(NamedTuple):
+    """The validated options of `randomized_svd`."""
+
+    rank: int | None
+    rtol: float | None
+    oversample: int
+    power: int | None
+    method: str
+    sketch: str
+    tol: float
+    budget: Budget
+
+    @property
+    def keep(self) -> bool:
+        """Whether blocks of the Krylov space are kept."""
+        return self.method == "krylov"
 
 
 def randomized_svd(
@@ -36,7 +63,7 @@ def randomized_svd(
     method: str = "krylov",
     sketch: str = "gaussian",
     tol: float = 1e-4,
-    max_iter: int = 32,
+    max_iter: int | None = None,
     rng: Seed = None,
     callback: Callback | None = None,
 ) -> Fit[SVD]:
@@ -70,8 +97,9 @@ def randomized_svd(
         The distribution of the random block.
     tol : float
         The excess over the best error to stop at.
-    max_iter : int
-        The largest number of products.
+    max_iter : int, optional
+        The largest number of products; by default 32 with `rank`, and with `rtol` alone as many
+        as it takes.
     rng : int, numpy.random.Generator or None
         The same seed gives the same block on every library.
     callback : callable, optional
@@ -134,77 +162,87 @@ def randomized_svd(
     check_choice(method, METHODS, name="method")
     check_choice(sketch, SKETCHES, name="sketch")
     check_count(oversample, name="oversample")
+    if not check_number(tol, name="tol") >= 0:
+        raise ValueError(f"tol must be a number >= 0, got {tol}")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}")
+    if max_iter is None:
+        max_iter = _MAX_ITER if rank is not None else sys.maxsize
     check_count(max_iter, name="max_iter", least=2)
-    draws = generator(rng)
     if power is not None:
         max_iter, tol = 2 * check_count(power, name="power") + 2, -math.inf
+    options = _Options(
+        rank, rtol, oversample, power, method, sketch, tol, Budget(max_iter, callback)
+    )
     if traced(a):
-        return _traced(
-            a,
-            rank=rank,
-            oversample=oversample,
-            power=power,
-            rng=draws,
-            sketch=sketch,
-            keep=method == "krylov",
-        )
-    op = operand(a, draws)
-    limit, unit = min(op.shape), eps(op.like.dtype, op.xp)
-    rank, rtol = check_target(rank, rtol, limit)
+        return _of_traced(a, options, generator(rng))
+    draws = generator(rng)
+    return _of_operand(operand(a, draws), options, draws)
+
+
+def _of_operand(op: Operand, options: _Options, rng: np.random.Generator) -> Fit[SVD]:
+    """Choose the search for a matrix whose values are known."""
+    limit = min(op.shape)
+    rank, rtol = check_target(options.rank, options.rtol, limit)
     if rtol is not None:
-        check_reachable(rtol, reachable_rtol(*op.shape, unit), dtype=op.like.dtype)
-    if method == "single-pass":
-        return single_pass(op, rank, sketch=sketch, rng=draws)
-    width = _BLOCK if rank is None else rank + oversample
+        floor = reachable_rtol(*op.shape, eps(op.like.dtype, op.xp))
+        check_reachable(rtol, floor, dtype=op.like.dtype)
+    if options.method == "single-pass":
+        if rank is None or rtol is not None:
+            raise ValueError("method='single-pass' needs rank= alone: it cannot adapt to rtol=")
+        return single_pass(op, rank, sketch=options.sketch, rng=rng)
+    width = _BLOCK if rank is None else rank + options.oversample
     if 2 * width > limit or op.total == 0:
         return exact(op, rank, rtol)
 
-    def draw(columns: int) -> Array:
-        return matrix_of(sketch, draws, (op.shape[1], columns), op.like, op.xp)
-
-    budget = Budget(max_iter, callback)
+    test = matrix_of(options.sketch, rng, (op.shape[1], width), op.like, op.xp)
     if rank is None:
-        return by_error(op, draw, rtol=float(rtol or 0), width=width, budget=budget)
-    keep = method == "krylov"
-    fit = by_rank(op, draw(width), rank=rank, rtol=rtol, tol=tol, keep=keep, budget=budget)
-    if power is not None and fit.status is Status.MAX_ITER:
+        return by_error(op, test, rtol=float(rtol or 0), budget=options.budget)
+    fit = by_rank(
+        op,
+        test,
+        rank=rank,
+        rtol=rtol,
+        tol=options.tol,
+        keep=options.keep,
+        budget=options.budget,
+    )
+    if options.power is not None and fit.status is Status.MAX_ITER:
         return fit._replace(status=Status.CONVERGED)
     return fit
 
 
-def _traced(
-    a: Array,
-    *,
-    rank: int | None,
-    oversample: int,
-    power: int | None,
-    rng: np.random.Generator,
-    sketch: str,
-    keep: bool,
-) -> Fit[SVD]:
+def _of_traced(a: Array, options: _Options, rng: np.random.Generator) -> Fit[SVD]:
     """Serve a matrix under ``jit``, ``vmap`` or ``grad``: everything that has a shape is fixed."""
-    if rank is None or power is None:
+    rank, power = options.rank, options.power
+    adaptive = options.rtol is not None or options.method == "single-pass"
+    if rank is None or power is None or adaptive:
         raise ValueError(
-            "under tracing (jit, vmap) the number of products must be fixed: pass rank= and power="
+            "under tracing (jit, vmap) the number of products must be fixed: pass rank= and "
+            "power=, no rtol=, and a method other than 'single-pass'"
         )
     xp, a = prepare(a, ndim=2)
     m, n = a.shape
     rank = check_rank(rank, min(m, n))
-    test = matrix_of(sketch, rng, (n, min(rank + oversample, m, n)), a, xp)
-    svd = _randomized_svd(a, test, rank, power, keep=keep, xp=xp)
+    a, scale = equilibrate(a, xp, axis=(0, 1))
+    width = min(rank + options.oversample, m, n)
+    test = matrix_of(options.sketch, rng, (n, width), a, xp)
+    svd = _randomized_svd(a, test, rank, power, keep=options.keep, xp=xp)
+    total = xp.linalg.vector_norm(a)
     gap = xp.linalg.vector_norm(a - svd.to_array())
-    return Fit(svd, gap / xp.linalg.vector_norm(a), 2 * power + 2, Status.CONVERGED)
+    error = gap / xp.where(total > 0, total, xp.ones_like(total))
+    return Fit(svd._replace(S=svd.S * scale[0]), error, 2 * power + 2, Status.CONVERGED)
 
 
 def _randomized_svd(
     a: Array, test: Array, rank: int, power: int, *, keep: bool, xp: Namespace
 ) -> SVD:
     """Project onto the range of ``power + 1`` blocks (`keep`) or of the last one."""
-    blocks = [xp.linalg.qr(a @ test).Q]
+    blocks = [xp.linalg.qr(a @ test)[0]]
     for _ in range(power):
-        inner = xp.linalg.qr(adjoint(a, xp) @ blocks[-1]).Q
-        blocks = [*(blocks if keep else []), xp.linalg.qr(a @ inner).Q]
-    q = xp.linalg.qr(xp.concat(blocks, axis=1)).Q if len(blocks) > 1 else blocks[0]
+        inner = xp.linalg.qr(adjoint(a, xp) @ blocks[-1])[0]
+        blocks = [*(blocks if keep else []), xp.linalg.qr(a @ inner)[0]]
+    q = xp.linalg.qr(xp.concat(blocks, axis=1))[0]
     u, s, vh = xp.linalg.svd(adjoint(q, xp) @ a, full_matrices=False)
     u, vh = canonical_signs((q @ u)[:, :rank], vh[:rank, :], xp)
     return SVD(u, s[:rank], vh)

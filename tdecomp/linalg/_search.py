@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._typing import Array
-from tdecomp._xp import adjoint, eps
+from tdecomp._xp import adjoint, eps, floats
 from tdecomp.linalg._formats import SVD
-from tdecomp.linalg._krylov import Projection, advance, refresh, restart, start
+from tdecomp.linalg._krylov import Projection, advance, restart, start
 from tdecomp.linalg._operand import Operand
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import truncated_svd
@@ -88,44 +87,42 @@ def by_rank(
     fit = iterate(step, state, max_iter=most, tol=tol, callback=budget.callback)
     fit = _settled(fit, op, rank)
     if fit.status is Status.MAX_ITER and room < budget.max_iter:
-        return exact(op, rank, rtol)
+        return exact(op, rank, rtol, made=fit.n_iter + 1)
     if rtol is not None:
         rank = _rank_within(fit.tensor, rank, rtol**2 * op.total)
     return _finish(fit, rank)
 
 
-def by_error(
-    op: Operand, draw: Callable[[int], Array], *, rtol: float, width: int, budget: Budget
-) -> Fit[SVD]:
+def by_error(op: Operand, test: Array, *, rtol: float, budget: Budget) -> Fit[SVD]:
     """Project until the norm of what is left out is at most `rtol` times that of the matrix."""
     target = rtol**2 * op.total
     noise = _noise(op)
 
     def step(state: _State) -> Step[_State]:
-        if len(state.gains) > 1 and state.gains[-1] <= noise and not state.projection.from_left:
-            state = state._replace(projection=refresh(state.projection, draw(width), op.xp))
         new = _advance(state, None, keep=True)
         left = _outside(new)
         if abs(left - target) <= noise:
             left = _misfit(new)
         return Step(new, math.sqrt(left / op.total), op.margin * left - target)
 
-    test = draw(width)
     room = _room(op, test)
     state = _State(op, start(op, test), np.zeros(0))
     most = min(room, budget.max_iter) - 1
     fit = iterate(step, state, max_iter=most, tol=0.0, callback=budget.callback)
     if fit.status is Status.MAX_ITER and room < budget.max_iter:
-        return exact(op, None, rtol)
+        return exact(op, None, rtol, made=fit.n_iter + 1)
     return _finish(fit, _rank_within(fit.tensor, None, target))
 
 
-def exact(op: Operand, rank: int | None, rtol: float | None) -> Fit[SVD]:
-    """Compute the full SVD: what remains when a space would fill most of the whole one."""
+def exact(op: Operand, rank: int | None, rtol: float | None, *, made: int = 0) -> Fit[SVD]:
+    """Compute the full SVD: what remains when a space would fill most of the whole one.
+
+    It counts as one product, which it is for an operator, after the `made` ones.
+    """
     svd = truncated_svd(op.to_array(), rank=rank, rtol=rtol)
     misfit = op.misfit(svd.U * svd.S, svd.Vh)
     error = math.sqrt(misfit / op.total) if op.total else 0.0
-    return Fit(svd._replace(S=svd.S * op.scale), error, 0, Status.CONVERGED)
+    return Fit(svd._replace(S=svd.S * op.scale), error, made + 1, Status.CONVERGED)
 
 
 def _noise(op: Operand) -> float:
@@ -158,7 +155,7 @@ def _advance(state: _State, rank: int | None, *, keep: bool) -> _State:
     op = state.op
     projection = advance(op, state.projection, keep=keep)
     values = op.xp.linalg.svdvals(projection.core(op.xp))
-    squares = np.asarray(values.tolist()) ** 2
+    squares = np.asarray(floats(values)) ** 2
     gain = math.fsum(squares[:rank]) - math.fsum(state.squares[:rank])
     return state._replace(projection=projection, squares=squares, gains=(*state.gains, gain))
 

@@ -35,13 +35,11 @@ def single_pass(
        approximation with an application to scientific simulation", SIAM J. Sci. Comput. 41, 2019,
        Algorithm 4.3 and section 5. arXiv:1902.08651
     """
-    if rank is None:
-        raise ValueError("method='single-pass' needs rank=: one reading cannot adapt to rtol=")
     m, n = op.shape
     xp, like = op.xp, op.like
     k = 4 * rank + 1
     s = 2 * k + 1
-    if s > min(m, n):
+    if s > min(m, n) or op.total == 0:
         return exact(op, rank, None)
     omega, psi = (matrix_of(sketch, rng, (n, size), like, xp) for size in (k, s))
     upsilon, phi = (matrix_of(sketch, rng, (m, size), like, xp) for size in (k, s))
@@ -54,5 +52,5 @@ def single_pass(
     left, right = q @ u[:, :rank], vh[:rank, :] @ adjoint(p, xp)
     left, right = canonical_signs(left, right, xp)
     misfit = op.misfit(left * values[:rank], right)
-    error = math.sqrt(misfit / op.total) if op.total else 0.0
-    return Fit(SVD(left, values[:rank] * op.scale, right), error, 1, Status.CONVERGED)
+    error = math.sqrt(misfit / op.total)
+    return Fit(SVD(left, values[:rank] * op.scale, right), error, 2, Status.CONVERGED)

@@ -63,7 +63,7 @@ def _sparse_signs(rng: np.random.Generator, n: int, width: int, nonzeros: int) -
 
 def _hadamard(rng: np.random.Generator, n: int, width: int) -> np.ndarray:
     """Scale distinct columns of the Hadamard matrix, cut to `n` rows, by random row signs."""
-    order = 1 << max(n, width, 2).bit_length()
+    order = 1 << (max(n, width) - 1).bit_length()
     columns = rng.permutation(order)[:width]
     parity = np.bitwise_count(np.arange(n)[:, None] & columns[None, :]) & 1
     signs = 2.0 * rng.integers(0, 2, size=(n, 1)) - 1.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tdecomp._errors import check_reachable, check_target
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, concrete, eps, equilibrate, is_numpy, prepare
+from tdecomp._xp import adjoint, concrete, eps, equilibrate, is_numpy, prepare, traced
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._truncation import reachable_rtol, tail_norms, truncation_rank
@@ -68,6 +70,8 @@ def truncated_svd(a: Any, /, *, rank: int | None = None, rtol: float | None = No
     xp, a = prepare(a, ndim=2, batch=True)
     m, n = a.shape[-2:]
     rank, rtol = check_target(rank, rtol, min(m, n))
+    if rtol is not None and traced(a):
+        raise ValueError("under tracing (jit, vmap) the rank must be fixed: pass rank= alone")
     a, scale = equilibrate(a, xp, axis=(-2, -1))
     if rtol is None:
         svd = _truncated_svd(a, rank, xp=xp)
@@ -96,7 +100,10 @@ def robust_svd(a: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     except Exception as error:  # each library has a class of its own
         if "converge" not in str(error):
             raise
-    return _second_route(a, xp)
+    u, s, vh = _second_route(a, xp)
+    if concrete(xp.all(xp.isfinite(s))) is False:
+        raise np.linalg.LinAlgError("the SVD converged on neither of two routes")
+    return u, s, vh
 
 
 def _second_route(a: Array, xp: Namespace) -> tuple[Array, Array, Array]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tdecomp._errors import check_reachable, check_target
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, eps, equilibrate, namespace, prepare
+from tdecomp._xp import adjoint, eps, equilibrate, namespace, prepare, traced
 from tdecomp.linalg._formats import LowRank
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import robust_svd
@@ -97,10 +97,12 @@ def weighted_svd(
     _, a = prepare(a, ndim=2, batch=True, like=like)
     m, n = a.shape[-2:]
     rank, rtol = check_target(rank, rtol, min(m, n))
-    left = None if left is None else _left_weight(left, m, a, xp, name="left")
+    if rtol is not None and traced(a):
+        raise ValueError("under tracing (jit, vmap) the rank must be fixed: pass rank= alone")
+    if left is not None:
+        left = _weight(left, a, xp, name="left", axis=-1)
     if right is not None:
-        right = _left_weight(_turned(right), n, a, xp, name="right")
-        right = adjoint(right, xp) if right.ndim > 1 else right
+        right = _weight(right, a, xp, name="right", axis=-2)
     a, left, right = _promoted(a, left, right, xp)
     a, scale = equilibrate(a, xp, axis=(-2, -1))
     if rtol is not None:
@@ -109,29 +111,30 @@ def weighted_svd(
         s = xp.linalg.svdvals(_times(_apply(left, a), right))
         rank = truncation_rank(s, rank=rank, atol=(rtol - floor / 4) * tail_norms(s)[..., 0])
     factors = _weighted_svd(a, left, right, rank, xp=xp)
+    if right is None and left is not None:
+        return factors._replace(left=factors.left * scale)
     return factors._replace(right=factors.right * scale)
 
 
-def _turned(right: Any) -> Any:
-    """Return the adjoint of a column weight: a row weight, checked and reduced like one."""
-    xp = namespace(right)
-    if not hasattr(right, "dtype"):
-        right = xp.asarray(right)
-    return adjoint(right, xp) if right.ndim > 1 else right
+def _weight(weight: Any, a: Array, xp: Namespace, *, name: str, axis: int) -> Array:
+    """Validate a weight whose `axis` meets `a`, bring it to a safe scale, cut it to square.
 
-
-def _left_weight(weight: Any, size: int, a: Array, xp: Namespace, *, name: str) -> Array:
-    """Validate a row weight, bring it to a safe scale, and make it square where it is tall."""
-    ndim = 1 if getattr(weight, "ndim", 1) == 1 else 2
-    _, weight = prepare(weight, ndim=ndim, batch=ndim > 1, like=a, name=name)
-    if weight.shape[-1] != size:
+    Of a weight that is longer on its other axis only the triangular factor counts.
+    """
+    size = a.shape[-2 if name == "left" else -1]
+    _, weight = prepare(weight, ndim=1, batch=True, like=a, name=name)
+    diagonal = weight.ndim == 1
+    if weight.shape[-1 if diagonal else axis] != size:
         matrix = f"(..., p, {size})" if name == "left" else f"(..., {size}, q)"
         raise ValueError(
             f"{name} must have shape ({size},) or {matrix} to weight a of shape {tuple(a.shape)}"
         )
-    weight, _ = equilibrate(weight, xp, axis=tuple(range(-ndim, 0)))
-    tall = ndim > 1 and weight.shape[-2] > size
-    return xp.linalg.qr(weight, mode="r").R if tall else weight
+    weight, _ = equilibrate(weight, xp, axis=-1 if diagonal else (-2, -1))
+    if diagonal or weight.shape[-3 - axis] <= size:
+        return weight
+    if name == "left":
+        return xp.linalg.qr(weight)[1]
+    return adjoint(xp.linalg.qr(adjoint(weight, xp))[1], xp)
 
 
 def _promoted(

@@ -89,6 +89,12 @@ def test_an_array_times_a_format_is_refused_not_guessed():
     for fmt in formats_of_numpy()[0]:
         with pytest.raises(TypeError):
             np.ones((3, 12)) @ fmt
+    # NumPy would take two square factors for a batch of two matrices.
+    square = LowRank(np.eye(4), np.eye(4))
+    with pytest.raises(TypeError):
+        np.eye(4) @ square
+    with pytest.raises(TypeError):
+        np.eye(4) - square
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (2, 2), (3, 7), (10, 10), (64, 48), (12, 4)])

@@ -15,7 +15,8 @@ def example(dtype, batch=(), size=(12, 7)):
     return (np.stack(x).reshape(*batch, *x[0].shape) for x in (members, others))
 
 
-@pytest.mark.parametrize("batch", [(), (3,), (2, 2)])
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+@pytest.mark.parametrize("batch", [(), (2, 2)])
 def test_signs_are_canonical_and_the_product_stays(xp, dtype, batch, is_canonical):
     u, vh = example(dtype, batch)
     turned = canonical_signs(xp.asarray(u), xp.asarray(vh), xp.namespace)
@@ -29,14 +30,13 @@ def test_signs_are_canonical_and_the_product_stays(xp, dtype, batch, is_canonica
                for x, y in zip(turned, again, strict=True))  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
 def test_the_answer_does_not_depend_on_the_phase(xp, dtype):
     u, vh = example(dtype)
     angle = np.array([0.0, 1.0, 2.0, 3.0])
     phase = (np.exp(1j * angle) if "complex" in dtype else np.cos(np.pi * angle)).astype(dtype)
     one = canonical_signs(xp.asarray(u), xp.asarray(vh), xp.namespace)
-    other = canonical_signs(
-        xp.asarray(u * phase), xp.asarray(vh / phase[:, None]), xp.namespace
-    )
+    other = canonical_signs(xp.asarray(u * phase), xp.asarray(vh / phase[:, None]), xp.namespace)
     for x, y in zip(one, other, strict=True):
         gap = np.abs(xp.to_numpy(x) - xp.to_numpy(y)).max()
         assert gap <= SLACK * np.finfo(dtype).eps
@@ -45,9 +45,7 @@ def test_the_answer_does_not_depend_on_the_phase(xp, dtype):
 def test_a_zero_column_stays(xp):
     u, vh = np.zeros((3, 2)), np.ones((2, 4))
     u[1, 1] = -1.0
-    new_u, new_vh = map(
-        xp.to_numpy, canonical_signs(xp.asarray(u), xp.asarray(vh), xp.namespace)
-    )
+    new_u, new_vh = map(xp.to_numpy, canonical_signs(xp.asarray(u), xp.asarray(vh), xp.namespace))
     assert np.array_equal(new_u, np.abs(u))
     assert np.array_equal(new_vh, vh * [[1], [-1]])
 

@@ -97,7 +97,9 @@ def test_one_seed_means_one_matrix_everywhere(xp, dtype, kind):
     omega = matrix_of(kind, np.random.default_rng(7), (9, 5), like, xp.namespace)
     host = draw(kind, (9, 5), 7, np.empty(0, dtype="complex128" if "complex" in dtype else float))
     assert omega.dtype == like.dtype
-    assert np.allclose(xp.to_numpy(omega), host.astype(dtype), rtol=4 * np.finfo(dtype).eps, atol=0)
+    assert np.allclose(
+        xp.to_numpy(omega), host.astype(dtype), rtol=4 * np.finfo(dtype).eps, atol=0
+    )
 
 
 def test_gaussian_entries_of_a_complex_matrix_are_circular():

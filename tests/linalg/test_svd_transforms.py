@@ -91,14 +91,16 @@ def gradient(xp, function, a):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("part", ["product", "left vectors", "values", *list(CALLS)[1:]])
+@pytest.mark.parametrize("part", ["product", "left vectors", "values", "two weights"])
 def test_gradients_equal_finite_differences(xp, part, dtype):
     xp.requires("weighted_svd" if "weight" in part else "truncated_svd", "grad")
     rng = np.random.default_rng(0)
     real = dtype == "float64"
     a = matrix(12, 7, GAPS, rng=1, dtype=dtype)
-    seed, direction = (rng.standard_normal((12, 7)) + (0 if real else 1j) * rng.standard_normal((12, 7))
-                       for _ in range(2))  # fmt: skip
+    seed, direction = (
+        rng.standard_normal((12, 7)) + (0 if real else 1j) * rng.standard_normal((12, 7))
+        for _ in range(2)
+    )
 
     def loss(x, to):
         if part in CALLS:
@@ -106,7 +108,9 @@ def test_gradients_equal_finite_differences(xp, part, dtype):
         else:
             svd = td.truncated_svd(x, rank=RANK)
             out = {"product": svd.to_array(), "left vectors": svd.U, "values": svd.S}[part]
-        weight = to(seed[tuple(slice(size) for size in out.shape)] if out.ndim > 1 else LEFT[:RANK])
+        weight = to(
+            seed[tuple(slice(size) for size in out.shape)] if out.ndim > 1 else LEFT[:RANK]
+        )
         product = weight * out
         return (product if real or part == "values" else (product + product.conj()) / 2).sum().real
 
