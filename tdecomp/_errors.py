@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 
 
@@ -36,19 +37,17 @@ def check_rank(rank: object, limit: int | None = None, *, name: str = "rank") ->
     return value
 
 
-def check_number(value: object, *, name: str) -> float:
+def check_number(value: object, *, name: str, legal: str = "a number") -> float:
     """Return `value`, a real number of any library, as a float."""
-    if isinstance(value, bool | str | bytes) or not hasattr(value, "__float__"):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, got {value!r}") from None
+    if not isinstance(value, bool | str | bytes) and hasattr(value, "__float__"):
+        with contextlib.suppress(TypeError, ValueError):
+            return float(value)
+    raise TypeError(f"{name} must be {legal}, got {value!r}")
 
 
 def check_rtol(rtol: object, *, name: str = "rtol") -> float:
     """Return `rtol` as a float strictly between 0 and 1, or refuse it."""
-    value = check_number(rtol, name=name)
+    value = check_number(rtol, name=name, legal="a number between 0 and 1")
     if not 0.0 < value < 1.0:
         raise ValueError(
             f"{name} is a relative error and must lie strictly between 0 and 1, got {value}"

@@ -67,8 +67,7 @@ def traced(x: Any) -> bool:
     """Tell whether `x` is an array whose values a transformation is still tracing."""
     if not array_api_compat.is_array_api_obj(x) or array_api_compat.is_numpy_array(x):
         return False
-    xp = array_api_compat.array_namespace(x)
-    return x.ndim > 0 and 0 not in x.shape and concrete(xp.any(x[(0,) * x.ndim] == 0)) is None
+    return x.ndim > 0 and 0 not in x.shape and concrete(x[(0,) * x.ndim]) is None
 
 
 def _as_array(x: Any, xp: Namespace, like: Array | None, name: str) -> Array:
@@ -101,8 +100,8 @@ def as_floating(x: Array, xp: Namespace, *, name: str = "a") -> Array:
     if isinstance(dtype, np.dtype) and not dtype.isnative:
         x = x.astype(dtype.newbyteorder("="))
         dtype = x.dtype
-    if isinstance(dtype, np.dtype) and dtype.hasobject:
-        raise TypeError(f"{name} has dtype object; convert it to {_SUPPORTED}")
+    if isinstance(dtype, np.dtype) and dtype.kind not in "biufc":
+        raise TypeError(f"{name} has dtype {dtype}; convert it to {_SUPPORTED}")
     if xp.isdtype(dtype, ("bool", "integral")):
         return xp.astype(x, xp.asarray(0.0).dtype)
     if dtype in (xp.float32, xp.float64, xp.complex64, xp.complex128):
@@ -153,18 +152,20 @@ def prepare(
     return xp, finite(x, xp, name=name) if check_finite else x
 
 
-def equilibrate(x: Array, xp: Namespace, *, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
+def equilibrate(
+    x: Array, xp: Namespace, *, axis: int | tuple[int, ...], always: bool = False
+) -> tuple[Array, Array]:
     """Return ``x / scale`` and the power of two `scale`, kept along `axis`, near ``max(abs(x))``.
 
-    Afterwards squares of entries neither overflow nor vanish, at any scale of the data. A
-    concrete `x` that is safe already comes back as it is, without a copy.
+    Afterwards squares of entries neither overflow nor vanish, at any scale of the data. Unless
+    `always`, a concrete `x` that is safe already comes back as it is, without a copy.
     """
     top = xp.max(xp.abs(x), axis=axis, keepdims=True)
     exponent = xp.floor(xp.log2(xp.where(top > 0, top, xp.ones_like(top))))
-    limit = float(np.log2(float(xp.finfo(x.dtype).max))) / 4
-    if concrete(xp.all(xp.abs(exponent) < limit)):
+    limit = float(np.log2(float(xp.finfo(x.dtype).max))) / 8
+    if not always and concrete(xp.all(xp.abs(exponent) < limit)):
         return x, xp.ones_like(top)
     # Two below the exponent range, so that neither the scale nor its inverse leaves it.
-    bound = 4 * limit - 2
+    bound = 8 * limit - 2
     scale = xp.pow(xp.full_like(top, 2.0), xp.clip(exponent, -bound, bound))
     return x / scale, scale

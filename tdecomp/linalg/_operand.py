@@ -222,7 +222,11 @@ class MatrixFree(NamedTuple):
 
 def _product(factor: Any, x: Array, rows: int, *, name: str) -> Array:
     """Multiply a block of vectors by an operator and check what comes back."""
-    y = np.asarray(factor @ x)
+    try:
+        y = np.asarray(factor @ x)
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} failed for {x.shape[1]} columns: {error}") from error
     if y.shape != (rows, x.shape[1]):
         raise ValueError(f"{name} must have shape {(rows, x.shape[1])}, got {y.shape}")
     return finite(as_floating(y, namespace(y), name=name), namespace(y), name=name)
@@ -239,7 +243,8 @@ def operand(a: Any, rng: np.random.Generator) -> Operand:
     """Return what `a` is: an array, a ``scipy.sparse`` matrix, or something with products."""
     if type(a).__module__.startswith("scipy.sparse") and hasattr(a, "tocsr"):
         return _sparse(a)
-    if hasattr(a, "__matmul__") and hasattr(a, "shape") and not hasattr(a, "__getitem__"):
+    plain = hasattr(a, "__getitem__") and not hasattr(a, "_fields")
+    if hasattr(a, "__matmul__") and hasattr(a, "shape") and not plain:
         return _matrix_free(a, rng)
     return _dense(a)
 

@@ -103,10 +103,12 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     rest = y - basis @ h
     floor = _EXPLAINED * eps(y.dtype, xp) * xp.linalg.vector_norm(y, axis=0)
     gone = xp.linalg.vector_norm(rest, axis=0) <= floor
-    rest = xp.where(gone, _random(rest, 0, xp), rest)
+    # A seed that no shorter basis has used: its numbers would lie in the basis by now.
+    seed = _ROUNDS * int(basis.shape[1])
+    rest = xp.where(gone, _random(rest, seed, xp), rest)
     q, r = _first_round(rest, xp) or QR(*xp.linalg.qr(rest))
     r = xp.where(gone, xp.zeros_like(r), r)
-    for attempt in range(1, _ROUNDS):
+    for attempt in range(seed + 1, seed + _ROUNDS):
         again = dual @ q
         h, rest = h + again @ r, q - basis @ again
         last = _cholesky_qr(rest, xp, gap=0.5)

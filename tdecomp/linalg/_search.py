@@ -95,7 +95,7 @@ def by_rank(
 
 def by_error(op: Operand, test: Array, *, rtol: float, budget: Budget) -> Fit[SVD]:
     """Project until the norm of what is left out is at most `rtol` times that of the matrix."""
-    target = rtol**2 * op.total
+    target = (rtol * (1.0 - _NOISE * eps(op.like.dtype, op.xp))) ** 2 * op.total
     noise = _noise(op)
 
     def step(state: _State) -> Step[_State]:
@@ -213,7 +213,10 @@ def _judged(state: _State, outside: float, left: float) -> _State:
 
 def _rank_within(state: _State, rank: int | None, target: float) -> int:
     """Return the smallest rank whose energy left out stays below `target`, rounding included."""
-    spare = target - state.op.margin * _outside(state) - _noise(state.op)
+    outside, noise = _outside(state), _noise(state.op)
+    if noise > target * math.sqrt(_DIGITS):
+        outside, noise = _misfit(state), 0.0
+    spare = target - state.op.margin * outside - noise
     s = np.sqrt(state.squares)
     return truncation_rank(s, rank=rank, atol=math.sqrt(max(spare, 0.0)))
 

@@ -129,7 +129,7 @@ def _weight(weight: Any, a: Array, xp: Namespace, *, name: str, axis: int) -> Ar
         raise ValueError(
             f"{name} must have shape ({size},) or {matrix} to weight a of shape {tuple(a.shape)}"
         )
-    weight, _ = equilibrate(weight, xp, axis=-1 if diagonal else (-2, -1))
+    weight, _ = equilibrate(weight, xp, axis=-1 if diagonal else (-2, -1), always=True)
     if diagonal or weight.shape[-3 - axis] <= size:
         return weight
     if name == "left":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,10 +14,9 @@ from torch import Tensor, nn
 from tdecomp._random import generator
 from tdecomp._typing import Seed
 from tdecomp.compress import Calibration, Fisher, Statistics, TokenCounts
+from tdecomp.torch._layers import CONVOLUTIONS, channels_last, patches, selected
 
 Features = Callable[[Any, Any], Tensor]
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
-_LAYERS = (nn.Linear, nn.Embedding, *_CONVOLUTIONS)
 
 
 def calibrate(
@@ -88,7 +86,7 @@ def calibrate(
     >>> statistics["0.weight"].fisher.n_examples
     5
     """
-    layers = _selected(model, names)
+    layers = selected(model, names)
     random = generator(rng)
     found: dict[str, Statistics] = {}
     seen = False
@@ -108,30 +106,6 @@ def calibrate(
     return {name: _to_numpy(found[name]) for name in layers if name in found}
 
 
-def _selected(model: nn.Module, names: Sequence[str] | None) -> dict[str, nn.Module]:
-    """Return the layers by the name of their weight."""
-    layers = {
-        f"{name}.weight" if name else "weight": module
-        for name, module in model.named_modules(remove_duplicate=False)
-        if isinstance(module, _LAYERS) and _is_plain(module)
-    }
-    if names is not None:
-        layers = {k: v for k, v in layers.items() if any(fnmatchcase(k, glob) for glob in names)}
-    if not layers:
-        raise ValueError(
-            f"no layer to calibrate: names={names!r} selects no Linear, Embedding or plain Conv"
-        )
-    return layers
-
-
-def _is_plain(module: nn.Module) -> bool:
-    """Tell whether the layer is one product of its weight with a matrix of inputs."""
-    if not isinstance(module, _CONVOLUTIONS):
-        return True
-    numeric = not isinstance(module.padding, str)
-    return module.groups == 1 and numeric and module.padding_mode == "zeros"
-
-
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     """Put the model in evaluation mode, and every module back into its own at the end."""
@@ -146,7 +120,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _watching(layers: Mapping[str, nn.Module], watch: _Watch) -> Iterator[_Watch]:
-    """Hook `watch` to the layers for as long as the context lasts."""
+    """Let `watch` see every run of the layers for as long as the context lasts."""
     handles = [
         module.register_forward_hook(partial(watch.ran, name), with_kwargs=True)
         for name, module in layers.items()
@@ -176,7 +150,7 @@ class _Watch:
         self.calls: list[_Call] = []
         # The input of the last layer, and what each state of statistics became with it: layers
         # that share inputs, like query, key and value, share the work.
-        self.last: tuple[Tensor | None, int] = (None, 0)
+        self.last: tuple[Any, int] = (None, 0)
         self.became: dict[int, tuple[Calibration | None, Calibration]] = {}
 
     def ran(
@@ -206,15 +180,11 @@ class _Watch:
     def _calibrate(self, name: str, module: nn.Module, x: Tensor) -> None:
         """Add inputs to the statistics of a layer."""
         entry = self.found.get(name, Statistics())
-        if (
-            self.last[0] is not x
-            or self.last[1] != x._version
-            or isinstance(module, _CONVOLUTIONS)
-        ):
+        if self.last[0] is not x or self.last[1] != x._version or isinstance(module, CONVOLUTIONS):
             self.last, self.became = (x, x._version), {}
         old = entry.inputs
         if id(old) not in self.became:
-            rows = _patches(module, x)
+            rows = patches(module, x)
             rows = self._unmasked(rows, rows.shape[:-1])
             new = Calibration.of(rows) if old is None else old.update(rows)
             self.became[id(old)] = (old, new)  # the old is kept so that no other gets its id
@@ -262,8 +232,8 @@ def _fisher(runs: list[tuple[_Call, Tensor]], examples: int) -> Fisher:
         ids = torch.cat([_by_example(x[..., None], examples) for x in inputs], dim=1)[..., 0]
         fisher = Fisher.of_embedding(ids, outputs, size=module.num_embeddings)
     else:
-        rows = [_by_example(_patches(module, x), examples) for x in inputs]
-        outputs = [_by_example(_channels_last(module, g), examples) for _, g in runs]
+        rows = [_by_example(patches(module, x), examples) for x in inputs]
+        outputs = [_by_example(channels_last(module, g), examples) for _, g in runs]
         fisher = Fisher.of_linear(torch.cat(rows, dim=1), torch.cat(outputs, dim=1))
     return fisher._replace(n_examples=examples)
 
@@ -272,29 +242,6 @@ def _by_example(x: Tensor, examples: int) -> Tensor:
     """Bring (..., n) to (examples, tokens, n), or to (1, tokens, n) where that does not divide."""
     first = examples if x.ndim > 1 and x.shape[0] % examples == 0 else 1
     return x.reshape(first, -1, x.shape[-1])
-
-
-def _patches(module: nn.Module, x: Tensor) -> Tensor:
-    """Return what each output of the layer is a product with, as rows."""
-    if isinstance(module, _CONVOLUTIONS):
-        flat = isinstance(module, nn.Conv1d)
-        ones, zeros = ((1,), (0,)) if flat else ((), ())
-        unfolded = nn.functional.unfold(
-            x[..., None, :] if flat else x,
-            kernel_size=(*ones, *module.kernel_size),
-            dilation=(*ones, *module.dilation),
-            padding=(*zeros, *module.padding),
-            stride=(*ones, *module.stride),
-        )
-        return unfolded.transpose(-1, -2)
-    return x
-
-
-def _channels_last(module: nn.Module, gradient: Tensor) -> Tensor:
-    """Bring the gradients of a layer's outputs to (examples, ..., m)."""
-    if isinstance(module, _CONVOLUTIONS):
-        return gradient.flatten(2).transpose(1, 2)
-    return gradient
 
 
 def _run(model: nn.Module, batch: Any) -> Any:

@@ -75,7 +75,7 @@ def test_promises_are_kept_on_every_matrix(name, target, dtype, certified):
     error, optimum = certified(fit, a)
     assert fit.status is Status.CONVERGED
     assert fit.tensor.rank <= rank
-    assert error <= rtol or fit.tensor.rank == rank
+    assert error <= rtol + 10 * EPS or fit.tensor.rank == rank
     if "power" not in target and rtol == 0:
         # The default stops at an estimated excess of 1e-4. In single precision energies are known
         # to some eps only, whose square root is the error that may hide there.
@@ -163,7 +163,7 @@ def test_multiple_singular_values_wider_than_a_block(a, rtol, certified):
     fit = td.randomized_svd(a, rtol=rtol, rng=0)
     error, _ = certified(fit, a)
     least = td.truncated_svd(a, rtol=rtol).rank
-    assert error <= rtol
+    assert error <= rtol + 10 * EPS
     # A projection stops as soon as it is good enough; clusters leave it little to cut off.
     assert fit.tensor.rank <= 1.7 * least + 2
 

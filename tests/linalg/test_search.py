@@ -130,7 +130,7 @@ def test_by_default_rtol_is_met_however_many_directions_it_takes():
 @pytest.mark.parametrize(
     "options", [{"rank": 5, "tol": 1e-12}, {"rtol": 1e-3}, {"rank": 5, "power": 4}]
 )
-def test_the_callback_sees_every_product_and_may_stop(options):
+def test_the_callback_sees_the_progress_and_may_stop(options):
     a = matrix(400, 300, 1 / np.arange(1.0, 301.0))
     seen = []
     fit = td.randomized_svd(a, rng=0, callback=seen.append, **options)
@@ -138,7 +138,8 @@ def test_the_callback_sees_every_product_and_may_stop(options):
     counts = [progress.iteration for progress in seen]
     assert counts == list(range(counts[0], counts[0] + len(counts)))
     assert all(np.isfinite(progress.error) and progress.elapsed >= 0 for progress in seen)
-    assert fit.n_iter == 0 or len(seen) >= fit.n_iter - 1
+    # No error is known after the first product; a step may make two.
+    assert len(seen) >= fit.n_iter / 2
 
     stopped = td.randomized_svd(
         a, rng=0, callback=lambda progress: progress.iteration >= 2, **options

@@ -149,15 +149,15 @@ def test_ints_of_any_library_are_ranks():
     assert {td.truncated_svd(np.eye(4), rank=r).rank for r in (2, np.int8(2), np.array(2))} == {2}
 
 
-@pytest.mark.parametrize("rtol", [0, 1, 2, -1e-3, float("nan"), float("inf"), True])
+@pytest.mark.parametrize("rtol", [0, 1, 2, -1e-3, float("nan"), float("inf")])
 def test_an_rtol_out_of_range_is_named(xp, rtol):
     with pytest.raises(ValueError, match="rtol is a relative error and must lie strictly between"):
         td.truncated_svd(xp.asarray(np.ones((6, 4))), rtol=rtol)
 
 
-@pytest.mark.parametrize("rtol", ["0.1", "x", 0.1j, [0.1], np.array([0.1])])
+@pytest.mark.parametrize("rtol", ["0.1", "x", 0.1j, True, [0.1], np.array([0.1])])
 def test_an_rtol_that_is_no_number_is_refused(rtol):
-    with pytest.raises(TypeError, match="rtol must be a number between 0 and 1"):
+    with pytest.raises(TypeError, match="rtol must be a number"):
         td.truncated_svd(np.ones((6, 4)), rtol=rtol)
 
 
