@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 try:
+    import click
     import rich.box
     import typer
     from rich.console import Console
@@ -24,7 +26,9 @@ except ImportError as error:
 import numpy as np
 
 import tdecomp
-from tdecomp.io import PLAN_KEY, Checkpoint, decode_plan, load_arrays, open_checkpoint
+from tdecomp.compress import Statistics, layout_of, unpack
+from tdecomp.io import PLAN_KEY, decode_plan, open_checkpoint
+from tdecomp.linalg import breakeven_rank
 from tdecomp.pipeline import (
     Outcome,
     Proposal,
@@ -32,6 +36,8 @@ from tdecomp.pipeline import (
     compress_checkpoint,
     propose,
     reconstruct_checkpoint,
+)
+from tdecomp.pipeline import (
     report as described,
 )
 
@@ -63,6 +69,7 @@ class Method(StrEnum):
 
     svd = "svd"
     fwsvd = "fwsvd"
+    gfwsvd = "gfwsvd"
     asvd = "asvd"
     svd_llm = "svd_llm"
     afm = "afm"
@@ -88,6 +95,7 @@ class FactorDtype(StrEnum):
 @app.command()
 def compress(
     source: Source,
+    *,
     out: Out = None,
     keep: Annotated[
         float | None, typer.Option(help="Fraction of all numbers that may stay.")
@@ -127,13 +135,13 @@ def compress(
         seed=seed,
     )
     with open_checkpoint(source) as checkpoint:
-        with _progress("spectra", checkpoint) as watch:
+        with _progress("spectra") as watch:
             proposal = propose(checkpoint, request, watch=watch)
         done: Proposal | Outcome = proposal
-        if not dry_run:
+        if out is not None and not dry_run:
             total = sum(item.work for item in proposal.compressed)
             settings = {"tdecomp": tdecomp.__version__, "numpy": np.__version__, "seed": seed}
-            with _progress("factors", checkpoint, total) as watch:
+            with _progress("factors", total) as watch:
                 done = compress_checkpoint(
                     checkpoint,
                     proposal,
@@ -183,7 +191,7 @@ def reconstruct(
 ) -> None:
     """Multiply the factors out: the original names, shapes and dtypes."""
     _refuse_existing([out], overwrite)
-    with open_checkpoint(source) as checkpoint, _progress("tensors", checkpoint) as watch:
+    with open_checkpoint(source) as checkpoint, _progress("tensors") as watch:
         plan = reconstruct_checkpoint(checkpoint, out, overwrite=overwrite, watch=watch)
     _console().print(f"{out}: {len(plan.records)} tensors multiplied out, {len(plan.tied)} tied")
 
@@ -202,9 +210,7 @@ def _table(*columns: str) -> Table:
 
 
 @contextlib.contextmanager
-def _progress(
-    what: str, checkpoint: Checkpoint, total: float | None = None
-) -> Iterator[Callable[[str, float], None]]:
+def _progress(what: str, total: float | None = None) -> Iterator[Callable[[str, float], None]]:
     """Show a bar with the time left on a terminal; say nothing elsewhere."""
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
@@ -257,10 +263,10 @@ def _print_outcome(done: Proposal | Outcome) -> None:
     _console().print(f"{verb} {content['totals']['seconds']:.1f} s")
 
 
-def _statistics(path: Path) -> dict[str, Any]:
+def _statistics(path: Path) -> dict[str, Statistics]:
     """Read what calibration left."""
     with open_checkpoint(path) as checkpoint:
-        return statistics({name: checkpoint.read(name) for name in checkpoint.names})
+        return unpack({name: checkpoint.read(name) for name in checkpoint.names})
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -1,4 +1,52 @@
-"""The methods of `tdecomp.compress` under the names that the command line gives them."""
+"""The norm of each tensor: that of the method where its statistics are known, else none."""
 
-METHODS = ("svd", "fwsvd", "asvd", "svd_llm", "afm")
-NEEDS_CALIBRATION = METHODS[1:]
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tdecomp._typing import Array
+from tdecomp.compress import Statistics, Weights, afm
+from tdecomp.linalg import randomized_svd
+from tdecomp.pipeline._request import Request
+
+_EMPTY = Statistics()
+# A sketch beats the full SVD from about this many times fewer triplets than there are on.
+_SKETCHED = 12
+_SKETCH_TOL = 1e-6
+
+
+class Factors(NamedTuple):
+    """Two factors, and what the bias beside them has to become, where a method moves it."""
+
+    left: Array
+    right: Array
+    bias: Array | None
+
+
+def method_for(request: Request, name: str, *, has_bias: bool) -> str:
+    """Return the method that the tensor `name` gets: plain `svd` where nothing is known of it."""
+    statistics = (request.calibration or {}).get(name, _EMPTY)
+    if request.method == "svd" or statistics == _EMPTY:
+        return "svd"
+    if request.method == "afm" and (not has_bias or statistics.tokens is not None):
+        return "svd_llm"
+    return request.method
+
+
+def norm_for(request: Request, name: str, method: str) -> Weights:
+    """Return the norm in which `method` is optimal for the tensor `name`."""
+    return (request.calibration or {}).get(name, _EMPTY).weights(method)
+
+
+def factorise(
+    request: Request, name: str, method: str, matrix: Array, *, rank: int, bias: Array | None
+) -> Factors:
+    """Return the best factors of `rank` in the norm of `method`."""
+    if method == "afm":
+        inputs = (request.calibration or {})[name].inputs
+        assert inputs is not None
+        return Factors(*afm(matrix, inputs, bias=bias, rank=rank))
+    if method == "svd" and _SKETCHED * (rank + 10) <= min(matrix.shape):
+        u, s, vh = randomized_svd(matrix, rank=rank, tol=_SKETCH_TOL, rng=request.seed).tensor
+        return Factors(u * s**0.5, s[:, None] ** 0.5 * vh, None)
+    return Factors(*norm_for(request, name, method).fit(matrix, rank=rank), None)

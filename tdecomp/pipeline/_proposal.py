@@ -13,7 +13,7 @@ from tdecomp._xp import finite, namespace
 from tdecomp.compress import Layout, allocate, layout_of
 from tdecomp.io import Checkpoint, TensorInfo, duplicates
 from tdecomp.linalg import breakeven_rank, tail_norms, truncated_svd, truncation_rank
-from tdecomp.pipeline._methods import norm_of, statistics_of
+from tdecomp.pipeline._methods import method_for, norm_for
 from tdecomp.pipeline._request import FACTOR_DTYPES, Request, checked
 
 Watch = Callable[[str, float], object]
@@ -37,6 +37,8 @@ class Item(NamedTuple):
         The inner dimension of its two factors.
     why : str
         Why it stays dense; empty for a compressed one.
+    method : str
+        The method for it: that of the request where its statistics are known.
     tied : str or None
         The tensor that it repeats.
     spectrum : numpy.ndarray or None
@@ -47,6 +49,7 @@ class Item(NamedTuple):
     layout: Layout | None = None
     rank: int | None = None
     why: str = ""
+    method: str = "svd"
     tied: str | None = None
     spectrum: Any = None
 
@@ -100,7 +103,8 @@ class Proposal(NamedTuple):
         for item in self.items:
             code = FACTOR_DTYPES.get(self.request.dtype or "", item.info.dtype)
             factors = item.rank is not None
-            after += item.stored * _ITEMSIZE[code] if factors else item.info.nbytes * (not item.tied)
+            kept = 0 if item.tied else item.info.nbytes
+            after += item.stored * _ITEMSIZE[code] if factors else kept
         return sum(i.info.nbytes for i in self.items), after
 
     @property
@@ -188,6 +192,11 @@ def matrix_of(checkpoint: Checkpoint, item: Item) -> Any:
     return item.layout.matrix(weight)
 
 
+def bias_of(name: str) -> str:
+    """Return the name that the bias beside the weight `name` goes by."""
+    return name.removesuffix("weight") + "bias"
+
+
 def _survey(checkpoint: Checkpoint, request: Request) -> list[Item]:
     """Tell matrices from the rest, and repetitions from originals."""
     items = []
@@ -200,7 +209,8 @@ def _survey(checkpoint: Checkpoint, request: Request) -> list[Item]:
             why = f"{info.dtype} is no float: kept as it is"
         else:
             layout, why = layout_of(name, info.shape)
-        items.append(Item(info, layout, None, why))
+        method = method_for(request, name, has_bias=bias_of(name) in checkpoint)
+        items.append(Item(info, layout, None, why, method))
     ties = duplicates(checkpoint, [i.info.name for i in items if i.layout is not None])
     return [
         item._replace(tied=ties[item.info.name], why=f"tied to {ties[item.info.name]}")
@@ -217,8 +227,8 @@ def _open(item: Item) -> bool:
 
 def _spectrum(checkpoint: Checkpoint, request: Request, item: Item, watch: Watch | None) -> Any:
     """Return the singular values of the matrix of `item` in the norm of the method."""
-    statistics = statistics_of(request, item)
-    values = norm_of(request.method, statistics).spectrum(matrix_of(checkpoint, item))
+    norm = norm_for(request, item.info.name, item.method)
+    values = norm.spectrum(matrix_of(checkpoint, item))
     if watch is not None:
         watch(item.info.name, item.work)
     return np.asarray(values, dtype=np.float64)
@@ -235,15 +245,17 @@ def _share(
     least = sum(min(item.info.size, sum(item.matrix_shape)) for item in chosen)
     if budget < least:
         raise ValueError(
-            f"keep={request.keep} cannot be reached: {fixed:,} of {total:,} numbers are in tensors "
-            f"that stay as they are; rank 1 everywhere is keep={(fixed + least) / total:.4f}"
+            f"keep={request.keep} cannot be reached: {fixed:,} of {total:,} numbers stay as they "
+            f"are, and rank 1 in all other tensors makes keep={(fixed + least) / total:.4f}"
         )
     if request.rule == "uniform":
         spectra = [np.ones(min(item.matrix_shape)) for item in chosen]
     else:
         spectra = [_spectrum(checkpoint, request, item, watch) for item in chosen]
     shapes = [item.matrix_shape for item in chosen]
-    ranks = iter(allocate(spectra, shapes, budget, rule=request.rule))
+    norms = [norm_for(request, item.info.name, item.method) for item in chosen]
+    unit = "absolute" if all(norm.comparable for norm in norms) else "relative"
+    ranks = iter(allocate(spectra, shapes, budget, rule=request.rule, normalise=unit).ranks)
     values = iter(spectra if request.rule != "uniform" else [None] * len(chosen))
     return [
         _ranked(item._replace(spectrum=next(values)), next(ranks)) if _open(item) else item

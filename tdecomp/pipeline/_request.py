@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tdecomp._errors import check_choice, check_rank, check_rtol
-from tdecomp.pipeline._methods import METHODS, NEEDS_CALIBRATION
+from tdecomp.compress import METHODS, Statistics
 
 RULES = ("optimal", "uniform", "energy")
 FACTOR_DTYPES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
@@ -25,7 +25,7 @@ class Request(NamedTuple):
     rank : int, optional
         The rank of each matrix; with `rtol` an upper limit.
     method : str
-        One of ``svd, fwsvd, asvd, svd_llm, afm``: the norm to be optimal in.
+        One of `tdecomp.compress.METHODS`: the norm to be optimal in.
     allocate : str
         How `keep` is shared out: ``optimal``, ``uniform`` or ``energy``.
     include, exclude : tuple of str
@@ -33,7 +33,10 @@ class Request(NamedTuple):
     dtype : str, optional
         The dtype of the stored factors; that of the tensor by default.
     calibration : mapping, optional
-        Statistics by tensor name, for the methods that look at data.
+        Statistics by tensor name, for all methods but ``svd``; a tensor that it does not name
+        gets that.
+    seed : int
+        Seed of the randomized SVD, which serves small ranks of large matrices.
     """
 
     keep: float | None = None
@@ -44,7 +47,8 @@ class Request(NamedTuple):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     dtype: str | None = None
-    calibration: Mapping[str, Any] | None = None
+    calibration: Mapping[str, Statistics] | None = None
+    seed: int = 0
 
     @property
     def rule(self) -> str:
@@ -76,8 +80,8 @@ def checked(request: Request) -> Request:
         check_rank(request.rank)
     if request.dtype is not None:
         check_choice(request.dtype, tuple(FACTOR_DTYPES), name="dtype")
-    if request.method in NEEDS_CALIBRATION and request.calibration is None:
+    if request.method != "svd" and request.calibration is None:
         raise ValueError(f"method {request.method!r} looks at data: give calibration= too")
-    if request.method not in NEEDS_CALIBRATION and request.calibration is not None:
+    if request.method == "svd" and request.calibration is not None:
         raise ValueError(f"method {request.method!r} does not look at data: drop calibration=")
     return request

@@ -24,8 +24,8 @@ from tdecomp.io import (
     stored_names,
 )
 from tdecomp.linalg import LowRank
-from tdecomp.pipeline._methods import decompose
-from tdecomp.pipeline._proposal import Item, Proposal, Watch, matrix_of
+from tdecomp.pipeline._methods import factorise
+from tdecomp.pipeline._proposal import Item, Proposal, Watch, bias_of, matrix_of
 from tdecomp.pipeline._request import FACTOR_DTYPES
 
 
@@ -108,23 +108,25 @@ def compress_checkpoint(
     start = time.perf_counter()
     names = {item.info.name: item for item in proposal.items}
     planned = Plan(
-        {name: _record(proposal, item, 0.0) for name, item in names.items() if item.rank},
+        {name: _record(item, 0.0) for name, item in names.items() if item.rank},
         {name: item.tied for name, item in names.items() if item.tied},
         {},
     )
     stored_names(names, planned)
     records: dict[str, Record] = {}
     items: list[Item] = []
+    biases: dict[str, Any] = {}
     expected = proposal.nbytes[1]
     with CheckpointWriter(out, overwrite=overwrite, expected_nbytes=expected) as writer:
-        for item in proposal.items:
-            record = _write(checkpoint, proposal, item, writer)
+        for item in _weights_first(proposal):
+            record = _write(checkpoint, proposal, item, writer, biases)
             if item.rank and watch is not None:
                 watch(item.info.name, item.work)
             if record is not None:
                 records[item.info.name] = record
             elif item.rank:
-                item = item._replace(rank=None, why="its stored factors would miss rtol")
+                items.append(item._replace(rank=None, why="its stored factors would miss rtol"))
+                continue
             items.append(item)
         plan = Plan(records, planned.tied, settings or {})
         writer.finish(checkpoint.metadata | encode_plan(plan))
@@ -191,7 +193,8 @@ def reconstruct_checkpoint(
     owner = {factor_names(name)[0]: name for name in plan.records}
     skipped = {factor_names(name)[1] for name in plan.records}
     metadata = {key: text for key, text in checkpoint.metadata.items() if key != PLAN_KEY}
-    with CheckpointWriter(out, overwrite=overwrite, expected_nbytes=_nbytes(checkpoint, plan)) as writer:
+    expected = _nbytes(checkpoint, plan)
+    with CheckpointWriter(out, overwrite=overwrite, expected_nbytes=expected) as writer:
         for stored in checkpoint.names:
             if stored not in skipped:
                 name = owner.get(stored, stored)
@@ -228,29 +231,44 @@ def _wide(x: Any) -> Any:
     return x.astype(np.float32) if x.dtype.itemsize <= 2 else x
 
 
+def _weights_first(proposal: Proposal) -> list[Item]:
+    """Order a weight before the bias that its method moves."""
+    moved = {bias_of(item.info.name) for item in proposal.items if item.method == "afm"}
+    return sorted(proposal.items, key=lambda item: item.info.name in moved)
+
+
 def _write(
-    checkpoint: Checkpoint, proposal: Proposal, item: Item, writer: CheckpointWriter
+    checkpoint: Checkpoint,
+    proposal: Proposal,
+    item: Item,
+    writer: CheckpointWriter,
+    biases: dict[str, Any],
 ) -> Record | None:
     """Write one tensor, as its factors where it has a rank; return what to remember of those."""
     name, rank = item.info.name, item.rank
     if item.tied is not None:
         return None
     if rank is None:
-        writer.add(name, checkpoint.read(name))
+        tensor = checkpoint.read(name)
+        writer.add(name, biases.pop(name, tensor).astype(tensor.dtype))
         return None
     request = proposal.request
     matrix = matrix_of(checkpoint, item)
-    left, right = decompose(request, name, matrix, rank)
+    bias = _wide(checkpoint.read(bias_of(name))) if item.method == "afm" else None
+    left, right, bias = factorise(request, name, item.method, matrix, rank=rank, bias=bias)
+    if bias is not None:
+        biases[bias_of(name)] = bias
     dtype = numpy_dtype(_code(proposal, item))
     left, right = left.astype(dtype), right.astype(dtype)
     double = np.result_type(_wide(left), np.float64)
     error = float(relative_error(matrix, LowRank(left.astype(double), right.astype(double))))
-    if request.method == "svd" and request.rtol is not None and request.rank is None and error > request.rtol:
+    missed = item.method == "svd" and request.rank is None and error > (request.rtol or math.inf)
+    if missed:
         writer.add(name, checkpoint.read(name))
         return None
     for factor, array in zip(factor_names(name), (left, right), strict=True):
         writer.add(factor, array)
-    return _record(proposal, item, error)
+    return _record(item, error)
 
 
 def _code(proposal: Proposal, item: Item) -> str:
@@ -258,14 +276,14 @@ def _code(proposal: Proposal, item: Item) -> str:
     return FACTOR_DTYPES.get(proposal.request.dtype or "", item.info.dtype)
 
 
-def _record(proposal: Proposal, item: Item, error: float) -> Record:
+def _record(item: Item, error: float) -> Record:
     """Return what the plan remembers of a compressed tensor."""
     assert item.layout is not None
     assert item.rank is not None
     info = item.info
     layout = item.layout
     return Record(
-        proposal.request.method,
+        item.method,
         info.shape,
         info.dtype,
         layout.to_dict(),
