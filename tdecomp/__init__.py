@@ -1,6 +1,6 @@
 """Low-rank decompositions with certified error, for NumPy, PyTorch, JAX and their like."""
 
-from tdecomp import linalg
+from tdecomp import linalg, ops
 from tdecomp._errors import ToleranceError
 from tdecomp._iterate import Fit, Progress, Status
 from tdecomp._measure import compression_ratio, n_parameters, relative_error
@@ -16,6 +16,7 @@ __all__ = [
     "compression_ratio",
     "linalg",
     "n_parameters",
+    "ops",
     "randomized_svd",
     "relative_error",
     "truncated_svd",

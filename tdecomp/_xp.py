@@ -73,7 +73,7 @@ def traced(x: Any) -> bool:
 def _as_array(x: Any, xp: Namespace, like: Array | None, name: str) -> Array:
     if array_api_compat.is_array_api_obj(x) and type(x) not in (np.matrix, np.ma.MaskedArray):
         return x
-    plain = list | tuple | bool | int | float | complex | np.generic
+    plain = (list, tuple, bool, int, float, complex, np.generic)
     if isinstance(x, plain) and not hasattr(x, "_fields"):
         where = {} if like is None else {"device": device(like)}
         try:
@@ -150,6 +150,12 @@ def prepare(
     if 0 in x.shape:
         raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
     return xp, finite(x, xp, name=name) if check_finite else x
+
+
+def structured(x: Any, *, name: str = "x") -> tuple[Namespace, Array]:
+    """Return the namespace of `x` and `x` as an array of any dtype: for what only moves data."""
+    xp = namespace(x)
+    return xp, _as_array(x, xp, None, name)
 
 
 def equilibrate(

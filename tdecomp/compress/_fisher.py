@@ -156,7 +156,7 @@ class Fisher(NamedTuple):
         flat = xp.reshape(xp.astype(ids, xp.int64), (-1,))
         rows = xp.sqrt(index_add(zeros, flat, xp.reshape(squares, (-1,)), xp))
         columns = triangular(xp.reshape(sums, (-1, g.shape[-1])), xp)
-        return cls(int(g.shape[0]), rows * scale[0, 0, 0], columns * scale[0, 0])
+        return cls(int(g.shape[0]), rows * scale[0, 0, 0], columns * scale[0, 0, 0])
 
     def merge(self, other: Fisher, /) -> Fisher:
         """Return the information in the examples of both.

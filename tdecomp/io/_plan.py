@@ -278,5 +278,7 @@ def read_plan(checkpoint: Checkpoint) -> Plan:
                 )
     missing = [name for name in plan.tied.values() if name not in {*plan.records, *checkpoint}]
     if missing:
-        raise CheckpointError(f"{checkpoint.path}: {missing[0]!r}, which others repeat, is missing")
+        raise CheckpointError(
+            f"{checkpoint.path}: {missing[0]!r}, which others repeat, is missing"
+        )
     return plan

@@ -145,7 +145,7 @@ class LowRank(NamedTuple):
 
 # Else NumPy would take the tuple for a stack of matrices in ``array @ format``.
 for _format in (SVD, LowRank):
-    _format.__array_ufunc__ = None  # type: ignore[attr-defined]
+    setattr(_format, "__array_ufunc__", None)  # noqa: B010 - NamedTuple takes no other attribute
 
 
 def breakeven_rank(m: int, n: int) -> int:

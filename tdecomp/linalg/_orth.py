@@ -12,7 +12,6 @@ from tdecomp._shim import solve_triangular
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, eps
 
-
 _ROUNDS = 5
 # A remainder below this many eps of what it is left of is rounding.
 _EXPLAINED = 16.0

@@ -19,7 +19,7 @@ from tdecomp.linalg._svd import robust_svd
 
 
 def single_pass(
-    op: Operand, rank: int | None, *, sketch: str, rng: np.random.Generator
+    op: Operand, rank: int, *, sketch: str, rng: np.random.Generator
 ) -> Fit[SVD]:
     r"""Recover `rank` triplets from the sketches :math:`A\Omega`, :math:`\Psi^* A` and a core.
 

@@ -10,7 +10,7 @@ from tdecomp._xp import adjoint, device, eps, namespace
 
 
 def assert_isometry(q: Array, /, *, factor: float = 10.0) -> None:
-    r"""Assert that the columns of `q` are orthonormal: :math:`\|Q^* Q - I\|_F \le c\, m\, \epsilon`.
+    r"""Assert orthonormal columns: :math:`\|Q^* Q - I\|_F \le c\, m\, \epsilon`.
 
     Parameters
     ----------

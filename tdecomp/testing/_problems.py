@@ -75,7 +75,7 @@ def problems(
     --------
     >>> from tdecomp.testing import problems
     >>> [problem.name for problem in problems() if "ties" in problem.tags]
-    ['flat', 'flat wide', 'step']
+    ['flat', 'flat wide', 'step', 'zero']
     """
     check_count(ndim, name="ndim", least=2)
     draws = generator(rng)

@@ -139,7 +139,7 @@ def low_rank_tensor(
 
 def _columnwise(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Multiply every entry of a column of `a` by the column of `b`."""
-    return (a[:, None, :] * b[None, :, :]).reshape(-1, a.shape[1])
+    return np.reshape(a[:, None, :] * b[None, :, :], (-1, a.shape[1]))
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...], complex_: bool) -> np.ndarray:

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from tdecomp.compress import Calibration
 
-DTYPES = ["float32", "float64", "complex64", "complex128"]
-
 
 def draw(seed, shape, dtype="float64"):
     rng = np.random.default_rng(seed)
@@ -39,9 +37,9 @@ def streamed(x, cuts, xp):
 
 @given(
     seed=st.integers(0, 99),
-    rows=st.integers(1, 30),
-    n=st.integers(1, 8),
-    cuts=st.lists(st.integers(0, 30), max_size=4),
+    rows=st.sampled_from([1, 7, 30]),
+    n=st.sampled_from([1, 8]),
+    cuts=st.sampled_from([(), (6,), (1, 2, 20)]),
     offset=st.sampled_from([0.0, 1e3]),
 )
 def test_a_stream_has_the_statistics_of_the_whole(xp, dtype, seed, rows, n, cuts, offset):
@@ -59,7 +57,7 @@ def test_a_stream_has_the_statistics_of_the_whole(xp, dtype, seed, rows, n, cuts
         assert np.allclose(right @ right.conj().T, expected, rtol=0, atol=300 * n * eps * scale)
 
 
-@given(seed=st.integers(0, 99), split=st.integers(1, 19), n=st.integers(1, 6))
+@given(seed=st.integers(0, 99), split=st.sampled_from([1, 10, 18]), n=st.sampled_from([1, 6]))
 def test_shards_may_be_merged_in_any_order(xp, seed, split, n):
     x = draw(seed, (20, n)) * 3 + 5
     a, b = (Calibration.of(xp.asarray(part)) for part in (x[:split], x[split:]))
