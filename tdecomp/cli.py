@@ -6,15 +6,17 @@ import contextlib
 import json
 import math
 import os
+import re
 import signal
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 try:
-    import click
     import rich.box
     import typer
     from rich.console import Console
@@ -27,12 +29,14 @@ import numpy as np
 
 import tdecomp
 from tdecomp.compress import Statistics, layout_of, unpack
-from tdecomp.io import PLAN_KEY, decode_plan, open_checkpoint
+from tdecomp.io import PLAN_KEY, Checkpoint, decode_plan, factor_names, open_checkpoint
+from tdecomp.io._atomic import AtomicFile
 from tdecomp.linalg import breakeven_rank
 from tdecomp.pipeline import (
     Outcome,
     Proposal,
     Request,
+    checked,
     compress_checkpoint,
     propose,
     reconstruct_checkpoint,
@@ -43,11 +47,21 @@ from tdecomp.pipeline import (
 
 INTERRUPTED = 130
 USAGE = 2
+PIPE_WIDTH = 1000
+SUFFIX = ".safetensors"
+PICTURES = (".png", ".pdf", ".svg")
+# The base of what typer raises for wrong usage: from click, or from the copy that typer carries.
+_Refusal = typer.BadParameter.__mro__[2]
+
+
+class UsageError(ValueError):
+    """Options that cannot be followed, whatever the checkpoint holds."""
+
 
 app = typer.Typer(
     name="tdecomp",
     help="Low-rank compression of network weights, with the true error of every tensor.",
-    no_args_is_help=True,
+    epilog="Every command also takes --debug: show where in the program an error comes from.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -115,14 +129,20 @@ def compress(
     report: Annotated[Path | None, typer.Option(help="Write what was done as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw spectra, ranks and errors.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, and write no output.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the randomized SVD of large matrices.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the randomized SVD of large matrices.")
+    ] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Replace every matrix that gets smaller by two factors, and prove what that did to it."""
     if out is None and not dry_run:
-        raise typer.BadParameter("give --out, or --dry-run to see the plan only")
-    _refuse_existing([p for p in (None if dry_run else out, report, plot) if p], overwrite)
-    request = Request(
+        raise UsageError("give --out, or --dry-run to see the plan only")
+    out = None if dry_run else out
+    if out is not None and out.suffix != SUFFIX:
+        raise UsageError(f"--out is a {SUFFIX} file, got {out}")
+    if plot is not None and plot.suffix not in PICTURES:
+        raise UsageError(f"--plot is a file of type {', '.join(PICTURES)}, got {plot}")
+    request = _checked(
         keep=keep,
         rtol=rtol,
         rank=rank,
@@ -131,14 +151,18 @@ def compress(
         include=tuple(include or ()),
         exclude=tuple(exclude or ()),
         dtype=dtype.value if dtype else None,
-        calibration=None if calibration is None else _statistics(calibration),
+        calibration=None if calibration is None else {},
         seed=seed,
     )
+    draw = None if plot is None else _painter()
     with open_checkpoint(source) as checkpoint:
+        _check_outputs(checkpoint, [path for path in (out, report, plot) if path], overwrite)
+        if calibration is not None:
+            request = request._replace(calibration=_statistics(calibration))
         with _progress("spectra") as watch:
             proposal = propose(checkpoint, request, watch=watch)
         done: Proposal | Outcome = proposal
-        if out is not None and not dry_run:
+        if out is not None:
             total = sum(item.work for item in proposal.compressed)
             settings = {"tdecomp": tdecomp.__version__, "numpy": np.__version__, "seed": seed}
             with _progress("factors", total) as watch:
@@ -150,11 +174,15 @@ def compress(
                     settings=settings,
                     watch=watch,
                 )
-    _print_outcome(done)
     if report is not None:
-        _write_text(report, json.dumps(described(done), indent=1) + "\n")
-    if plot is not None:
-        _draw(done, plot)
+        with AtomicFile(report, overwrite=overwrite) as file:
+            file.file.write(json.dumps(described(done), indent=1).encode() + b"\n")
+            file.publish()
+    if draw is not None and plot is not None:
+        with AtomicFile(plot, overwrite=overwrite) as file:
+            draw(done).savefig(file.file, dpi=150, format=plot.suffix[1:])
+            file.publish()
+    _print_outcome(done)
 
 
 @app.command()
@@ -162,11 +190,17 @@ def inspect(source: Source) -> None:
     """List the tensors of a checkpoint, and what was done to them."""
     with open_checkpoint(source) as checkpoint:
         plan = decode_plan(checkpoint.metadata) if PLAN_KEY in checkpoint.metadata else None
+        parts = {part for name in (plan.records if plan else ()) for part in factor_names(name)}
         table = _table("tensor", "shape", "dtype", "numbers", "break-even rank")
         for name in checkpoint.names:
             info = checkpoint.info(name)
-            layout, why = layout_of(name, info.shape)
-            note = why if layout is None else str(breakeven_rank(*layout.matrix_shape))
+            layout, note = layout_of(name, info.shape)
+            if name in parts:
+                note = "a factor"
+            elif info.dtype[0] in "IU" or info.dtype == "BOOL":
+                note = f"its dtype {info.dtype} is no float"
+            elif layout is not None:
+                note = str(breakeven_rank(*layout.matrix_shape))
             shape = "x".join(map(str, info.shape))
             table.add_row(name, shape, info.dtype, f"{info.size:,}", note)
         numbers = sum(checkpoint.info(name).size for name in checkpoint.names)
@@ -190,15 +224,18 @@ def reconstruct(
     overwrite: Overwrite = False,
 ) -> None:
     """Multiply the factors out: the original names, shapes and dtypes."""
-    _refuse_existing([out], overwrite)
+    if out.suffix != SUFFIX:
+        raise UsageError(f"--out is a {SUFFIX} file, got {out}")
     with open_checkpoint(source) as checkpoint, _progress("tensors") as watch:
+        _check_outputs(checkpoint, [out], overwrite)
         plan = reconstruct_checkpoint(checkpoint, out, overwrite=overwrite, watch=watch)
     _console().print(f"{out}: {len(plan.records)} tensors multiplied out, {len(plan.tied)} tied")
 
 
 def _console() -> Console:
     """Return a console on standard output, as wide as the terminal, or as needed in a pipe."""
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def _table(*columns: str) -> Table:
@@ -212,7 +249,8 @@ def _table(*columns: str) -> Table:
 @contextlib.contextmanager
 def _progress(what: str, total: float | None = None) -> Iterator[Callable[[str, float], None]]:
     """Show a bar with the time left on a terminal; say nothing elsewhere."""
-    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    text = TextColumn("{task.description}", markup=False)
+    columns = text, BarColumn(), TimeRemainingColumn()
     console = Console(stderr=True)
     with Progress(
         *columns, console=console, disable=not console.is_terminal, transient=True
@@ -225,32 +263,50 @@ def _progress(what: str, total: float | None = None) -> Iterator[Callable[[str, 
         yield watch
 
 
-def _refuse_existing(paths: list[Path], overwrite: bool) -> None:
-    """Refuse outputs that exist, that are one file, or that have no directory, before any work."""
-    for path in paths:
-        if path.exists() and not overwrite:
+def _checked(**options: Any) -> Request:
+    """Return the request that the options make, or refuse it in the words of the command line."""
+    try:
+        return checked(Request(**options))
+    except (TypeError, ValueError) as error:
+        raise UsageError(re.sub(r"\b([a-z]+)=(?!\w)", r"--\1", str(error))) from error
+
+
+def _check_outputs(checkpoint: Checkpoint, outputs: list[Path], overwrite: bool) -> None:
+    """Refuse, before any work, outputs that are no new files or that cannot be written."""
+    source = checkpoint.path
+    shards = json.loads(source.read_bytes())["weight_map"] if source.suffix == ".json" else {}
+    read = {os.path.realpath(path) for path in (source, *map(source.with_name, shards.values()))}
+    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
+        raise UsageError("two outputs have the same name")
+    for path in outputs:
+        if os.path.realpath(path) in read:
+            raise UsageError(f"{path} is the source: give the output another name")
+        if path.is_file() and not overwrite:
             raise FileExistsError(f"{path} exists; pass --overwrite to replace it")
-        if not path.absolute().parent.is_dir():
-            raise FileNotFoundError(f"the directory of {path} does not exist")
-    if len({path.absolute() for path in paths}) < len(paths):
-        raise ValueError("two outputs have the same name")
+        AtomicFile(path, overwrite=overwrite)
 
 
 def _print_outcome(done: Proposal | Outcome) -> None:
-    """Print one line for each tensor and the totals."""
+    """Print one line for each matrix, one for all other tensors, and the totals."""
     content = described(done)
-    table = _table("tensor", "shape", "rank", "kept", "relative error")
+    table = _table("matrix", "shape", "rank", "kept", "relative error")
+    others = []
     for entry in content["tensors"]:
-        size = math.prod(entry["shape"])
+        if "matrix_shape" not in entry:
+            others.append(entry["why"])
+            continue
         error = entry.get("relative_error")
         table.add_row(
             entry["name"],
             "x".join(map(str, entry["shape"])),
             str(entry.get("rank", "")),
-            f"{entry['kept'] / size:.1%}" if size else "",
+            f"{entry['kept'] / math.prod(entry['shape']):.1%}",
             f"{error:.4f}" if error is not None else entry.get("why", ""),
         )
     _console().print(table)
+    if others:
+        reasons = "; ".join(f"{count}: {why}" for why, count in Counter(others).most_common())
+        _console().print(f"{len(others)} other tensors are not factored ({reasons})")
     for name, unit in (
         ("numbers", ""),
         ("bytes", ""),
@@ -269,35 +325,54 @@ def _statistics(path: Path) -> dict[str, Statistics]:
         return unpack({name: checkpoint.read(name) for name in checkpoint.names})
 
 
-def _write_text(path: Path, text: str) -> None:
-    """Write a small file so that it is whole or not there."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _draw(done: Proposal | Outcome, path: Path) -> None:
-    """Draw the spectra, the ranks and the errors."""
+def _painter() -> Callable[[Proposal | Outcome], Any]:
+    """Return what draws the spectra, the ranks and the errors; fail now if it is not installed."""
     from tdecomp.plot import spectra
 
-    proposal, errors = (done.proposal, done.errors) if isinstance(done, Outcome) else (done, {})
-    items = {i.info.name: i for i in proposal.items if i.layout is not None and i.tied is None}
-    figure = spectra(
-        {name: item.spectrum for name, item in items.items() if item.spectrum is not None},
-        {name: item.rank for name, item in items.items()},
-        errors,
-    )
-    figure.savefig(path, dpi=150)
+    def draw(done: Proposal | Outcome) -> Any:
+        proposal, errors = (
+            (done.proposal, done.errors) if isinstance(done, Outcome) else (done, {})
+        )
+        items = {i.info.name: i for i in proposal.items if i.layout is not None and i.tied is None}
+        return spectra(
+            {name: item.spectrum for name, item in items.items() if item.spectrum is not None},
+            {name: item.rank for name, item in items.items()},
+            errors,
+        )
+
+    return draw
 
 
-def _fail(error: BaseException, status: int) -> int:
+def _fail(text: str, status: int) -> int:
     """Say in one line what went wrong."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    print(f"tdecomp: error: {text}", file=sys.stderr)
+    print(f"tdecomp: error: {' '.join(text.split())}", file=sys.stderr)
     return status
+
+
+def _text(error: BaseException) -> str:
+    """Return what an error says, without the number that the system has for it."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error).strip() or type(error).__name__
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Make a polite end by the system, or by a closed terminal, what Ctrl-C is: an exception."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # Only the main thread may say so; elsewhere nothing changes.
+    ours = threading.current_thread() is threading.main_thread()
+    signals = [getattr(signal, name) for name in names if ours]
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in signals
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -305,15 +380,19 @@ def main(arguments: list[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(words, standalone_mode=False)
-    except (KeyboardInterrupt, click.Abort):
-        return _fail(Exception("interrupted; no output was written"), INTERRUPTED)
-    except click.ClickException as error:
-        return _fail(Exception(error.format_message()), USAGE)
+        with _stoppable():
+            # Typer turns Ctrl-C into this status, or into Abort, by its version.
+            status = app(words, prog_name="tdecomp", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except (_Refusal, UsageError) as error:
+        text = error.format_message() if isinstance(error, _Refusal) else str(error)
+        return _fail(f"{text.rstrip('.')} (see tdecomp --help)", USAGE)
     except Exception as error:
         if debug:
             raise
-        return _fail(error, 1)
+        return _fail(_text(error), 1)
+    if status == INTERRUPTED:
+        return _fail("interrupted; nothing unfinished was left behind", INTERRUPTED)
     return 0

@@ -1,10 +1,12 @@
 """What the tests share: backends behind one `xp`, the four dtypes, hypothesis profiles."""
 
+# ruff: noqa: E402 - the environment comes first: the libraries read it when they wake.
+
 from __future__ import annotations
 
 import os
 
-# Before the libraries wake: two BLAS threads on a busy machine make a small SVD 85 times slower.
+# Two BLAS threads on a busy machine make a small SVD 85 times slower.
 for _name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("JAX_ENABLE_X64", "1")

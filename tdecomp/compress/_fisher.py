@@ -188,8 +188,9 @@ class Fisher(NamedTuple):
     def left(self) -> Array:
         """Return the row weight ``L``, shape (k, m) or a diagonal (m,), of Frobenius norm 1."""
         xp = namespace(self.rows)
-        norm = xp.linalg.vector_norm(self.rows)
-        return self.rows / xp.where(norm > 0, norm, xp.ones_like(norm))
+        rows, _ = equilibrate(self.rows, xp, axis=tuple(range(self.rows.ndim)))
+        norm = xp.linalg.vector_norm(rows)
+        return rows / xp.where(norm > 0, norm, xp.ones_like(norm))
 
     def column_scale(self) -> Array:
         r"""Return the diagonal column weight of FWSVD, shape (n,).
@@ -243,4 +244,7 @@ def _product_factor(a: Array, b: Array, xp: Namespace) -> Array:
 def _lengths(factor: Array) -> Array:
     """Return the lengths of the columns of `factor`, which may be a diagonal."""
     xp = namespace(factor)
-    return xp.linalg.vector_norm(factor, axis=0) if factor.ndim == _MATRIX else factor
+    if factor.ndim < _MATRIX:
+        return factor
+    factor, scale = equilibrate(factor, xp, axis=(0, 1))
+    return xp.linalg.vector_norm(factor, axis=0) * scale[0, :]

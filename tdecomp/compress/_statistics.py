@@ -185,7 +185,7 @@ def unpack(arrays: Mapping[str, Array], /) -> dict[str, Statistics]:
     """
     found: dict[str, dict[str, dict[str, Array]]] = {}
     for key, array in arrays.items():
-        name, kind, field = ("", *key.rsplit("/", 2))[-3:]
+        name, kind, field = ("", "", *key.rsplit("/", 2))[-3:]
         if kind not in _KINDS or field not in _KINDS[kind]._fields:
             raise ValueError(f"{key!r} is no statistic: expected <tensor>/<kind>/<field>")
         found.setdefault(name, {}).setdefault(kind, {})[field] = array

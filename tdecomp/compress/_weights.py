@@ -126,8 +126,8 @@ class Weights(NamedTuple):
 
 
 def _first(*arrays: Array | None) -> Array | None:
-    """Return the first that is an array."""
-    return next((x for x in arrays if x is not None), None)
+    """Return the first that is an array, not a list."""
+    return next((x for x in arrays if hasattr(x, "dtype")), None)
 
 
 def _like(weight: Array, w: Array, xp: Namespace) -> Array:

@@ -18,9 +18,7 @@ from tdecomp.linalg._sketch import matrix_of
 from tdecomp.linalg._svd import robust_svd
 
 
-def single_pass(
-    op: Operand, rank: int, *, sketch: str, rng: np.random.Generator
-) -> Fit[SVD]:
+def single_pass(op: Operand, rank: int, *, sketch: str, rng: np.random.Generator) -> Fit[SVD]:
     r"""Recover `rank` triplets from the sketches :math:`A\Omega`, :math:`\Psi^* A` and a core.
 
     The range sketch has :math:`k = 4r + 1` columns and the core sketch

@@ -9,6 +9,7 @@ import numpy as np
 from tdecomp._errors import check_reachable, check_target
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, concrete, eps, equilibrate, is_numpy, prepare, traced
+from tdecomp.linalg import _gram
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._truncation import reachable_rtol, tail_norms, truncation_rank
@@ -56,7 +57,9 @@ def truncated_svd(a: Any, /, *, rank: int | None = None, rtol: float | None = No
     -----
     About :math:`4 m n^2 + 22 n^3` flops for :math:`m \ge n`, by LAPACK's divide and conquer. When
     that fails to converge, the triangular factor of a QR decomposition is tried instead, which
-    perturbs the problem by rounding only. Under tracing (``jax.jit``, ``vmap``) `rank` is
+    perturbs the problem by rounding only. A few triplets of a large matrix with one side at least
+    four times the other come from the Gram matrix of the shorter side, in :math:`m n^2` flops,
+    where that loses no digit: :math:`\epsilon \|A\|_F^2 \le 10^{-9} \sigma_r^2`. Under tracing (``jax.jit``, ``vmap``) `rank` is
     required, and a matrix that is not finite yields NaN.
 
     Examples
@@ -74,7 +77,7 @@ def truncated_svd(a: Any, /, *, rank: int | None = None, rtol: float | None = No
         raise ValueError("under tracing (jit, vmap) the rank must be fixed: pass rank= alone")
     a, scale = equilibrate(a, xp, axis=(-2, -1))
     if rtol is None:
-        svd = _truncated_svd(a, rank, xp=xp)
+        svd = _few(a, rank, xp) or _truncated_svd(a, rank, xp=xp)
     else:
         floor = reachable_rtol(m, n, eps(a.dtype, xp))
         check_reachable(rtol, floor, dtype=a.dtype)
@@ -82,6 +85,18 @@ def truncated_svd(a: Any, /, *, rank: int | None = None, rtol: float | None = No
         r = truncation_rank(svd.S, rank=rank, atol=(rtol - floor / 4) * tail_norms(svd.S)[..., 0])
         svd = SVD(svd.U[..., :r], svd.S[..., :r], svd.Vh[..., :r, :])
     return svd._replace(S=svd.S * scale[..., 0])
+
+
+def _few(a: Array, rank: int | None, xp: Namespace) -> SVD | None:
+    """Take the short way to a few triplets of a large tall matrix, where it is as accurate."""
+    if rank is None or not _gram.pays(tuple(a.shape), rank) or traced(a):
+        return None
+    triplets = _gram.leading_triplets(a, rank, xp)
+    if triplets is None:
+        return None
+    u, s, vh = triplets
+    u, vh = canonical_signs(u, vh, xp)
+    return SVD(u, s, vh)
 
 
 def _truncated_svd(a: Array, rank: int | None, *, xp: Namespace) -> SVD:

@@ -1,28 +1,34 @@
-"""Tensors as matrices: unfolding along a mode, and back."""
+"""Tensors as matrices: unfolding along a mode, undone by folding."""
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
 
+from tdecomp._errors import check_count
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import structured
 
 
-def check_mode(mode: object, ndim: int) -> int:
+def check_mode(mode: object, ndim: int, *, name: str = "mode") -> int:
     """Return `mode` as an index between 0 and ``ndim - 1``, or refuse it."""
     try:
-        index = operator.index(mode)  # type: ignore[arg-type]
+        index = None if isinstance(mode, bool) else operator.index(mode)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"mode must be an int, got {mode!r}") from None
+        index = None
+    if index is None:
+        raise TypeError(f"{name} must be an int, got {mode!r} of type {type(mode).__name__}")
     if not -ndim <= index < ndim:
-        raise ValueError(f"mode must lie between {-ndim} and {ndim - 1}, got {index}")
+        raise ValueError(
+            f"{name} must lie between {-ndim} and {ndim - 1} for {ndim} modes, got {index}"
+        )
     return index % ndim
 
 
 def unfold(x: Any, mode: int, /) -> Array:
-    r"""Arrange the fibres of `x` along a mode as the columns of a matrix.
+    r"""Arrange the fibres of a tensor along one mode as the columns of a matrix.
 
     Entry :math:`(i_0, \ldots, i_{d-1})` goes to row :math:`i_n`; the other indices, in their
     order and with the last running fastest, make the column.
@@ -30,7 +36,7 @@ def unfold(x: Any, mode: int, /) -> Array:
     Parameters
     ----------
     x : array, shape (n_0, ..., n_{d-1})
-        A tensor of at least one mode, of any dtype.
+        A tensor of at least one mode, of any dtype, possibly empty.
     mode : int
         The mode :math:`n`; negative ones count from the end.
 
@@ -41,8 +47,10 @@ def unfold(x: Any, mode: int, /) -> Array:
 
     Raises
     ------
-    TypeError, ValueError
-        If `mode` is not an int, or `x` has no such mode.
+    TypeError
+        If `mode` is not an int, or `x` is not an array.
+    ValueError
+        If `x` has no such mode.
 
     See Also
     --------
@@ -50,8 +58,9 @@ def unfold(x: Any, mode: int, /) -> Array:
 
     Notes
     -----
-    Moves data, or none for mode 0. TensorLy orders columns in the same way, Kolda and Bader with
-    the first index running fastest.
+    Moves the data once, or not at all for mode 0 of a tensor in C order: the result may share
+    memory with `x`. TensorLy orders columns in the same way, Kolda and Bader with the first index
+    running fastest.
 
     Examples
     --------
@@ -68,10 +77,8 @@ def unfold(x: Any, mode: int, /) -> Array:
 
 
 def _unfold(x: Array, mode: int, *, xp: Namespace) -> Array:
-    """Unfold along a valid mode; any number of columns, none included."""
-    columns = 1
-    for axis, length in enumerate(x.shape):
-        columns *= 1 if axis == mode else length
+    """Unfold along a valid mode."""
+    columns = math.prod(x.shape[:mode] + x.shape[mode + 1 :])
     return xp.reshape(xp.moveaxis(x, mode, 0), (x.shape[mode], columns))
 
 
@@ -81,9 +88,9 @@ def fold(matrix: Any, mode: int, shape: Sequence[int], /) -> Array:
     Parameters
     ----------
     matrix : array, shape (shape[mode], product of the others)
-        An unfolding.
+        An unfolding, of any dtype, possibly empty.
     mode : int
-        The mode it was made along.
+        The mode it was made along; negative ones count from the end.
     shape : sequence of int
         The shape of the tensor.
 
@@ -94,8 +101,18 @@ def fold(matrix: Any, mode: int, shape: Sequence[int], /) -> Array:
 
     Raises
     ------
-    TypeError, ValueError
-        If `mode` is not an int or not a mode of `shape`, or `matrix` has another shape.
+    TypeError
+        If `mode` or a length is not an int, or `matrix` is not an array.
+    ValueError
+        If `mode` is not a mode of `shape`, or `matrix` has another shape.
+
+    See Also
+    --------
+    unfold : the inverse.
+
+    Notes
+    -----
+    Moves no data: the result is a view of `matrix` where the library has views.
 
     Examples
     --------
@@ -106,15 +123,18 @@ def fold(matrix: Any, mode: int, shape: Sequence[int], /) -> Array:
     True
     """
     xp, matrix = structured(matrix, name="matrix")
-    shape = tuple(operator.index(length) for length in shape)
-    mode = check_mode(mode, len(shape))
-    rest = shape[:mode] + shape[mode + 1 :]
-    columns = 1
-    for length in rest:
-        columns *= length
-    if tuple(matrix.shape) != (shape[mode], columns):
+    lengths = tuple(check_count(n, name=f"shape[{k}]") for k, n in enumerate(shape))
+    mode = check_mode(mode, len(lengths))
+    wanted = (lengths[mode], math.prod(lengths[:mode] + lengths[mode + 1 :]))
+    if tuple(matrix.shape) != wanted:
         raise ValueError(
-            f"matrix must have shape {(shape[mode], columns)} to fold into {shape} along mode "
-            f"{mode}, got {tuple(matrix.shape)}"
+            f"matrix must have shape {wanted} to fold into {lengths} along mode {mode}, "
+            f"got {tuple(matrix.shape)}"
         )
-    return xp.moveaxis(xp.reshape(matrix, (shape[mode], *rest)), 0, mode)
+    return _fold(matrix, mode, lengths, xp=xp)
+
+
+def _fold(matrix: Array, mode: int, shape: tuple[int, ...], *, xp: Namespace) -> Array:
+    """Fold along a valid mode of a shape that fits."""
+    rotated = (shape[mode], *shape[:mode], *shape[mode + 1 :])
+    return xp.moveaxis(xp.reshape(matrix, rotated), 0, mode)

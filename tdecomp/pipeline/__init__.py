@@ -2,7 +2,7 @@
 
 from tdecomp.pipeline._proposal import Item, Proposal, propose
 from tdecomp.pipeline._report import report
-from tdecomp.pipeline._request import Request
+from tdecomp.pipeline._request import Request, checked
 from tdecomp.pipeline._run import Outcome, compress_checkpoint, reconstruct_checkpoint
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Outcome",
     "Proposal",
     "Request",
+    "checked",
     "compress_checkpoint",
     "propose",
     "reconstruct_checkpoint",

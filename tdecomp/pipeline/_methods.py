@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from tdecomp._typing import Array
@@ -12,7 +14,7 @@ from tdecomp.pipeline._request import Request
 _EMPTY = Statistics()
 # A sketch beats the full SVD from about this many times fewer triplets than there are on.
 _SKETCHED = 12
-_SKETCH_TOL = 1e-6
+SKETCH_TOL = 1e-6
 
 
 class Factors(NamedTuple):
@@ -38,6 +40,20 @@ def norm_for(request: Request, name: str, method: str) -> Weights:
     return (request.calibration or {}).get(name, _EMPTY).weights(method)
 
 
+def sketched(method: str, rank: int, shape: tuple[int, int]) -> bool:
+    """Tell whether `rank` is so small that a sketch finds the factors."""
+    return method == "svd" and _SKETCHED * (rank + 10) <= min(shape)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Make a refusal of the mathematics name the tensor that it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
 def factorise(
     request: Request, name: str, method: str, matrix: Array, *, rank: int, bias: Array | None
 ) -> Factors:
@@ -46,7 +62,7 @@ def factorise(
         inputs = (request.calibration or {})[name].inputs
         assert inputs is not None
         return Factors(*afm(matrix, inputs, bias=bias, rank=rank))
-    if method == "svd" and _SKETCHED * (rank + 10) <= min(matrix.shape):
-        u, s, vh = randomized_svd(matrix, rank=rank, tol=_SKETCH_TOL, rng=request.seed).tensor
+    if sketched(method, rank, matrix.shape):
+        u, s, vh = randomized_svd(matrix, rank=rank, tol=SKETCH_TOL, rng=request.seed).tensor
         return Factors(u * s**0.5, s[:, None] ** 0.5 * vh, None)
     return Factors(*norm_for(request, name, method).fit(matrix, rank=rank), None)

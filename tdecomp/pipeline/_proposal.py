@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tdecomp._xp import finite, namespace
 from tdecomp.compress import Layout, allocate, layout_of
-from tdecomp.io import Checkpoint, TensorInfo, duplicates
+from tdecomp.io import PLAN_KEY, Checkpoint, TensorInfo, duplicates
 from tdecomp.linalg import breakeven_rank, tail_norms, truncated_svd, truncation_rank
-from tdecomp.pipeline._methods import method_for, norm_for
+from tdecomp.pipeline._methods import SKETCH_TOL, method_for, naming, norm_for, sketched
 from tdecomp.pipeline._request import FACTOR_DTYPES, Request, checked
 
 Watch = Callable[[str, float], object]
@@ -21,7 +22,15 @@ Watch = Callable[[str, float], object]
 
 _FLOAT = ("F16", "BF16", "F32", "F64", "C64")
 _ITEMSIZE = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "C64": 8}
+# Storing balanced factors of A costs at most eps |A|, at right angles to what the rank cuts off.
+_EPS = {"F16": 2.0**-10, "BF16": 2.0**-7, "F32": 2.0**-23, "F64": 2.0**-52, "C64": 2.0**-23}
 _TRIAL = 384
+_PASSES = 8
+_WHOLE = {
+    "optimal": "kept whole: cutting others costs less",
+    "uniform": "kept whole: the budget has room for it",
+    "energy": "kept whole: no smaller factors are as exact",
+}
 
 
 class Item(NamedTuple):
@@ -69,6 +78,8 @@ class Item(NamedTuple):
     def work(self) -> float:
         """Flops of the decomposition of its matrix."""
         m, n = self.matrix_shape
+        if self.rank is not None and sketched(self.method, self.rank, (m, n)):
+            return 2.0 * _PASSES * m * n * (self.rank + 10)
         return 6.0 * m * n * min(m, n) + 20.0 * min(m, n) ** 3
 
 
@@ -101,10 +112,9 @@ class Proposal(NamedTuple):
         """Bytes before and after."""
         after = 0
         for item in self.items:
-            code = FACTOR_DTYPES.get(self.request.dtype or "", item.info.dtype)
-            factors = item.rank is not None
             kept = 0 if item.tied else item.info.nbytes
-            after += item.stored * _ITEMSIZE[code] if factors else kept
+            factors = item.rank is not None
+            after += item.stored * _ITEMSIZE[factor_code(self.request, item)] if factors else kept
         return sum(i.info.nbytes for i in self.items), after
 
     @property
@@ -153,8 +163,9 @@ def propose(checkpoint: Checkpoint, request: Request, *, watch: Watch | None = N
     Raises
     ------
     ValueError
-        If the request contradicts itself, the budget cannot be reached, or a matrix holds NaN
-        or Inf; the message names the tensor and the first index.
+        If the request contradicts itself or the checkpoint, is compressed already, its budget
+        cannot be reached, or a matrix holds NaN or Inf; the message names the tensor and the
+        first index.
 
     Notes
     -----
@@ -174,7 +185,7 @@ def propose(checkpoint: Checkpoint, request: Request, *, watch: Watch | None = N
     >>> proposal.parameters
     (1240, 180)
     """
-    checked(request)
+    _check_fits(checkpoint, checked(request))
     items = _survey(checkpoint, request)
     if request.keep is not None:
         items = _share(checkpoint, request, items, watch)
@@ -197,6 +208,38 @@ def bias_of(name: str) -> str:
     return name.removesuffix("weight") + "bias"
 
 
+def factor_code(request: Request, item: Item) -> str:
+    """Return the dtype of the factors, as safetensors spells it; complex ones stay complex."""
+    code = item.info.dtype
+    return code if code == "C64" else FACTOR_DTYPES.get(request.dtype or "", code)
+
+
+def _check_fits(checkpoint: Checkpoint, request: Request) -> None:
+    """Refuse a checkpoint that is compressed already, and words that mean none of its tensors."""
+    if PLAN_KEY in checkpoint.metadata:
+        raise ValueError(
+            f"{checkpoint.path} is compressed already, and its factors would lose their plan; "
+            "compress the original, or what reconstruct makes of this"
+        )
+    for glob in request.include:
+        if not any(fnmatchcase(name, glob) for name in checkpoint.names):
+            raise ValueError(f"include={glob!r} matches no tensor of {checkpoint.path}")
+    known = request.calibration
+    if known is not None and not any(name in checkpoint for name in known):
+        raise ValueError(
+            f"the calibration names no tensor of {checkpoint.path}: it has statistics of "
+            f"{next(iter(known), 'none')!r}, this has {next(iter(checkpoint), 'none')!r}"
+        )
+
+
+def _has_bias(checkpoint: Checkpoint, info: TensorInfo) -> bool:
+    """Tell whether a bias lies beside a weight, one float for each of its rows."""
+    if (name := bias_of(info.name)) not in checkpoint:
+        return False
+    bias = checkpoint.info(name)
+    return bias.shape == info.shape[:1] and bias.dtype in _FLOAT
+
+
 def _survey(checkpoint: Checkpoint, request: Request) -> list[Item]:
     """Tell matrices from the rest, and repetitions from originals."""
     items = []
@@ -206,10 +249,10 @@ def _survey(checkpoint: Checkpoint, request: Request) -> list[Item]:
         if not request.wants(name):
             why = "not selected"
         elif info.dtype not in _FLOAT:
-            why = f"{info.dtype} is no float: kept as it is"
+            why = f"its dtype {info.dtype} is no float"
         else:
             layout, why = layout_of(name, info.shape)
-        method = method_for(request, name, has_bias=bias_of(name) in checkpoint)
+        method = method_for(request, name, has_bias=_has_bias(checkpoint, info))
         items.append(Item(info, layout, None, why, method))
     ties = duplicates(checkpoint, [i.info.name for i in items if i.layout is not None])
     return [
@@ -227,8 +270,9 @@ def _open(item: Item) -> bool:
 
 def _spectrum(checkpoint: Checkpoint, request: Request, item: Item, watch: Watch | None) -> Any:
     """Return the singular values of the matrix of `item` in the norm of the method."""
-    norm = norm_for(request, item.info.name, item.method)
-    values = norm.spectrum(matrix_of(checkpoint, item))
+    matrix = matrix_of(checkpoint, item)
+    with naming(item.info.name):
+        values = norm_for(request, item.info.name, item.method).spectrum(matrix)
     if watch is not None:
         watch(item.info.name, item.work)
     return np.asarray(values, dtype=np.float64)
@@ -258,7 +302,9 @@ def _share(
     ranks = iter(allocate(spectra, shapes, budget, rule=request.rule, normalise=unit).ranks)
     values = iter(spectra if request.rule != "uniform" else [None] * len(chosen))
     return [
-        _ranked(item._replace(spectrum=next(values)), next(ranks)) if _open(item) else item
+        _ranked(item._replace(spectrum=next(values)), next(ranks), _WHOLE[request.rule])
+        if _open(item)
+        else item
         for item in items
     ]
 
@@ -270,12 +316,16 @@ def _fix(checkpoint: Checkpoint, request: Request, item: Item, watch: Watch | No
     limit = breakeven_rank(*item.matrix_shape)
     if request.rtol is None:
         assert request.rank is not None
-        return _ranked(item, request.rank if request.rank <= limit else None)
+        why = f"kept whole: factors are smaller up to rank {limit}"
+        return _ranked(item, request.rank if request.rank <= limit else None, why)
     s = _spectrum(checkpoint, request, item, watch)
-    rank = truncation_rank(s, rank=request.rank, atol=request.rtol * float(tail_norms(s)[0]))
-    return _ranked(item._replace(spectrum=s), rank if rank <= limit else None)
+    room = math.sqrt(max(request.rtol**2 - _EPS[factor_code(request, item)] ** 2, 0.0))
+    atol = (1 - 2 * SKETCH_TOL) * room * float(tail_norms(s)[0])
+    rank = truncation_rank(s, rank=request.rank, atol=atol)
+    why = f"kept whole: rtol takes rank {rank}, factors are smaller up to {limit}"
+    return _ranked(item._replace(spectrum=s), rank if rank <= limit else None, why)
 
 
-def _ranked(item: Item, rank: int | None) -> Item:
+def _ranked(item: Item, rank: int | None, why: str) -> Item:
     """Return `item` with its rank, or with the reason why it keeps its matrix."""
-    return item._replace(rank=rank, why="" if rank else "two factors would not be smaller")
+    return item._replace(rank=rank, why="" if rank else why)

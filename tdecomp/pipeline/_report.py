@@ -49,8 +49,10 @@ def _entry(item: Item, error: float | None) -> dict[str, Any]:
     info = item.info
     entry: dict[str, Any] = {"name": info.name, "shape": list(info.shape), "dtype": info.dtype}
     entry["kept"] = item.stored
+    if item.layout is not None:
+        entry["matrix_shape"] = list(item.matrix_shape)
     if item.rank is not None:
-        entry |= {"matrix_shape": list(item.matrix_shape), "rank": item.rank}
+        entry |= {"rank": item.rank, "method": item.method}
     if error is not None:
         entry["relative_error"] = error
     if item.why:

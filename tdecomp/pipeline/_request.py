@@ -62,7 +62,30 @@ class Request(NamedTuple):
 
 
 def checked(request: Request) -> Request:
-    """Return `request` if it can be followed, or say what contradicts what."""
+    """Return `request` if it can be followed, or say what contradicts what.
+
+    Parameters
+    ----------
+    request : Request
+        What is asked.
+
+    Returns
+    -------
+    Request
+        The same.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an option is out of range, or two contradict each other.
+
+    Examples
+    --------
+    >>> from tdecomp.pipeline import Request, checked
+    >>> checked(Request(keep=0.5, rank=3))
+    Traceback (most recent call last):
+    ValueError: keep= contradicts rank= and rtol=: a budget chooses the ranks itself
+    """
     check_choice(request.method, METHODS, name="method")
     check_choice(request.rule, RULES, name="allocate")
     targets = request.keep is not None, request.rtol is not None or request.rank is not None

@@ -23,10 +23,11 @@ from tdecomp.io import (
     read_plan,
     stored_names,
 )
-from tdecomp.linalg import LowRank
-from tdecomp.pipeline._methods import factorise
-from tdecomp.pipeline._proposal import Item, Proposal, Watch, bias_of, matrix_of
-from tdecomp.pipeline._request import FACTOR_DTYPES
+from tdecomp.linalg import LowRank, tail_norms
+from tdecomp.pipeline._methods import factorise, naming, norm_for
+from tdecomp.pipeline._proposal import Item, Proposal, Watch, bias_of, factor_code, matrix_of
+
+_ORDER = "names"  # the setting that remembers the order of the original checkpoint
 
 
 class Outcome(NamedTuple):
@@ -114,24 +115,28 @@ def compress_checkpoint(
     )
     stored_names(names, planned)
     records: dict[str, Record] = {}
-    items: list[Item] = []
+    items: dict[str, Item] = {}
     biases: dict[str, Any] = {}
     expected = proposal.nbytes[1]
     with CheckpointWriter(out, overwrite=overwrite, expected_nbytes=expected) as writer:
         for item in _weights_first(proposal):
+            name = item.info.name
+            moved = name in biases
             record = _write(checkpoint, proposal, item, writer, biases)
             if item.rank and watch is not None:
-                watch(item.info.name, item.work)
+                watch(name, item.work)
             if record is not None:
-                records[item.info.name] = record
+                records[name] = record
+                items[name] = item
             elif item.rank:
-                items.append(item._replace(rank=None, why="its stored factors would miss rtol"))
-                continue
-            items.append(item)
-        plan = Plan(records, planned.tied, settings or {})
+                why = "kept whole: its stored factors would miss rtol"
+                items[name] = item._replace(rank=None, why=why)
+            else:
+                items[name] = item._replace(why="moved by afm") if moved else item
+        plan = Plan(records, planned.tied, (settings or {}) | {_ORDER: list(names)})
         writer.finish(checkpoint.metadata | encode_plan(plan))
     errors = {name: record.relative_error for name, record in records.items()}
-    done = proposal._replace(items=tuple(items))
+    done = proposal._replace(items=tuple(items[name] for name in names))
     return Outcome(done, errors, time.perf_counter() - start)
 
 
@@ -190,19 +195,23 @@ def reconstruct_checkpoint(
     True
     """
     plan = read_plan(checkpoint)
-    owner = {factor_names(name)[0]: name for name in plan.records}
-    skipped = {factor_names(name)[1] for name in plan.records}
     metadata = {key: text for key, text in checkpoint.metadata.items() if key != PLAN_KEY}
     expected = _nbytes(checkpoint, plan)
     with CheckpointWriter(out, overwrite=overwrite, expected_nbytes=expected) as writer:
-        for stored in checkpoint.names:
-            if stored not in skipped:
-                name = owner.get(stored, stored)
-                writer.add(name, _restored(checkpoint, plan, name, watch))
-        for alias, name in plan.tied.items():
-            writer.add(alias, _restored(checkpoint, plan, name, watch))
+        for name in _original_names(checkpoint, plan):
+            writer.add(name, _restored(checkpoint, plan, plan.tied.get(name, name), watch))
         writer.finish(metadata)
     return plan
+
+
+def _original_names(checkpoint: Checkpoint, plan: Plan) -> list[str]:
+    """Return the names before compression, in their order where the plan remembers it."""
+    factors = {factor for name in plan.records for factor in factor_names(name)}
+    kept = [name for name in checkpoint.names if name not in factors]
+    names = [*kept, *plan.records, *plan.tied]
+    order = plan.settings.get(_ORDER, names)
+    known = isinstance(order, list) and sorted(map(str, order)) == sorted(names)
+    return order if known else names
 
 
 def _nbytes(checkpoint: Checkpoint, plan: Plan) -> int:
@@ -255,25 +264,41 @@ def _write(
     request = proposal.request
     matrix = matrix_of(checkpoint, item)
     bias = _wide(checkpoint.read(bias_of(name))) if item.method == "afm" else None
-    left, right, bias = factorise(request, name, item.method, matrix, rank=rank, bias=bias)
-    if bias is not None:
-        biases[bias_of(name)] = bias
-    dtype = numpy_dtype(_code(proposal, item))
-    left, right = left.astype(dtype), right.astype(dtype)
+    with naming(name):
+        left, right, bias = factorise(request, name, item.method, matrix, rank=rank, bias=bias)
+    left, right = _stored(left, right, factor_code(request, item), name)
     double = np.result_type(_wide(left), np.float64)
-    error = float(relative_error(matrix, LowRank(left.astype(double), right.astype(double))))
-    missed = item.method == "svd" and request.rank is None and error > (request.rtol or math.inf)
-    if missed:
+    stored = LowRank(left.astype(double), right.astype(double))
+    error = float(relative_error(matrix, stored))
+    if _misses(proposal, item, matrix, stored, error):
         writer.add(name, checkpoint.read(name))
         return None
+    if bias is not None:
+        biases[bias_of(name)] = bias
     for factor, array in zip(factor_names(name), (left, right), strict=True):
         writer.add(factor, array)
     return _record(item, error)
 
 
-def _code(proposal: Proposal, item: Item) -> str:
-    """Return the dtype of the factors, as safetensors spells it."""
-    return FACTOR_DTYPES.get(proposal.request.dtype or "", item.info.dtype)
+def _stored(left: Any, right: Any, code: str, name: str) -> tuple[Any, Any]:
+    """Return two factors in the dtype `code`, if that can hold them."""
+    dtype = numpy_dtype(code)
+    with np.errstate(over="ignore"):
+        left, right = left.astype(dtype), right.astype(dtype)
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        raise ValueError(f"{name}: its factors overflow {dtype}; choose dtype='float32'")
+    return left, right
+
+
+def _misses(proposal: Proposal, item: Item, matrix: Any, stored: LowRank, error: float) -> bool:
+    """Tell whether factors as stored break the promise of `rtol`, in the norm of the method."""
+    request = proposal.request
+    if request.rtol is None or item.rank == request.rank:
+        return False
+    if item.method != "svd":
+        norm = norm_for(request, item.info.name, item.method)
+        error = float(norm.error(matrix, stored)) / (float(tail_norms(item.spectrum)[0]) or 1.0)
+    return error > request.rtol
 
 
 def _record(item: Item, error: float) -> Record:

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tdecomp.compress import Fisher, TokenCounts
 
@@ -48,11 +46,11 @@ def test_gradients_of_a_layer_need_not_be_formed(xp, dtype, count, tokens, m, n)
     assert np.allclose(a[1], b[1], atol=tol)
 
 
-@given(seed=st.integers(0, 99), count=st.sampled_from([1, 3]), tokens=st.sampled_from([1, 6]))
-def test_an_embedding_is_a_layer_of_unit_vectors(xp, seed, count, tokens):
+@pytest.mark.parametrize(("count", "tokens"), [(1, 1), (3, 7)])
+def test_an_embedding_is_a_layer_of_unit_vectors(xp, count, tokens):
     size, n = 5, 3
-    ids = np.random.default_rng(seed).integers(0, size, (count, tokens))
-    g = draw(seed, (count, tokens, n))
+    ids = np.random.default_rng(0).integers(0, size, (count, tokens))
+    g = draw(0, (count, tokens, n))
     gradients = np.einsum("dtv,dtn->dvn", np.eye(size)[ids], g)
     found = Fisher.of_embedding(xp.asarray(ids), xp.asarray(g), size=size)
     dense = Fisher.of(xp.asarray(gradients))
@@ -69,7 +67,10 @@ def test_shards_may_be_merged(xp):
     assert all(map(np.allclose, metrics(whole, xp), metrics(merged, xp)))
     ids = np.array([[0, 1, 1], [3, 3, 3]])
     g = draw(1, (2, 3, 4))
-    parts = [Fisher.of_embedding(xp.asarray(ids[k : k + 1]), xp.asarray(g[k : k + 1]), size=5) for k in (0, 1)]
+    parts = [
+        Fisher.of_embedding(xp.asarray(ids[k : k + 1]), xp.asarray(g[k : k + 1]), size=5)
+        for k in (0, 1)
+    ]
     whole = Fisher.of_embedding(xp.asarray(ids), xp.asarray(g), size=5)
     assert all(map(np.allclose, metrics(whole, xp), metrics(parts[0].merge(parts[1]), xp)))
 
@@ -139,12 +140,14 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="missing"):
         Fisher.from_arrays({})
     with pytest.raises(ValueError, match="rows and columns"):
-        Fisher.from_arrays({"n_examples": np.asarray(1), "rows": np.ones(3), "columns": np.ones(3)})
+        Fisher.from_arrays(
+            {"n_examples": np.asarray(1), "rows": np.ones(3), "columns": np.ones(3)}
+        )
 
 
-@given(ids=st.lists(st.integers(0, 6), min_size=5, max_size=5), cut=st.sampled_from([0, 2, 5]))
-def test_tokens_are_counted(xp, ids, cut):
-    ids = np.array(ids, dtype=np.int64)
+@pytest.mark.parametrize("cut", [0, 2, 5])
+def test_tokens_are_counted(xp, cut):
+    ids = np.array([3, 0, 6, 3, 3])
     counts = TokenCounts.of(xp.asarray(ids[:cut]), size=7).update(xp.asarray(ids[cut:]))
     assert np.array_equal(xp.to_numpy(counts.counts), np.bincount(ids, minlength=7))
     left = xp.to_numpy(counts.left(floor=0.25))

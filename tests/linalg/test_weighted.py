@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import tdecomp as td
@@ -152,6 +152,9 @@ def test_constant_weights_give_the_truncated_svd(xp, constant):
     right=st.sampled_from(["vector", "with zeros", "square", "wide", "deficient"]),
     exponents=st.tuples(*[st.sampled_from([-300, -160, -30, 0, 30, 160, 300])] * 3),
 )
+@example(left="vector", right="vector", exponents=(300, 30, -300))
+@example(left="square", right="vector", exponents=(-300, -160, 300))
+@example(left="wide", right="square", exponents=(300, 300, 300))
 def test_scales_of_weights_change_nothing_and_that_of_the_matrix_passes_through(
     left, right, exponents
 ):
@@ -268,6 +271,8 @@ def test_with_one_weight_or_none_one_factor_is_orthonormal(xp, scale):
         assert_isometry(xp.to_numpy(b.left))
         b = run(lambda x: td.weighted_svd(x, left=left, rank=3))(a)
         assert_isometry(xp.to_numpy(b.right).T)
+        error = weighted(case() - xp.to_numpy(b.to_array()) / scale, xp.to_numpy(left), None)
+        assert error == pytest.approx(tails(case(), xp.to_numpy(left), None)[0][3], rel=1e-12)
 
 
 def test_batches_equal_loops(xp):
