@@ -355,7 +355,7 @@ def _draw_key(axes: Any, styles: Mapping[str, _Style]) -> None:
         Line2D([], [], c=c, ls=line, lw=1.3, marker=m, ms=5.5, mec="white", mew=0.7, label=kind)
         for kind, (c, line, m) in styles.items()
     ]
-    down = 0.42 / (axes.get_position().height * axes.figure.get_figheight())
+    down = 0.42 * axes.figure.dpi / axes.bbox.height
     axes.legend(
         handles=handles,
         frameon=False,

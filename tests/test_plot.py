@@ -73,7 +73,7 @@ def test_spectra_of_other_libraries_can_be_drawn():
     "s", [[], [[1.0]], [1.0, np.nan], [1.0, 2.0], [1.0, -1.0], np.ones((2, 2)), np.float64(1.0)]
 )
 def test_what_is_no_spectrum_is_refused(s):
-    with pytest.raises(ValueError, match="^s must"):
+    with pytest.raises(ValueError, match=r"^s must"):
         spectrum(s)
     with pytest.raises(ValueError, match=r"^spectra\['a'\] must"):
         spectra({"a": s}, {}, {})

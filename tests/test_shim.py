@@ -17,7 +17,8 @@ def numbers(shape, dtype, seed=0):
     return values.astype(dtype)
 
 
-@given(n=st.integers(1, 40), columns=st.integers(1, 4), lower=st.booleans())
+# Few shapes, since JAX compiles for each: below, at and beyond the block of the substitution.
+@given(n=st.sampled_from([1, 5, 16, 17, 40]), columns=st.just(3), lower=st.booleans())
 def test_a_triangular_solve_has_a_small_residual(xp, dtype, n, columns, lower):
     t = numbers((n, n), dtype) / 2 / n**0.5 + 2 * np.eye(n, dtype=dtype)
     t = np.tril(t) if lower else np.triu(t)
@@ -47,8 +48,9 @@ def test_a_triangular_solve_leaves_its_arguments(xp):
     np.testing.assert_array_equal(xp.to_numpy(right), b)
 
 
-@given(m=st.integers(1, 8), n=st.integers(1, 8), seed=st.integers(0, 99))
-def test_least_squares_is_the_shortest_solution(xp, dtype, m, n, seed):
+@given(shape=st.sampled_from([(1, 1), (5, 5), (8, 3), (3, 8)]), seed=st.integers(0, 99))
+def test_least_squares_is_the_shortest_solution(xp, dtype, shape, seed):
+    m, n = shape
     rank = 1 + seed % min(m, n)
     a = matrix(m, n, np.linspace(1.0, 0.5, rank), rng=seed, dtype=dtype)
     b = numbers((m, 2), dtype, seed)
@@ -71,10 +73,12 @@ def test_least_squares_of_zero_is_zero(xp):
     assert np.all(xp.to_numpy(x) == 0)
 
 
-@given(rows=st.integers(1, 6), data=st.data())
-def test_repeated_indices_accumulate(xp, dtype, rows, data):
-    index = data.draw(st.lists(st.integers(0, rows - 1), max_size=8))
-    tail = data.draw(st.sampled_from([(), (3,), (2, 2)]))
+@given(data=st.data())
+def test_repeated_indices_accumulate(xp, dtype, data):
+    rows, count, tail = data.draw(
+        st.sampled_from([(1, 4, ()), (6, 8, ()), (5, 3, (3,)), (2, 9, (2, 2)), (4, 0, (2,))])
+    )
+    index = data.draw(st.lists(st.integers(0, rows - 1), min_size=count, max_size=count))
     x = numbers((rows, *tail), dtype)
     values = numbers((len(index), *tail), dtype, 1)
     expected = x.copy()

@@ -26,7 +26,8 @@ from tdecomp._xp import (
 )
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "bool")
-SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
+# Few shapes, since JAX compiles for each.
+SHAPES = st.sampled_from([(1,), (7,), (3, 1), (2, 5), (4, 1, 3), (2, 3, 2, 2)])
 
 
 def numbers(shape, dtype, seed=0):
@@ -64,7 +65,7 @@ def test_two_libraries_are_refused_by_name(xp):
 
 def test_only_plain_numpy_counts_as_numpy(xp):
     assert is_numpy(xp.asarray(np.eye(2))) is ("numpy" in xp.name)
-    assert not is_numpy(np.eye(2), np.asmatrix(np.eye(2)))
+    assert not is_numpy(np.eye(2), np.eye(2).view(np.memmap))
 
 
 # --- What comes back ---------------------------------------------------------------------------
@@ -114,6 +115,7 @@ VIEWS = {
     "strided": lambda a: np.repeat(np.repeat(a, 2, 0), 3, 1)[::2, ::3],
     "reversed": lambda a: np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1],
     "transposed": lambda a: np.ascontiguousarray(a.T).T,
+    "memory map": lambda a: a.view(np.memmap),
     "broadcast": lambda a: np.broadcast_to(a[:1], (5, a.shape[1])),
 }
 
@@ -217,7 +219,7 @@ def test_the_number_of_dimensions_is_checked(xp, shape, batch, wanted):
 
 REFUSED = {
     "masked": (np.ma.masked_array(np.eye(2), mask=np.eye(2)), "weights=~x.mask"),
-    "matrix": (np.asmatrix(np.eye(2)), r"numpy\.asarray\(x\)"),
+    "matrix": (np.eye(2).view(np.matrix), r"numpy\.asarray\(x\)"),
     "sparse": (scipy.sparse.csr_array(np.eye(2)), "randomized_svd.*toarray"),
     "sparse matrix": (scipy.sparse.coo_matrix(np.eye(2)), "randomized_svd.*toarray"),
     "object": (np.array([[1.0, None]], dtype=object), "dtype object"),
@@ -339,7 +341,7 @@ def test_floats_are_python_floats(xp):
     assert all(type(value) is float for value in values)
 
 
-@given(exponent=st.integers(-1000, 1000), seed=st.integers(0, 99))
+@given(exponent=st.integers(-900, 900), seed=st.integers(0, 99))
 def test_scaling_is_exact_and_equivariant(xp, dtype, exponent, seed):
     info = np.finfo(dtype)
     exponent = exponent * info.maxexp // 1024
@@ -391,10 +393,8 @@ def test_zeros_keep_their_scale(xp, dtype):
 
 
 def test_each_member_of_a_batch_has_its_scale(xp):
-    info = np.finfo(np.float64)
     tops = np.array([2.0**1000, 1.0, 0.0, 2.0**-1000])
     x = xp.asarray(tops[:, None, None] * np.ones((1, 2, 3)))
     y, scale = equilibrate(x, xp.namespace, axis=(-2, -1))
     np.testing.assert_array_equal(xp.to_numpy(scale)[:, 0, 0], np.where(tops > 0, tops, 1.0))
     np.testing.assert_array_equal(xp.to_numpy(y)[:, 0, 0], (tops > 0).astype(float))
-    assert info.max > 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -22,6 +24,9 @@ _POWERS = range(17)
 _TOLERANCES = (1e-1, 1e-2, 1e-4, 1e-6, 1e-8, 0.0)
 # Idle threads of OpenBLAS and of OpenMP spin for a while and would slow down whoever comes next.
 _PAUSE = 0.05
+# A ladder is left when one of its steps, not yet accurate, takes this many times as long as the
+# best setting found on another.
+_HOPELESS = 1.5
 
 Triplets = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -113,22 +118,25 @@ PEERS = tuple(name for name in contenders(0.0) if name != OURS)
 
 def calibrate(problem: Problem, a: np.ndarray, contender: Contender) -> Choice | None:
     """Return the fastest setting that reaches the target of `problem`, or None."""
-    found = []
+    found: list[Choice] = []
+    best = math.inf
     for ladder in contender.ladders:
         for setting in ladder:
-
-            def run(setting: tuple[Any, ...] = setting) -> Triplets:
-                return contender.solve(a, *setting)
-
+            run = partial(contender.solve, a, *setting)
+            start = time.perf_counter()
             usv = _attempt(run)
+            wall = time.perf_counter() - start
             if usv is not None and problem.excess(a, usv) <= problem.target:
                 words = zip(contender.options, setting, strict=True)
                 found.append(Choice(" ".join(f"{name}={value:g}" for name, value in words), run))
+                best = min(best, wall)
+                break
+            if wall > _HOPELESS * best:
                 break
     if len(found) < 2:
         return found[0] if found else None
-    times = medians({str(i): choice.run for i, choice in enumerate(found)}, 2)
-    return found[int(min(times, key=lambda key: times[key]))]
+    times = medians({choice.setting: choice.run for choice in found}, 2)
+    return min(found, key=lambda choice: times[choice.setting])
 
 
 def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:

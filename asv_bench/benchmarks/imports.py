@@ -19,11 +19,6 @@ CALLS = {
 }
 
 
-def _skip_unless_installed(module: str) -> None:
-    if find_spec(module) is None:
-        raise NotImplementedError(f"{module} is not installed")
-
-
 def _seconds(code: str) -> float:
     """Return the wall time of a process that runs `code`."""
     start = time.perf_counter()
@@ -39,13 +34,11 @@ class Import:
     timeout = 120
 
     def setup(self, module: str) -> None:
-        _skip_unless_installed(module)
+        if find_spec(module) is None:
+            raise NotImplementedError(f"{module} is not installed")
 
     def timeraw_import(self, module: str) -> str:
         return f"import {module}"
-
-    def peakmem_import(self, module: str) -> None:
-        subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
 
 
 class Ratio:

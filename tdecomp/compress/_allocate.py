@@ -129,6 +129,8 @@ def allocate(
     check_choice(normalise, _NORMALISE, name="normalise")
     matrices = _matrices(spectra, shapes)
     limit = _limit(budget, keep, matrices)
+    if not matrices:
+        return Allocation((), 0, 0.0, 0.0)
     scales, top = _scales(matrices, normalise, weights)
     items = [
         Item(matrix.costs, (matrix.errors * scale) ** 2)
@@ -214,7 +216,7 @@ def _limit(budget: int | None, keep: float | None, matrices: list[_Matrix]) -> i
     if limit < least:
         raise ValueError(
             f"budget={limit} is too small: rank 1 everywhere takes {least} of {total} numbers, "
-            f"keep={least / total:.4g}; raise it or leave matrices out"
+            f"keep={least / max(total, 1):.4g}; raise it or leave matrices out"
         )
     return limit
 

@@ -59,8 +59,8 @@ def truncated_svd(a: Any, /, *, rank: int | None = None, rtol: float | None = No
     that fails to converge, the triangular factor of a QR decomposition is tried instead, which
     perturbs the problem by rounding only. A few triplets of a large matrix with one side at least
     four times the other come from the Gram matrix of the shorter side, in :math:`m n^2` flops,
-    where that loses no digit: :math:`\epsilon \|A\|_F^2 \le 10^{-9} \sigma_r^2`. Under tracing (``jax.jit``, ``vmap``) `rank` is
-    required, and a matrix that is not finite yields NaN.
+    where that loses no digit: :math:`\epsilon \|A\|_F^2 < 10^{-9} \sigma_r^2`. Under tracing
+    (``jax.jit``, ``vmap``) `rank` is required, and a matrix that is not finite yields NaN.
 
     Examples
     --------

@@ -112,5 +112,5 @@ def test_another_shape_is_refused():
     ],
 )
 def test_words_that_describe_no_layout_are_refused(words):
-    with pytest.raises(ValueError, match="layout|kind"):
+    with pytest.raises(ValueError, match=r"layout|kind"):
         Layout.from_dict(words)

@@ -286,7 +286,7 @@ class TestStatistics:
 
     def test_an_embedding_counts_its_tokens(self, xp):
         ids = np.random.default_rng(0).integers(0, M, 50)
-        w, x, gradients = problem()
+        w, _, gradients = problem()
         tokens = TokenCounts.of(xp.asarray(ids), size=M)
         known = Statistics(tokens=tokens, fisher=Fisher.of(xp.asarray(gradients)))
         for method in ("asvd", "svd_llm", "afm"):

@@ -63,7 +63,7 @@ def test_the_reported_error_is_that_of_the_entries(tdecomp, source, calibration,
 
 @pytest.mark.parametrize("method", AWARE)
 def test_rtol_holds_in_the_norm_of_the_method(tdecomp, source, calibration, method):
-    options = ("--rtol", 0.2, "--method", method, "--calibration", calibration)
+    options = ("--rtol", 0.4, "--method", method, "--calibration", calibration)
     plan, tensors = compress(tdecomp, source, *options, "--dtype", "bfloat16")
     statistics = unpack(load_file(calibration))
     original = load_file(source)
@@ -73,7 +73,7 @@ def test_rtol_holds_in_the_norm_of_the_method(tdecomp, source, calibration, meth
         a = original[name]
         product = tensors[f"{name}.left"].astype(float) @ tensors[f"{name}.right"].astype(float)
         missing = norm.spectrum(a.astype(float) - product)
-        assert np.linalg.norm(missing) <= 0.2 * np.linalg.norm(norm.spectrum(a)) * (1 + 1e-5)
+        assert np.linalg.norm(missing) <= 0.4 * np.linalg.norm(norm.spectrum(a)) * (1 + 1e-5)
 
 
 def test_afm_moves_the_bias_so_that_the_mean_output_stays(tdecomp, source, calibration, tmp_path):

