@@ -19,9 +19,11 @@ from pathlib import Path
 
 from benchmarks._contenders import (
     OURS,
+    Clock,
     Contender,
     available_threads,
     calibrate,
+    clock_for,
     contenders,
     medians,
     pinned,
@@ -45,14 +47,16 @@ def main() -> None:
     entrants = {name: c for name, c in contenders(0.0).items() if c.installed}
     packages = tuple(c.package for c in entrants.values())
     with pinned(options.threads, packages):
-        print(f"Rank {RANK}, double precision. Median wall time of {options.repeats} runs,")
-        print("(how many times ours), excess over the least error; settings below.\n")
+        clock = clock_for(options.threads)
+        what = "CPU time, one thread" if options.threads == 1 else "wall time"
+        print(f"Rank {RANK}, double precision. Median of {options.repeats} ({what}),")
+        print("how many times ours, excess over the least error.\n")
         print("| matrix, target | " + " | ".join(entrants) + " |")
         print("|---" * (1 + len(entrants)) + "|", flush=True)
         notes = []
         for problem in problems(tuple(options.shape or SHAPES)).values():
             if problem.kind in (options.spectrum or SPECTRA):
-                cells, note = _row(problem, tuple(entrants), options.repeats)
+                cells, note = _row(problem, tuple(entrants), options.repeats, clock)
                 notes.append(note)
                 print("| " + " | ".join([_label(problem), *cells]) + " |", flush=True)
         print("\n" + "\n".join(notes))
@@ -67,13 +71,15 @@ def _shape(text: str) -> tuple[int, int]:
     return m, n
 
 
-def _row(problem: Problem, names: tuple[str, ...], repeats: int) -> tuple[list[str], str]:
+def _row(
+    problem: Problem, names: tuple[str, ...], repeats: int, clock: Clock
+) -> tuple[list[str], str]:
     """Return the cells of one problem, and a line with the settings that were used."""
     a = problem.matrix()
     known = contenders(problem.target)
-    choices = {name: calibrate(problem, a, known[name]) for name in names}
+    choices = {name: calibrate(problem, a, known[name], clock) for name in names}
     runs = {name: choice.run for name, choice in choices.items() if choice is not None}
-    times = medians(runs, repeats)
+    times = medians(runs, repeats, clock)
     cells = []
     for name in names:
         if name not in times:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tdecomp._errors import check_count
 from tdecomp._typing import Array, Format
-from tdecomp._xp import equilibrate, prepare
+from tdecomp._xp import equilibrate, namespace, prepare
 
 _BLOCK_ENTRIES = 1 << 22
 
@@ -52,13 +52,12 @@ def relative_error(x: Any, fmt: Format, /, *, block: int | None = None) -> Array
     >>> float(td.relative_error(a, td.truncated_svd(a, rank=1)))
     0.6
     """
-    if tuple(x.shape if hasattr(x, "shape") else ()) != tuple(fmt.shape):
-        raise ValueError(
-            f"x and its format must have one shape, got {getattr(x, 'shape', None)} and "
-            f"{tuple(fmt.shape)}"
-        )
     modes = fmt.modes
     xp, x = prepare(x, ndim=modes, batch=True, name="x")
+    if tuple(x.shape) != tuple(fmt.shape):
+        raise ValueError(
+            f"x and its format must have one shape, got {tuple(x.shape)} and {tuple(fmt.shape)}"
+        )
     axes = tuple(range(-modes, 0))
     x, scale = equilibrate(x, xp, axis=axes)
     length = x.shape[-modes]
@@ -70,7 +69,9 @@ def relative_error(x: Any, fmt: Format, /, *, block: int | None = None) -> Array
     for start in range(0, length, block):
         slab = slice(start, min(start + block, length))
         part = x[(*inside[:1], slab, *inside[1:])]
-        gap = part - fmt.to_array(slab) / scale
+        shown = fmt.to_array(slab)
+        namespace(part, shown)
+        gap = part - shown / scale
         total = total + xp.sum(xp.real(part * xp.conj(part)), axis=axes)
         misfit = misfit + xp.sum(xp.real(gap * xp.conj(gap)), axis=axes)
     ratio = xp.sqrt(misfit / xp.where(total > 0, total, xp.ones_like(total)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -65,7 +66,8 @@ def index_add(x: Array, index: Array, values: Array, xp: Namespace) -> Array:
         return x.at[index].add(values)
     rows = xp.arange(x.shape[0], dtype=index.dtype, device=compat.device(x))
     hits = xp.astype(rows[:, None] == index[None, :], x.dtype)
-    return x + xp.reshape(hits @ xp.reshape(values, (values.shape[0], -1)), x.shape)
+    width = math.prod(x.shape[1:])
+    return x + xp.reshape(hits @ xp.reshape(values, (values.shape[0], width)), x.shape)
 
 
 def einsum(subscripts: str, operands: Sequence[Array], xp: Namespace) -> Array:

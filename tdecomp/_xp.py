@@ -77,7 +77,7 @@ def _as_array(x: Any, xp: Namespace, like: Array | None, name: str) -> Array:
     if isinstance(x, plain) and not hasattr(x, "_fields"):
         where = {} if like is None else {"device": device(like)}
         try:
-            return xp.asarray(x, **where)
+            return xp.asarray(np.asarray(x), **where) if where else xp.asarray(x)
         except (TypeError, ValueError) as error:
             raise TypeError(f"{name} is not a rectangular array of numbers: {error}") from None
     ways = {

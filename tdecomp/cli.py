@@ -33,6 +33,7 @@ from tdecomp.io import PLAN_KEY, Checkpoint, decode_plan, factor_names, open_che
 from tdecomp.io._atomic import AtomicFile
 from tdecomp.linalg import breakeven_rank
 from tdecomp.pipeline import (
+    Item,
     Outcome,
     Proposal,
     Request,
@@ -159,7 +160,9 @@ def compress(
         _check_outputs(checkpoint, [path for path in (out, report, plot) if path], overwrite)
         if calibration is not None:
             request = request._replace(calibration=_statistics(calibration))
-        with _progress("spectra") as watch:
+        infos = map(checkpoint.info, filter(request.wants, checkpoint.names))
+        total = sum(Item(info, layout_of(info.name, info.shape)[0]).work for info in infos)
+        with _progress("spectra", total) as watch:
             proposal = propose(checkpoint, request, watch=watch)
         done: Proposal | Outcome = proposal
         if out is not None:

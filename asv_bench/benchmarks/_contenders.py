@@ -29,6 +29,7 @@ _PAUSE = 0.05
 _HOPELESS = 1.5
 
 Triplets = tuple[np.ndarray, np.ndarray, np.ndarray]
+Clock = Callable[[], float]
 
 
 class Contender(NamedTuple):
@@ -116,39 +117,48 @@ def contenders(target: float) -> dict[str, Contender]:
 PEERS = tuple(name for name in contenders(0.0) if name != OURS)
 
 
-def calibrate(problem: Problem, a: np.ndarray, contender: Contender) -> Choice | None:
+def calibrate(
+    problem: Problem, a: np.ndarray, contender: Contender, clock: Clock
+) -> Choice | None:
     """Return the fastest setting that reaches the target of `problem`, or None."""
     found: list[Choice] = []
     best = math.inf
     for ladder in contender.ladders:
         for setting in ladder:
             run = partial(contender.solve, a, *setting)
-            start = time.perf_counter()
+            start = clock()
             usv = _attempt(run)
-            wall = time.perf_counter() - start
+            seconds = clock() - start
             if usv is not None and problem.excess(a, usv) <= problem.target:
                 words = zip(contender.options, setting, strict=True)
                 found.append(Choice(" ".join(f"{name}={value:g}" for name, value in words), run))
-                best = min(best, wall)
+                best = min(best, seconds)
                 break
-            if wall > _HOPELESS * best:
+            if seconds > _HOPELESS * best:
                 break
     if len(found) < 2:
         return found[0] if found else None
-    times = medians({choice.setting: choice.run for choice in found}, 2)
+    times = medians({choice.setting: choice.run for choice in found}, 3, clock)
     return min(found, key=lambda choice: times[choice.setting])
 
 
-def medians(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Return the median wall time of each run; they take turns, so that all share the weather."""
-    walls: dict[str, list[float]] = {name: [] for name in runs}
+def medians(
+    runs: dict[str, Callable[[], Any]], repeats: int, clock: Clock = time.perf_counter
+) -> dict[str, float]:
+    """Return the median time of each run; they take turns, so that all share the weather."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
             time.sleep(_PAUSE)
-            start = time.perf_counter()
+            start = clock()
             run()
-            walls[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in walls.items()}
+            seconds[name].append(clock() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def clock_for(threads: int) -> Clock:
+    """Return the clock that tells most: with one thread CPU time, which a busy machine spares."""
+    return time.process_time if threads == 1 else time.perf_counter
 
 
 def available_threads() -> int:

@@ -12,6 +12,7 @@ from ._contenders import (
     PEERS,
     available_threads,
     calibrate,
+    clock_for,
     contenders,
     medians,
     pinned,
@@ -82,7 +83,10 @@ class Tolerance:
 
 
 class Ratio:
-    """The time of a peer over that of this library, taking turns, both accurate enough."""
+    """The time of a peer over that of this library, taking turns, both accurate enough.
+
+    CPU time where the environment allows one thread, else wall time.
+    """
 
     params = (tuple(PROBLEMS), PEERS)
     param_names = ("problem", "peer")
@@ -97,13 +101,17 @@ class Ratio:
 
     def track_ratio(self, name: str, peer: str) -> float:
         known = contenders(self.problem.target)
-        with pinned(available_threads(), (known[peer].package,)):
-            ours, theirs = (calibrate(self.problem, self.a, known[who]) for who in (OURS, peer))
+        threads = available_threads()
+        clock = clock_for(threads)
+        with pinned(threads, (known[peer].package,)):
+            ours, theirs = (
+                calibrate(self.problem, self.a, known[who], clock) for who in (OURS, peer)
+            )
             if ours is None:
                 raise AssertionError(f"{OURS} misses its target on {name}")
             if theirs is None:
                 return float("nan")
-            times = medians({OURS: ours.run, peer: theirs.run}, self.repeats)
+            times = medians({OURS: ours.run, peer: theirs.run}, self.repeats, clock)
         return times[peer] / times[OURS]
 
     track_ratio.unit = "times as long"

@@ -219,6 +219,41 @@ def test_an_adjoint_that_is_none_is_noticed(counted):
         td.randomized_svd(held, rank=5, rng=0)
 
 
+@pytest.mark.parametrize("precise", ["forward", "backward"])
+def test_an_operator_may_work_in_two_precisions(precise):
+    a = sparse_values("float32")
+    wide, narrow = a.astype(float), a
+    held = Factors(wide if precise == "forward" else narrow, np.dtype("float32"))
+    held.mH = Factors((narrow if precise == "forward" else wide).T, np.dtype("float32"))
+    fit = td.randomized_svd(held, rank=5, rng=0)
+    best = np.linalg.norm(np.linalg.svd(wide, compute_uv=False)[5:])
+    assert np.linalg.norm(a - fit.tensor.to_array()) <= 1.01 * best
+
+
+class Factors:
+    """A product in the precision of its matrix, whatever it says its dtype is."""
+
+    def __init__(self, array, dtype):
+        self.array, self.shape, self.dtype = array, array.shape, dtype
+
+    def __matmul__(self, x):
+        return self.array @ x.astype(self.array.dtype)
+
+
+@pytest.mark.parametrize("size", [20, 300])
+def test_large_sparse_matrices_take_a_kernel_to_the_same_answer(size):
+    # A few million multiplications: enough that a compiled loop is worth loading.
+    rng = np.random.default_rng(0)
+    a = scipy.sparse.random_array((20 * size, 10 * size), density=0.05, rng=rng, format="csc")
+    held = a * np.exp(1j * np.arange(10 * size))
+    x = rng.standard_normal((10 * size, 30)) + 0j
+    y = rng.standard_normal((20 * size, 30)) + 0j
+    op = operand(held, rng)
+    assert np.abs(op.matmat(x) * op.scale - held @ x).max() <= 1e-12
+    assert np.abs(op.rmatmat(y) * op.scale - held.conj().T @ y).max() <= 1e-12
+    assert np.abs(op.matmat(x[:, ::2]) * op.scale - (held @ x)[:, ::2]).max() <= 1e-12
+
+
 @pytest.mark.parametrize("held", [3.0, None, "text", [1, [2]], {1: 2}, object()])
 def test_what_is_no_matrix_is_refused(held):
     with pytest.raises((TypeError, ValueError), match=r"\ba (must|is|has)\b"):

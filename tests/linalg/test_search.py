@@ -173,3 +173,25 @@ def test_the_smaller_rank_wins():
     a = matrix(400, 300, 0.5 ** np.arange(300.0))
     assert td.randomized_svd(a, rank=10, rtol=0.1, rng=0).tensor.rank == 4
     assert td.randomized_svd(a, rank=2, rtol=0.1, rng=0).tensor.rank == 2
+
+
+@pytest.mark.parametrize("most", [2, 3, 5])
+@pytest.mark.parametrize("method", ["krylov", "subspace"])
+def test_the_limit_is_kept_on_a_large_matrix(most, method):
+    # Large enough for a draft in single precision, which must leave a product for its end.
+    a = matrix(1100, 1000, 1 / np.arange(1.0, 101.0))
+    fit = td.randomized_svd(a, rank=5, tol=1e-9, max_iter=most, method=method, rng=0)
+    assert fit.n_iter <= most
+    error = np.linalg.norm(a - fit.tensor.to_array()) / np.linalg.norm(a)
+    assert fit.error == pytest.approx(error, rel=1e-6)
+
+
+@pytest.mark.parametrize("rank", [100, 140, 180])
+@pytest.mark.parametrize("method", ["krylov", "subspace"])
+def test_the_excess_is_small_however_small_the_optimum(rank, method):
+    # At rank 180 the best error lies below the square root of eps: no down-date sees it.
+    s = 10.0 ** -(np.arange(600.0) / 20)
+    a = matrix(620, 600, s)
+    fit = td.randomized_svd(a, rank=rank, method=method, rng=0)
+    error = np.linalg.norm(a - fit.tensor.to_array())
+    assert error <= 1.01 * np.linalg.norm(s[rank:]) + 100 * np.finfo(float).eps

@@ -120,3 +120,13 @@ def test_gradients_equal_finite_differences(xp, part, dtype):
     found = np.sum(np.conj(gradient(xp, lambda x: loss(x, xp.asarray), a)) * direction).real
     # The third derivative times the squared step; rounding over the step.
     assert found == pytest.approx(slope, rel=1e-7, abs=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(4200, 256), (256, 4200)])
+def test_gradients_pass_through_large_long_matrices(xp, shape):
+    xp.requires("truncated_svd", "grad")
+    a = matrix(*shape, 1 / np.arange(1.0, 41.0))
+    u, _, vh = td.truncated_svd(a, rank=3)
+    # The derivative of a singular value is the outer product of its vectors.
+    found = gradient(xp, lambda x: xp.namespace.sum(td.truncated_svd(x, rank=3).S), a)
+    assert np.abs(found - u @ vh).max() <= SLACK

@@ -1,6 +1,115 @@
+"""The table of what works where is true, complete, and rendered for the docs."""
+
+import inspect
+
 import numpy as np
+import pytest
+
+import tdecomp as td
+from tdecomp.testing import capabilities_table, limitation, matrix
+from tdecomp.testing._capabilities import COLUMNS, CONDITIONS, LIMITS
+
+# At fixed rank and power everywhere: the conditions of the table. Results that signs and the
+# choice of a basis do not touch.
+CALLS = {
+    "truncated_svd": lambda x: td.truncated_svd(x, rank=2).to_array(),
+    "randomized_svd": lambda x: td.randomized_svd(x, rank=2, power=1, rng=0).tensor.to_array(),
+    "weighted_svd": lambda x: td.weighted_svd(x, left=x[:, 0] ** 2 + 1, rank=2).to_array(),
+    "relative_error": lambda x: td.relative_error(x, td.LowRank(x[:, :1], x[:1, :])),
+    "ops.unfold": lambda x: td.ops.unfold(x[:, :, None], 1) ** 3,
+    "ops.fold": lambda x: td.ops.fold(x, 1, (x.shape[1], x.shape[0], 1)) ** 3,
+    "ops.mode_product": lambda x: td.ops.mode_product(x[:, :3], x[:3, :3], 1),
+    "ops.mode_products": lambda x: td.ops.mode_products(x[:3, :4], [x[:2, :3], x[:5, :4]]),
+    "ops.khatri_rao": lambda x: td.ops.khatri_rao([x, x[:2, :]]),
+    "ops.kronecker": lambda x: td.ops.kronecker([x[:3, :3], x[:2, :]]),
+}
+
+A = matrix(40, 30, 0.7 ** np.arange(30.0))
 
 
-def test_x(xp, dtype):
-    x = xp.asarray(np.eye(3), dtype)
-    assert xp.to_numpy(x).dtype == dtype
+def squares(function, x):
+    """A smooth number that depends on all of the result."""
+    y = function(x)
+    return (y * y).sum() if hasattr(y, "sum") else y
+
+
+def gradient(xp, function, x):
+    """Differentiate `squares` by the library's own means."""
+    if xp.name == "jax":
+        import jax
+
+        return xp.to_numpy(jax.grad(jax.jit(lambda x: squares(function, x)))(xp.asarray(x)))
+    import torch
+
+    leaf = torch.tensor(x, requires_grad=True)
+    squares(function, leaf).backward()
+    return leaf.grad.numpy()
+
+
+def works(xp, function, mode):
+    """Assert that `function` does in `mode` what NumPy does eagerly."""
+    if mode == "grad":
+        direction, h = matrix(40, 30, "flat", rng=1), 1e-5
+        ahead, behind = (float(squares(function, A + sign * h * direction)) for sign in (1, -1))
+        found = float(np.vdot(gradient(xp, function, A), direction))
+        assert found == pytest.approx((ahead - behind) / (2 * h), rel=1e-6, abs=1e-8)
+        return
+    call = xp.jit(function) if mode == "jit" else function
+    expected = np.asarray(function(A))
+    found = xp.to_numpy(call(xp.asarray(A)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("mode", ["eager", "jit", "grad"])
+@pytest.mark.parametrize("name", CALLS)
+def test_the_table_is_true(xp, name, mode):
+    library = xp.name.removesuffix("-readonly")
+    if (library, mode) not in COLUMNS:
+        pytest.skip(limitation(name, library, mode))
+    if limitation(name, library, mode) is None:
+        works(xp, CALLS[name], mode)
+        return
+    with pytest.raises(Exception, match=""):
+        works(xp, CALLS[name], mode)
+
+
+def test_the_table_is_complete():
+    functions = {
+        name: getattr(td, name) for name in td.__all__ if inspect.isfunction(getattr(td, name))
+    }
+    functions |= {f"ops.{name}": getattr(td.ops, name) for name in td.ops.__all__}
+    # These two count; they compute nothing from arrays.
+    counting = {"n_parameters", "compression_ratio"}
+    assert set(CONDITIONS) == set(CALLS) == set(functions) - counting
+    assert {name for name, _, _ in LIMITS} <= set(CONDITIONS)
+    assert {(library, mode) for _, library, mode in LIMITS} <= set(COLUMNS)
+
+
+def test_the_table_is_rendered():
+    head, rule, *rows = capabilities_table().split("\n\n")[0].splitlines()
+    width = len(COLUMNS) + 1
+    assert head.count("|") == rule.count("|") == width + 1
+    assert [row.split("`")[1] for row in rows] == list(CONDITIONS)
+    assert all(row.count("|") == width + 1 for row in rows)
+
+
+def test_every_note_is_explained(monkeypatch):
+    monkeypatch.setitem(LIMITS, ("ops.fold", "torch", "grad"), "out of order")
+    table, notes = capabilities_table().split("\n\n")
+    reasons = {reason for conditions in CONDITIONS.values() for reason in conditions.values()}
+    assert {note.split(". ", 1)[1] for note in notes.splitlines()} == reasons | {"out of order"}
+    marks = {int(mark.split(")")[0]) for mark in table.split("(")[1:]}
+    assert marks == set(range(1, len(reasons) + 2))
+    assert "no (" in table
+
+
+def test_a_limitation_is_a_reason(monkeypatch, xp):
+    assert limitation("truncated_svd", "numpy") is None
+    assert limitation("truncated_svd", "numpy", "grad") == "numpy has no grad"
+    assert limitation("truncated_svd", "cupy") == "cupy has no eager"
+    with pytest.raises(ValueError, match="function must be one of .*'ops.unfold'"):
+        limitation("unfold", "numpy")
+    monkeypatch.setitem(LIMITS, ("ops.fold", xp.name.removesuffix("-readonly"), "eager"), "broken")
+    with pytest.raises(pytest.skip.Exception, match="broken"):
+        xp.requires("ops.fold")
+    xp.requires("ops.unfold")
