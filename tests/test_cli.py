@@ -454,6 +454,7 @@ def test_reconstruct_wants_a_file_of_ours(tdecomp, source):
         lambda plan: json.dumps(plan).replace('"shape": [40, 30]', '"shape": [-40, -30]'),
         lambda plan: json.dumps(plan).replace('"kind": "matrix"', '"kind": "cube"'),
         lambda plan: json.dumps(plan).replace('"F32"', '"F33"'),
+        lambda plan: json.dumps(plan).replace('"F32"', '"I8"'),
     ],
 )
 @pytest.mark.parametrize("command", ["reconstruct", "inspect"])

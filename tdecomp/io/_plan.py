@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tdecomp.io._checkpoint import Checkpoint
-from tdecomp.io._tensors import CheckpointError, storable
+from tdecomp.io._tensors import CheckpointError, floating
 
 PLAN_KEY = "tdecomp"
 PLAN_FORMAT = 1
@@ -217,7 +217,7 @@ def _record(entry: dict[str, Any]) -> Record:
     possible = (
         isinstance(record.method, str)
         and isinstance(record.layout, dict)
-        and storable(record.dtype)
+        and floating(record.dtype)
         and min(record.shape) > 0
         and math.prod(record.shape) == m * n
         and isinstance(record.rank, int)

@@ -83,6 +83,11 @@ def storable(code: str) -> bool:
     return code in _NATIVE or code in _EXTENDED
 
 
+def floating(code: str) -> bool:
+    """Tell whether the storable dtype `code` is one of floating-point numbers."""
+    return storable(code) and code.startswith(("F", "BF", "C"))
+
+
 def dtype_code(dtype: np.dtype[Any]) -> str:
     """Spell `dtype` as safetensors does, or as NumPy does where safetensors has no word."""
     return _CODES.get(dtype.name, dtype.name)
