@@ -76,7 +76,7 @@ def test_a_tolerance_may_be_an_array_of_any_library(xp):
 
 @pytest.mark.parametrize("rtol", [0, 1, 0.0, 1.0, -0.5, 2, float("nan"), float("inf")])
 def test_a_tolerance_lies_between_zero_and_one(rtol):
-    with pytest.raises(ValueError, match="rtol is a relative error .* between 0 and 1, got"):
+    with pytest.raises(ValueError, match=r"rtol is a relative error .* between 0 and 1, got"):
         check_rtol(rtol)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tdecomp as td
 from tdecomp import LowRank
-from tdecomp.testing import tensor
+from tdecomp.testing import gaussian, tensor
 
 
 class Whole(NamedTuple):
@@ -29,21 +29,13 @@ class Whole(NamedTuple):
         return self.array[(..., region, *(slice(None),) * (self.modes - 1))]
 
 
-def numbers(shape, dtype="float64", seed=0):
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal(shape)
-    if np.dtype(dtype).kind == "c":
-        values = values + 1j * rng.standard_normal(shape)
-    return values.astype(dtype)
-
-
 def error_of(xp, x, y, modes=2, **options):
     return xp.to_numpy(td.relative_error(xp.asarray(x), Whole(xp.asarray(y), modes), **options))
 
 
 @given(shape=st.sampled_from([(1, 1), (5, 3), (2, 7)]), seed=st.integers(0, 99))
 def test_it_is_the_norm_of_the_difference(xp, dtype, shape, seed):
-    x, y = numbers(shape, dtype, seed), numbers(shape, dtype, seed + 1)
+    x, y = gaussian(shape, dtype=dtype, rng=seed), gaussian(shape, dtype=dtype, rng=seed + 1)
     wide = x.astype(complex), y.astype(complex)
     expected = np.linalg.norm(wide[0] - wide[1]) / np.linalg.norm(wide[0])
     found = error_of(xp, x, y)
@@ -58,7 +50,7 @@ def test_it_does_not_depend_on_the_scale(xp, dtype, exponent, seed):
     # Clear of the numbers near zero that lose bits when scaled down.
     exponent = exponent * info.maxexp // 1200
     scale = np.real(np.zeros((), dtype)).dtype.type(2.0) ** exponent
-    x, y = numbers((4, 3), dtype, seed), numbers((4, 3), dtype, seed + 1)
+    x, y = gaussian((4, 3), dtype=dtype, rng=seed), gaussian((4, 3), dtype=dtype, rng=seed + 1)
     tol = 8 * float(info.eps)
     assert error_of(xp, x * scale, y * scale) == pytest.approx(float(error_of(xp, x, y)), rel=tol)
 
@@ -74,7 +66,7 @@ def test_it_is_right_at_the_ends_of_the_range(xp, dtype, size):
 @given(exponent=st.integers(1, 52), seed=st.integers(0, 99))
 def test_nothing_cancels(xp, exponent, seed):
     # One entry is off by a known number of its last bits: exact in floating point.
-    x = np.abs(numbers((4, 5), seed=seed)) + 1.0
+    x = np.abs(gaussian((4, 5), rng=seed)) + 1.0
     y = x.copy()
     y[2, 3] = np.floor(x[2, 3]) + 2.0**-exponent
     gap = abs(x[2, 3] - y[2, 3])
@@ -90,7 +82,7 @@ def test_errors_below_eps_are_seen(xp):
 
 
 def test_an_equal_format_has_no_error(xp, dtype):
-    x = numbers((6, 4), dtype)
+    x = gaussian((6, 4), dtype=dtype)
     assert error_of(xp, x, x) == 0.0
 
 
@@ -103,7 +95,7 @@ def test_zero_is_met_by_zero_alone(xp, dtype):
 
 def test_each_member_of_a_batch_has_its_error(xp, dtype):
     scales = np.real(np.ones(1, dtype))[0] * np.array([[1.0, 1e-30], [1e30, 0.0]])
-    x = (numbers((2, 2, 4, 3), dtype) * scales[..., None, None]).astype(dtype)
+    x = (gaussian((2, 2, 4, 3), dtype=dtype) * scales[..., None, None]).astype(dtype)
     y = x * np.array([[0.5, 0.75], [1.0, 1.0]], dtype)[..., None, None]
     found = error_of(xp, x, y)
     tol = 20 * np.finfo(dtype).eps
@@ -112,8 +104,8 @@ def test_each_member_of_a_batch_has_its_error(xp, dtype):
 
 @given(block=st.integers(1, 9), modes=st.integers(1, 4))
 def test_slabs_do_not_matter(block, modes):
-    x = numbers((2, *(7, 2, 3, 2)[:modes]))
-    y = x + 1e-8 * numbers(x.shape, seed=1)
+    x = gaussian((2, *(7, 2, 3, 2)[:modes]))
+    y = x + 1e-8 * gaussian(x.shape, rng=1)
     whole = td.relative_error(x, Whole(y, modes))
     found = td.relative_error(x, Whole(y, modes), block=block)
     np.testing.assert_allclose(found, whole, rtol=1e-14)
@@ -154,7 +146,7 @@ def test_integers_are_promoted(xp, kind):
 
 
 def test_it_compiles(xp):
-    x, y = numbers((4, 3)), numbers((4, 3), seed=1)
+    x, y = gaussian((4, 3)), gaussian((4, 3), rng=1)
     compiled = xp.jit(lambda a, b: td.relative_error(a, Whole(b)))
     found = xp.to_numpy(compiled(xp.asarray(x), xp.asarray(y)))
     assert found == pytest.approx(np.linalg.norm(x - y) / np.linalg.norm(x), rel=1e-14)

@@ -6,23 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tdecomp import _shim
-from tdecomp.testing import matrix, spectrum
-
-
-def numbers(shape, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal(shape)
-    if np.dtype(dtype).kind == "c":
-        values = values + 1j * rng.standard_normal(shape)
-    return values.astype(dtype)
+from tdecomp.testing import gaussian, matrix, spectrum
 
 
 # Few shapes, since JAX compiles for each: below, at and beyond the block of the substitution.
 @given(n=st.sampled_from([1, 5, 16, 17, 40]), columns=st.just(3), lower=st.booleans())
 def test_a_triangular_solve_has_a_small_residual(xp, dtype, n, columns, lower):
-    t = numbers((n, n), dtype) / 2 / n**0.5 + 2 * np.eye(n, dtype=dtype)
+    t = gaussian((n, n), dtype=dtype) / 2 / n**0.5 + 2 * np.eye(n, dtype=dtype)
     t = np.tril(t) if lower else np.triu(t)
-    b = numbers((n, columns), dtype, 1)
+    b = gaussian((n, columns), dtype=dtype, rng=1)
     x = xp.to_numpy(_shim.solve_triangular(xp.asarray(t), xp.asarray(b), xp, lower=lower))
     assert x.dtype == dtype
     bound = 20 * n * np.finfo(dtype).eps * np.linalg.norm(t) * np.linalg.norm(x)
@@ -33,15 +25,15 @@ def test_a_triangular_solve_has_a_small_residual(xp, dtype, n, columns, lower):
 def test_a_graded_triangle_is_solved_row_by_row(xp, lower):
     # Componentwise backward stable, as substitution is: bad row scaling costs nothing.
     n, scales = 24, np.logspace(0, -12, 24)
-    t = numbers((n, n), "float64") / 8 + np.eye(n)
+    t = gaussian((n, n)) / 8 + np.eye(n)
     t = scales[:, None] * (np.tril(t) if lower else np.triu(t))
-    b = numbers((n, 2), "float64", 1)
+    b = gaussian((n, 2), rng=1)
     x = xp.to_numpy(_shim.solve_triangular(xp.asarray(t), xp.asarray(b), xp, lower=lower))
     assert np.all(np.abs(t @ x - b) <= 1e3 * np.finfo(float).eps * (np.abs(t) @ np.abs(x)))
 
 
 def test_a_triangular_solve_leaves_its_arguments(xp):
-    t, b = np.tril(numbers((5, 5), "float64")) + 3 * np.eye(5), numbers((5, 2), "float64", 1)
+    t, b = np.tril(gaussian((5, 5))) + 3 * np.eye(5), gaussian((5, 2), rng=1)
     left, right = xp.asarray(t), xp.asarray(b)
     _shim.solve_triangular(left, right, xp, lower=True)
     np.testing.assert_array_equal(xp.to_numpy(left), t)
@@ -53,7 +45,7 @@ def test_least_squares_is_the_shortest_solution(xp, dtype, shape, seed):
     m, n = shape
     rank = 1 + seed % min(m, n)
     a = matrix(m, n, np.linspace(1.0, 0.5, rank), rng=seed, dtype=dtype)
-    b = numbers((m, 2), dtype, seed)
+    b = gaussian((m, 2), dtype=dtype, rng=seed)
     x = xp.to_numpy(_shim.lstsq(xp.asarray(a), xp.asarray(b), xp))
     tol = 50 * np.finfo(dtype).eps * np.linalg.norm(b)
     np.testing.assert_allclose(a.conj().T @ (a @ x - b), 0, atol=tol)
@@ -63,7 +55,7 @@ def test_least_squares_is_the_shortest_solution(xp, dtype, shape, seed):
 
 def test_least_squares_in_a_batch(xp):
     a = np.stack([matrix(5, 3, spectrum("flat", 3), rng=seed) for seed in range(4)])
-    b = numbers((4, 5, 1), "float64")
+    b = gaussian((4, 5, 1))
     x = xp.to_numpy(_shim.lstsq(xp.asarray(a), xp.asarray(b), xp))
     np.testing.assert_allclose(x, np.swapaxes(a, 1, 2) @ b, atol=1e-14)
 
@@ -79,8 +71,8 @@ def test_repeated_indices_accumulate(xp, dtype, data):
         st.sampled_from([(1, 4, ()), (6, 8, ()), (5, 3, (3,)), (2, 9, (2, 2)), (4, 0, (2,))])
     )
     index = data.draw(st.lists(st.integers(0, rows - 1), min_size=count, max_size=count))
-    x = numbers((rows, *tail), dtype)
-    values = numbers((len(index), *tail), dtype, 1)
+    x = gaussian((rows, *tail), dtype=dtype)
+    values = gaussian((len(index), *tail), dtype=dtype, rng=1)
     expected = x.copy()
     for i, value in zip(index, values, strict=True):
         expected[i] += value
@@ -107,7 +99,7 @@ SUBSCRIPTS = (
 @pytest.mark.parametrize("case", SUBSCRIPTS, ids=lambda case: case[0])
 def test_contractions_follow_the_summation_convention(xp, dtype, case):
     subscripts, *shapes = case
-    operands = [numbers(shape, dtype, seed) for seed, shape in enumerate(shapes)]
+    operands = [gaussian(shape, dtype=dtype, rng=seed) for seed, shape in enumerate(shapes)]
     found = xp.to_numpy(_shim.einsum(subscripts, [xp.asarray(a) for a in operands], xp))
     expected = np.einsum(subscripts, *(a.astype(complex) for a in operands))
     tol = 50 * np.finfo(dtype).eps

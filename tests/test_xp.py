@@ -24,18 +24,11 @@ from tdecomp._xp import (
     structured,
     traced,
 )
+from tdecomp.testing import gaussian
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "bool")
 # Few shapes, since JAX compiles for each.
 SHAPES = st.sampled_from([(1,), (7,), (3, 1), (2, 5), (4, 1, 3), (2, 3, 2, 2)])
-
-
-def numbers(shape, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal(shape)
-    if np.dtype(dtype).kind == "c":
-        values = values + 1j * rng.standard_normal(shape)
-    return values.astype(dtype)
 
 
 # --- The namespace -----------------------------------------------------------------------------
@@ -72,7 +65,7 @@ def test_only_plain_numpy_counts_as_numpy(xp):
 
 
 def test_a_supported_array_comes_back_itself(xp, dtype):
-    x = xp.asarray(numbers((3, 2), dtype))
+    x = xp.asarray(gaussian((3, 2), dtype=dtype))
     found, y = prepare(x, ndim=2)
     assert found is xp.namespace
     assert y is x
@@ -122,7 +115,7 @@ VIEWS = {
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_views_pass_untouched(view, dtype):
-    x = VIEWS[view](numbers((4, 3), dtype))
+    x = VIEWS[view](gaussian((4, 3), dtype=dtype))
     before = x.copy()
     _, y = prepare(x, ndim=2)
     assert y is x
@@ -175,7 +168,7 @@ def test_moving_data_keeps_the_dtype(xp):
 
 @given(shape=SHAPES, data=st.data())
 def test_the_first_bad_entry_is_named(xp, dtype, shape, data):
-    values = numbers(shape, dtype)
+    values = gaussian(shape, dtype=dtype)
     positions = data.draw(
         st.lists(st.integers(0, values.size - 1), min_size=1, max_size=3, unique=True)
     )
@@ -271,7 +264,7 @@ def jax():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_traced_bad_array_becomes_nan(jax, bad, dtype):
     guard = jax.jit(lambda x: prepare(x, ndim=2)[1])
-    values = numbers((12, 80), dtype)
+    values = gaussian((12, 80), dtype=dtype)
     np.testing.assert_array_equal(guard(values), values)
     values[3, 5] = bad
     out = guard(values)
@@ -283,7 +276,7 @@ def test_tracing_is_told_from_computing(xp):
     x = xp.asarray(np.eye(2))
     assert not traced(x)
     assert not traced([1.0])
-    assert concrete(xp.all(x == x)) is True
+    assert concrete(xp.all(x >= 0)) is True
     seen = []
     xp.jit(lambda x: seen.append(traced(x)))(x)
     assert seen == [xp.name == "jax"]
@@ -322,12 +315,12 @@ def test_precision_is_that_of_the_dtype(xp, dtype):
 
 
 def test_promotion_is_idempotent(xp, dtype):
-    x = as_floating(xp.asarray(numbers((2,), dtype)), xp.namespace)
+    x = as_floating(xp.asarray(gaussian((2,), dtype=dtype)), xp.namespace)
     assert as_floating(x, xp.namespace) is x
 
 
 def test_the_adjoint_is_the_adjoint(xp, dtype):
-    a, x, y = (numbers(shape, dtype) for shape in ((2, 5, 3), (3, 1), (5, 1)))
+    a, x, y = (gaussian(shape, dtype=dtype) for shape in ((2, 5, 3), (3, 1), (5, 1)))
     star = adjoint(xp.asarray(a), xp.namespace)
     np.testing.assert_array_equal(xp.to_numpy(star), np.conj(np.swapaxes(a, -1, -2)))
     np.testing.assert_array_equal(xp.to_numpy(adjoint(star, xp.namespace)), a)
@@ -345,7 +338,7 @@ def test_floats_are_python_floats(xp):
 def test_scaling_is_exact_and_equivariant(xp, dtype, exponent, seed):
     info = np.finfo(dtype)
     exponent = exponent * info.maxexp // 1024
-    values = numbers((4, 3), dtype, seed)
+    values = gaussian((4, 3), dtype=dtype, rng=seed)
     x = xp.asarray(values * values.real.dtype.type(2.0) ** exponent)
     y, scale = equilibrate(x, xp.namespace, axis=(0, 1), always=True)
     assert y.dtype == x.dtype
@@ -358,7 +351,7 @@ def test_scaling_is_exact_and_equivariant(xp, dtype, exponent, seed):
 
 
 def test_moderate_data_are_left_alone(xp, dtype):
-    x = xp.asarray(numbers((4, 3), dtype))
+    x = xp.asarray(gaussian((4, 3), dtype=dtype))
     y, scale = equilibrate(x, xp.namespace, axis=(0, 1))
     assert y is x
     assert float(scale[0, 0]) == 1.0

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tdecomp._errors import check_count
 from tdecomp._shim import index_add
-from tdecomp._typing import Array, Namespace
+from tdecomp._typing import Array
 from tdecomp._xp import adjoint, device, equilibrate, namespace, prepare
 from tdecomp.compress._rows import stacked, triangular
 
@@ -25,7 +25,7 @@ class Fisher(NamedTuple):
 
     .. math:: \|L D R\|_F^2 , \qquad
               R R^* = \tfrac1N \sum_d G_d^* G_d , \quad
-              L^* L = \sum_d G_d G_d^* \Bigm/ \sum_d \|G_d\|_F^2 ,
+              L^* L = \sum_d G_d G_d^* \, / \, \sum_d \|G_d\|_F^2 ,
 
     exact if all :math:`G_d` are multiples of one matrix, and always of the right trace. So
     weighted errors of different matrices share a unit, that of the loss, and may be added.
@@ -121,8 +121,8 @@ class Fisher(NamedTuple):
             )
         x = xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x
         g = xp.matrix_transpose(g)
-        step = max(1, _BLOCK_ENTRIES // (g.shape[1] * x.shape[2]))
-        blocks = [slice(start, start + step) for start in range(0, x.shape[0], step)]
+        examples, step = x.shape[0], max(1, _BLOCK_ENTRIES // (g.shape[1] * x.shape[2]))
+        blocks = [slice(k, min(k + step, examples)) for k in range(0, examples, step)]
         found = cls.of(g[blocks[0], :, :] @ x[blocks[0], :, :])
         for block in blocks[1:]:
             found = found.merge(cls.of(g[block, :, :] @ x[block, :, :]))

@@ -6,6 +6,7 @@ from tdecomp.testing._assertions import (
     assert_reconstructs,
 )
 from tdecomp.testing._capabilities import capabilities_table, limitation
+from tdecomp.testing._gaussian import gaussian
 from tdecomp.testing._matrices import LAPACK_SHAPES, graded, matrix
 from tdecomp.testing._problems import Problem, problems
 from tdecomp.testing._spectra import SPECTRA, spectrum
@@ -19,6 +20,7 @@ __all__ = [
     "assert_isometry",
     "assert_reconstructs",
     "capabilities_table",
+    "gaussian",
     "graded",
     "limitation",
     "low_rank_tensor",

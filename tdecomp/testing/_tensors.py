@@ -11,6 +11,7 @@ import numpy as np
 from tdecomp._errors import check_rank
 from tdecomp._random import generator
 from tdecomp._typing import Array, DType, Seed
+from tdecomp.testing._gaussian import gaussian
 from tdecomp.testing._place import haar, is_complex, place
 from tdecomp.testing._spectra import resolve
 
@@ -126,13 +127,14 @@ def low_rank_tensor(
         others = math.prod(rank[:mode] + rank[mode + 1 :])
         check_rank(r, min(n, others), name=f"rank[{mode}]")
     draws, kind = generator(rng), is_complex(dtype, like)
-    signal = _normal(draws, rank, kind)
+    wide = np.complex128 if kind else np.float64
+    signal = gaussian(rank, rng=draws, dtype=wide)
     for n in shape:
         # The first axis is contracted and the new one comes last, so the modes come round again.
         factor = haar(draws, n, signal.shape[0], complex_=kind)
         signal = np.tensordot(signal, factor, axes=(0, 1))
     signal /= np.linalg.norm(signal)
-    error = _normal(draws, shape, kind) if noise else np.zeros(shape)
+    error = gaussian(shape, rng=draws, dtype=wide) if noise else np.zeros(shape)
     error = error - np.vdot(signal, error) * signal
     return place(signal + noise * error / (np.linalg.norm(error) or 1.0), dtype, like)
 
@@ -140,9 +142,3 @@ def low_rank_tensor(
 def _columnwise(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Multiply every entry of a column of `a` by the column of `b`."""
     return np.reshape(a[:, None, :] * b[None, :, :], (-1, a.shape[1]))
-
-
-def _normal(rng: np.random.Generator, shape: tuple[int, ...], complex_: bool) -> np.ndarray:
-    """Draw Gaussian entries, complex ones on demand."""
-    values = rng.standard_normal(shape)
-    return values + 1j * rng.standard_normal(shape) if complex_ else values

@@ -243,7 +243,6 @@ OPTIONS = [
     ("dtype", "options"),
     [
         ("float32", OPTIONS[0]),
-        ("float32", OPTIONS[1]),
         ("complex128", OPTIONS[2]),
         ("complex128", OPTIONS[3]),
         ("float64", OPTIONS[4]),
@@ -314,7 +313,7 @@ def test_thin_matrices(shape, certified):
 
 @pytest.mark.parametrize(
     ("shape", "method"),
-    [((1, 1), "krylov"), ((2, 3), "single-pass"), ((7, 5), "subspace"), ((30, 70), "krylov")],
+    [((1, 1), "subspace"), ((7, 5), "single-pass"), ((30, 70), "krylov")],
 )
 def test_small_matrices_are_decomposed_exactly(xp, shape, method, on_host, certified):
     a = matrix(*shape, "polynomial")

@@ -90,8 +90,15 @@ def gradient(xp, function, a):
     return x.grad.numpy()
 
 
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
-@pytest.mark.parametrize("part", ["product", "left vectors", "values", "two weights"])
+@pytest.mark.parametrize(
+    ("part", "dtype"),
+    [
+        ("product", "float64"),
+        ("left vectors", "complex128"),
+        ("values", "float64"),
+        ("two weights", "complex128"),
+    ],
+)
 def test_gradients_equal_finite_differences(xp, part, dtype):
     xp.requires("weighted_svd" if "weight" in part else "truncated_svd", "grad")
     rng = np.random.default_rng(0)

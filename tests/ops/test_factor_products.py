@@ -7,33 +7,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tdecomp.ops import khatri_rao, kronecker, unfold
+from tdecomp.testing import gaussian
 
 BOTH = pytest.mark.parametrize("product", [khatri_rao, kronecker])
 SHAPES = st.sampled_from([[(3, 2)], [(2, 3), (4, 3)], [(2, 2), (1, 2), (3, 2)]])
 DIMS = st.integers(1, 4)
 
 
-def numbers(shape, dtype="float64", seed=0):
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal(shape)
-    if np.dtype(dtype).kind == "c":
-        values = values + 1j * rng.standard_normal(shape)
-    return values.astype(dtype)
+EPS = float(np.finfo(float).eps)
 
 
-def close(found, expected, eps=np.finfo(float).eps):
+def close(found, expected, eps=EPS):
     np.testing.assert_allclose(found, expected, rtol=0, atol=200 * eps * np.max(np.abs(expected)))
 
 
 def pick(product, many, width=3):
     """Draw matrices that `product` can take."""
     shapes = [(n, width if product is khatri_rao else 1 + n % 3) for n in many]
-    return [numbers(shape, seed=k) for k, shape in enumerate(shapes)]
+    return [gaussian(shape, rng=k) for k, shape in enumerate(shapes)]
 
 
 @given(shapes=SHAPES)
 def test_they_are_the_products_of_entries(xp, dtype, shapes):
-    factors = [numbers(shape, dtype, k) for k, shape in enumerate(shapes)]
+    factors = [gaussian(shape, dtype=dtype, rng=k) for k, shape in enumerate(shapes)]
     there = [xp.asarray(a) for a in factors]
     eps = np.finfo(dtype).eps
     found = xp.to_numpy(khatri_rao(there))
@@ -53,7 +49,7 @@ def test_they_are_the_products_of_entries(xp, dtype, shapes):
 
 @given(m=DIMS, n=DIMS, r=DIMS)
 def test_two_matrices_agree_with_scipy(m, n, r):
-    a, b = numbers((m, r)), numbers((n, r), seed=1)
+    a, b = gaussian((m, r)), gaussian((n, r), rng=1)
     np.testing.assert_array_equal(khatri_rao([a, b]), scipy.linalg.khatri_rao(a, b))
     np.testing.assert_array_equal(kronecker([a, b]), np.kron(a, b))
 
@@ -69,15 +65,15 @@ def test_they_are_associative(product, many):
 
 @BOTH
 def test_one_matrix_is_its_own_product(xp, product):
-    a = numbers((3, 2))
+    a = gaussian((3, 2))
     np.testing.assert_array_equal(xp.to_numpy(product([xp.asarray(a)])), a)
 
 
 @given(dims=st.tuples(*[DIMS] * 6))
 def test_kronecker_products_multiply_factor_by_factor(dims):
     m, n, p, q, r, s = dims
-    a, b = numbers((m, n)), numbers((p, q), seed=1)
-    c, d = numbers((n, r), seed=2), numbers((q, s), seed=3)
+    a, b = gaussian((m, n)), gaussian((p, q), rng=1)
+    c, d = gaussian((n, r), rng=2), gaussian((q, s), rng=3)
     left, right = kronecker([a, b]) @ kronecker([c, d]), kronecker([a @ c, b @ d])
     scale = np.linalg.norm(np.abs(a) @ np.abs(c)) * np.linalg.norm(np.abs(b) @ np.abs(d))
     assert np.linalg.norm(left - right) <= 1e-14 * scale
@@ -86,8 +82,8 @@ def test_kronecker_products_multiply_factor_by_factor(dims):
 @given(dims=st.tuples(*[DIMS] * 5))
 def test_a_kronecker_times_a_khatri_rao_product(dims):
     m, n, p, q, r = dims
-    a, b = numbers((m, n)), numbers((p, q), seed=1)
-    c, d = numbers((n, r), seed=2), numbers((q, r), seed=3)
+    a, b = gaussian((m, n)), gaussian((p, q), rng=1)
+    c, d = gaussian((n, r), rng=2), gaussian((q, r), rng=3)
     left, right = kronecker([a, b]) @ khatri_rao([c, d]), khatri_rao([a @ c, b @ d])
     scale = np.linalg.norm(np.abs(a) @ np.abs(c)) * np.linalg.norm(np.abs(b) @ np.abs(d))
     assert np.linalg.norm(left - right) <= 1e-14 * scale
@@ -95,7 +91,7 @@ def test_a_kronecker_times_a_khatri_rao_product(dims):
 
 @given(many=st.lists(DIMS, min_size=1, max_size=3))
 def test_the_gram_matrix_of_a_khatri_rao_product_is_a_hadamard_product(many):
-    factors = [numbers((n, 3), "complex128", k) for k, n in enumerate(many)]
+    factors = [gaussian((n, 3), dtype="complex128", rng=k) for k, n in enumerate(many)]
     whole = khatri_rao(factors)
     expected = np.ones((3, 3))
     for a in factors:
@@ -118,7 +114,7 @@ def test_singular_values_of_a_kronecker_product_multiply(many):
 
 @pytest.mark.parametrize("mode", range(3))
 def test_unfoldings_of_cp_and_tucker_tensors(mode):
-    factors, core = [numbers((n, 2), seed=n) for n in (3, 4, 5)], numbers((2, 2, 2))
+    factors, core = [gaussian((n, 2), rng=n) for n in (3, 4, 5)], gaussian((2, 2, 2))
     rest = [a for k, a in enumerate(factors) if k != mode]
     x = np.einsum("ir,jr,kr->ijk", *factors)
     close(unfold(x, mode), factors[mode] @ khatri_rao(rest).T)
@@ -128,7 +124,7 @@ def test_unfoldings_of_cp_and_tucker_tensors(mode):
 
 @BOTH
 def test_dtypes_meet(xp, product):
-    a, b = numbers((2, 2), "float32"), numbers((3, 2), "complex128", 1)
+    a, b = gaussian((2, 2), dtype="float32"), gaussian((3, 2), dtype="complex128", rng=1)
     found = xp.to_numpy(product([xp.asarray(a), xp.asarray(b)]))
     assert found.dtype == "complex128"
     close(found, product([a.astype(complex), b]))
@@ -136,7 +132,7 @@ def test_dtypes_meet(xp, product):
 
 @BOTH
 def test_it_compiles(xp, product):
-    factors = [numbers((2, 2)), numbers((3, 2), seed=1)]
+    factors = [gaussian((2, 2)), gaussian((3, 2), rng=1)]
     found = xp.jit(product)([xp.asarray(a) for a in factors])
     close(xp.to_numpy(found), product(factors))
 
@@ -145,7 +141,7 @@ def test_it_compiles(xp, product):
 def test_lists_and_lone_arrays(product):
     found = product([[[1, 2], [3, 4]], np.ones((1, 2))])
     close(found, product([np.array([[1.0, 2.0], [3.0, 4.0]]), np.ones((1, 2))]))
-    stack = numbers((2, 3, 2))
+    stack = gaussian((2, 3, 2))
     close(product(stack), product(list(stack)))
 
 
@@ -161,7 +157,7 @@ def test_nothing_has_no_product(product):
 @BOTH
 def test_bad_matrices_are_named(xp, product):
     good = xp.asarray(np.ones((2, 2)))
-    with pytest.raises(ValueError, match=r"matrices\[1\] must have 2 dimensions, got shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"matrices\[1\] must have 2 dimensions, got"):
         product([good, xp.asarray(np.ones(2))])
     with pytest.raises(ValueError, match=r"matrices\[1\] is empty"):
         product([good, xp.asarray(np.ones((0, 2)))])

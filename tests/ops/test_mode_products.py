@@ -7,20 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdecomp.ops import kronecker, mode_product, mode_products, unfold
 from tdecomp.ops import _mode_products as module
-from tdecomp.testing import assert_isometry, matrix, tensor
+from tdecomp.ops import kronecker, mode_product, mode_products, unfold
+from tdecomp.testing import assert_isometry, gaussian, matrix, tensor
 
 LETTERS = "abcde"
 SHAPES = st.sampled_from([(4,), (3, 5), (2, 1, 3), (4, 2, 3, 2)])
-
-
-def numbers(shape, dtype="float64", seed=0):
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal(shape)
-    if np.dtype(dtype).kind == "c":
-        values = values + 1j * rng.standard_normal(shape)
-    return values.astype(dtype)
 
 
 def contracted(x, a, mode):
@@ -41,7 +33,7 @@ def assert_close(found, expected, *factors):
 @given(shape=SHAPES, m=st.sampled_from([1, 4]), data=st.data())
 def test_it_is_the_sum_that_defines_it(xp, dtype, shape, m, data):
     mode = data.draw(st.integers(-len(shape), len(shape) - 1))
-    x, a = numbers(shape, dtype), numbers((m, shape[mode]), dtype, 1)
+    x, a = gaussian(shape, dtype=dtype), gaussian((m, shape[mode]), dtype=dtype, rng=1)
     y = mode_product(xp.asarray(x), xp.asarray(a), mode)
     found = xp.to_numpy(y)
     assert found.dtype == dtype
@@ -51,14 +43,14 @@ def test_it_is_the_sum_that_defines_it(xp, dtype, shape, m, data):
 @given(shape=SHAPES, data=st.data())
 def test_it_multiplies_the_unfolding(shape, data):
     mode = data.draw(st.integers(0, len(shape) - 1))
-    x, a = numbers(shape), numbers((3, shape[mode]), seed=1)
+    x, a = gaussian(shape), gaussian((3, shape[mode]), rng=1)
     assert_close(unfold(mode_product(x, a, mode), mode), a @ unfold(x, mode), x, a)
 
 
 @given(shape=SHAPES, data=st.data())
 def test_products_along_one_mode_compose(shape, data):
     mode = data.draw(st.integers(0, len(shape) - 1))
-    x, a, b = numbers(shape), numbers((3, shape[mode]), seed=1), numbers((2, 3), seed=2)
+    x, a, b = gaussian(shape), gaussian((3, shape[mode]), rng=1), gaussian((2, 3), rng=2)
     twice = mode_product(mode_product(x, a, mode), b, mode)
     assert_close(twice, mode_product(x, b @ a, mode), x, a, b)
 
@@ -67,7 +59,7 @@ def test_products_along_one_mode_compose(shape, data):
 def test_products_along_different_modes_commute(data):
     shape = (4, 2, 3, 2)
     k, n = data.draw(st.permutations(range(4)))[:2]
-    x, a, b = numbers(shape), numbers((3, shape[k]), seed=1), numbers((5, shape[n]), seed=2)
+    x, a, b = gaussian(shape), gaussian((3, shape[k]), rng=1), gaussian((5, shape[n]), rng=2)
     one = mode_product(mode_product(x, a, k), b, n)
     other = mode_product(mode_product(x, b, n), a, k)
     assert_close(one, other, x, a, b)
@@ -77,7 +69,7 @@ def test_products_along_different_modes_commute(data):
 @given(alpha=st.floats(-4, 4), data=st.data())
 def test_it_is_linear_in_each_argument(alpha, data):
     mode = data.draw(st.integers(0, 2))
-    x, y, a, b = (numbers(s, seed=i) for i, s in enumerate([(2, 3, 4)] * 2 + [(5, 2 + mode)] * 2))
+    x, y, a, b = (gaussian(s, rng=i) for i, s in enumerate([(2, 3, 4)] * 2 + [(5, 2 + mode)] * 2))
     left = mode_product(x + alpha * y, a, mode)
     right = mode_product(x, a, mode) + alpha * mode_product(y, a, mode)
     assert_close(left, right, np.abs(x) + abs(alpha) * np.abs(y), a)
@@ -87,7 +79,7 @@ def test_it_is_linear_in_each_argument(alpha, data):
 
 
 def test_the_identity_changes_nothing(xp, dtype):
-    x = numbers((2, 3, 4), dtype)
+    x = gaussian((2, 3, 4), dtype=dtype)
     for mode in range(3):
         found = mode_product(xp.asarray(x), xp.asarray(np.eye(x.shape[mode], dtype=dtype)), mode)
         np.testing.assert_array_equal(xp.to_numpy(found), x)
@@ -96,16 +88,19 @@ def test_the_identity_changes_nothing(xp, dtype):
 @given(shape=SHAPES, data=st.data())
 def test_several_products_are_a_kronecker_product(xp, shape, data):
     dtype = data.draw(st.sampled_from(["float64", "complex64"]))
-    x = numbers(shape, dtype)
-    factors = [numbers((2 + k % 2, n), dtype, seed=k) for k, n in enumerate(shape)]
+    x = gaussian(shape, dtype=dtype)
+    factors = [gaussian((2 + k % 2, n), dtype=dtype, rng=k) for k, n in enumerate(shape)]
     found = xp.to_numpy(mode_products(xp.asarray(x), [xp.asarray(a) for a in factors]))
     expected = kronecker(factors) @ x.reshape(-1)
     assert_close(found, expected.reshape(found.shape), x, *factors)
 
 
 def test_an_adjoint_product_is_the_adjoint_map(xp, dtype):
-    x, y = numbers((2, 3, 4), dtype), numbers((3, 2, 5), dtype, 9)
-    factors = [numbers((m, n), dtype, k) for k, (m, n) in enumerate(zip(y.shape, x.shape))]
+    x, y = gaussian((2, 3, 4), dtype=dtype), gaussian((3, 2, 5), dtype=dtype, rng=9)
+    factors = [
+        gaussian((m, n), dtype=dtype, rng=k)
+        for k, (m, n) in enumerate(zip(y.shape, x.shape, strict=True))
+    ]
     there = [xp.asarray(a) for a in factors]
     forward = xp.to_numpy(mode_products(xp.asarray(x), there))
     backward = xp.to_numpy(mode_products(xp.asarray(y), there, adjoint=True))
@@ -125,8 +120,8 @@ def test_projection_onto_orthonormal_factors_is_idempotent(xp, dtype):
 
 
 def test_a_skipped_mode_is_left_as_it_is(xp):
-    x = numbers((2, 3, 4))
-    factors = [numbers((5, n), seed=n) for n in x.shape]
+    x = gaussian((2, 3, 4))
+    factors = [gaussian((5, n), rng=n) for n in x.shape]
     for skip in (-3, 1, 2):
         # What is skipped is not looked at, bad as it may be.
         given_ = [xp.asarray(a) for a in factors]
@@ -138,15 +133,13 @@ def test_a_skipped_mode_is_left_as_it_is(xp):
 
 
 def test_fewer_matrices_take_the_first_modes():
-    x, a = numbers((2, 3, 4)), numbers((5, 2))
+    x, a = gaussian((2, 3, 4)), gaussian((5, 2))
     assert_close(mode_products(x, [a]), mode_product(x, a, 0), x, a)
     np.testing.assert_array_equal(mode_products(x, []), x)
     np.testing.assert_array_equal(mode_products(x, [a], skip=0), x)
 
 
-@given(
-    sizes=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=4)
-)
+@given(sizes=st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=4))
 def test_no_order_needs_fewer_flops(sizes):
     def flops(order):
         entries, total = np.prod([n for _, n in sizes]), 0
@@ -174,7 +167,7 @@ def test_no_order_needs_fewer_flops(sizes):
     [("float32", "float64"), ("float64", "complex64"), ("float32", "complex64")],
 )
 def test_dtypes_meet(xp, one, other):
-    x, a = numbers((2, 3), one), numbers((4, 3), other, 1)
+    x, a = gaussian((2, 3), dtype=one), gaussian((4, 3), dtype=other, rng=1)
     for left, right in ((x, a), (a[:2], x)):
         found = xp.to_numpy(mode_product(xp.asarray(left), xp.asarray(right), 1))
         assert found.dtype == np.result_type(one, other)
@@ -184,7 +177,7 @@ def test_dtypes_meet(xp, one, other):
 @pytest.mark.parametrize("kind", ["int64", "uint8", "bool"])
 def test_integers_become_floats(xp, kind):
     x, a = np.arange(6).reshape(2, 3).astype(kind), np.array([[1.0, 0.5, 0.25]])
-    default = xp.to_numpy(xp.namespace.asarray(0.0)).dtype
+    default = "float32" if xp.name == "torch" else "float64"
     alone = xp.to_numpy(mode_product(xp.asarray(x), xp.asarray(x), 1))
     assert alone.dtype == default
     np.testing.assert_array_equal(alone, x.astype(float) @ x.T.astype(float))
@@ -194,14 +187,14 @@ def test_integers_become_floats(xp, kind):
 
 
 def test_lists_are_matrices_too(xp):
-    x = numbers((2, 3))
+    x = gaussian((2, 3))
     found = mode_product(xp.asarray(x), [[1.0, 2.0, 4.0]], 1)
     assert_close(xp.to_numpy(found), x @ np.array([[1.0], [2.0], [4.0]]), x)
     np.testing.assert_array_equal(mode_product([[1, 2], [3, 4]], [[1, 1]], 0), [[4.0, 6.0]])
 
 
 def test_inputs_are_left_alone(xp):
-    x, a = numbers((2, 3, 4)), numbers((3, 3), seed=1)
+    x, a = gaussian((2, 3, 4)), gaussian((3, 3), rng=1)
     there = xp.asarray(x), xp.asarray(a)
     mode_product(*there, 1)
     np.testing.assert_array_equal(xp.to_numpy(there[0]), x)
@@ -210,7 +203,7 @@ def test_inputs_are_left_alone(xp):
 
 @pytest.mark.parametrize("order", ["F", "strided"])
 def test_the_layout_in_memory_does_not_matter(order):
-    x, a = numbers((3, 4, 5)), numbers((2, 4), seed=1)
+    x, a = gaussian((3, 4, 5)), gaussian((2, 4), rng=1)
     y = np.asfortranarray(x) if order == "F" else np.repeat(x, 2, axis=1)[:, ::2]
     b = np.asfortranarray(a) if order == "F" else np.repeat(a, 2, axis=1)[:, ::2]
     assert_close(mode_product(y, b, 1), mode_product(x, a, 1), x, a)
@@ -218,13 +211,13 @@ def test_the_layout_in_memory_does_not_matter(order):
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
 def test_any_scale_will_do(xp, scale):
-    x, a = numbers((3, 4, 5)), matrix(2, 4, "flat")
+    x, a = gaussian((3, 4, 5)), matrix(2, 4, "flat")
     found = xp.to_numpy(mode_product(xp.asarray(x * scale), xp.asarray(a), 1))
     assert_close(found / scale, mode_product(x, a, 1), x, a)
 
 
 def test_it_compiles(xp):
-    x, factors = numbers((3, 4, 5)), [numbers((2, n), seed=n) for n in (3, 4, 5)]
+    x, factors = gaussian((3, 4, 5)), [gaussian((2, n), rng=n) for n in (3, 4, 5)]
     there = [xp.asarray(a) for a in factors]
     found = xp.jit(mode_products)(xp.asarray(x), there)
     assert_close(xp.to_numpy(found), mode_products(x, factors), x, *factors)
@@ -236,7 +229,7 @@ def test_it_compiles(xp):
 @pytest.mark.parametrize(
     ("matrices", "options", "message"),
     [
-        ([(5, 4)], {}, r"matrices\[0\] must have 2 columns for mode 0 of x, .* got shape \(5, 4\)"),
+        ([(5, 4)], {}, r"matrices\[0\] must have 2 columns for mode 0 .* shape \(5, 4\)"),
         ([(5, 4)], {"adjoint": True}, r"matrices\[0\] must have 2 rows"),
         ([(5, 2), (5, 2)], {}, r"matrices\[1\] must have 3 columns for mode 1"),
         ([(5, 2)] * 3, {}, r"modes\[2\] must lie between -2 and 1 for 2 modes, got 2"),

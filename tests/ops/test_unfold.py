@@ -114,7 +114,7 @@ def test_a_number_has_no_mode():
 
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3, 2), (6,)])
 def test_the_shape_must_fit(xp, shape):
-    with pytest.raises(ValueError, match=r"matrix must have shape .* to fold into .* got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"matrix must have shape .* to fold .* got \(2, 3\)"):
         fold(xp.asarray(entries((2, 3))), 0, shape)
 
 

@@ -13,7 +13,7 @@ from tdecomp.testing._capabilities import COLUMNS, CONDITIONS, LIMITS
 # choice of a basis do not touch.
 CALLS = {
     "truncated_svd": lambda x: td.truncated_svd(x, rank=2).to_array(),
-    "randomized_svd": lambda x: td.randomized_svd(x, rank=2, power=1, rng=0).tensor.to_array(),
+    "randomized_svd": lambda x: td.randomized_svd(x, rank=2, power=2, rng=0).tensor.to_array(),
     "weighted_svd": lambda x: td.weighted_svd(x, left=x[:, 0] ** 2 + 1, rank=2).to_array(),
     "relative_error": lambda x: td.relative_error(x, td.LowRank(x[:, :1], x[:1, :])),
     "ops.unfold": lambda x: td.ops.unfold(x[:, :, None], 1) ** 3,
@@ -38,7 +38,7 @@ def gradient(xp, function, x):
     if xp.name == "jax":
         import jax
 
-        return xp.to_numpy(jax.grad(jax.jit(lambda x: squares(function, x)))(xp.asarray(x)))
+        return xp.to_numpy(jax.grad(lambda x: squares(function, x))(xp.asarray(x)))
     import torch
 
     leaf = torch.tensor(x, requires_grad=True)
@@ -69,7 +69,7 @@ def test_the_table_is_true(xp, name, mode):
     if limitation(name, library, mode) is None:
         works(xp, CALLS[name], mode)
         return
-    with pytest.raises(Exception, match=""):
+    with pytest.raises((AssertionError, TypeError, ValueError, RuntimeError, UserWarning)):
         works(xp, CALLS[name], mode)
 
 
@@ -107,7 +107,7 @@ def test_a_limitation_is_a_reason(monkeypatch, xp):
     assert limitation("truncated_svd", "numpy") is None
     assert limitation("truncated_svd", "numpy", "grad") == "numpy has no grad"
     assert limitation("truncated_svd", "cupy") == "cupy has no eager"
-    with pytest.raises(ValueError, match="function must be one of .*'ops.unfold'"):
+    with pytest.raises(ValueError, match=r"function must be one of .*'ops.unfold'"):
         limitation("unfold", "numpy")
     monkeypatch.setitem(LIMITS, ("ops.fold", xp.name.removesuffix("-readonly"), "eager"), "broken")
     with pytest.raises(pytest.skip.Exception, match="broken"):
