@@ -79,7 +79,7 @@ def check_target(rank: object, rtol: object, limit: int) -> tuple[int | None, fl
 
 def check_choice(value: object, choices: tuple[str, ...], *, name: str) -> str:
     """Return `value` when it is one of `choices`, or refuse it by listing them."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         options = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name} must be one of {options}, got {value!r}")
     return str(value)

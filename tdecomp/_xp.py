@@ -70,6 +70,14 @@ def traced(x: Any) -> bool:
     return x.ndim > 0 and 0 not in x.shape and concrete(x[(0,) * x.ndim]) is None
 
 
+def differentiated(x: Array) -> bool:
+    """Tell whether gradients are to flow through `x`, or a transformation is tracing it."""
+    if not array_api_compat.is_array_api_obj(x):
+        return False
+    tracer = any("Tracer" in kind.__name__ for kind in type(x).__mro__)
+    return tracer or bool(getattr(x, "requires_grad", False)) or traced(x)
+
+
 def _as_array(x: Any, xp: Namespace, like: Array | None, name: str) -> Array:
     if array_api_compat.is_array_api_obj(x) and type(x) not in (np.matrix, np.ma.MaskedArray):
         return x

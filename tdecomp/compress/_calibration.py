@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from tdecomp._errors import check_count
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, namespace, prepare
+from tdecomp._xp import namespace, prepare
 from tdecomp.compress._rows import stacked, triangular
+from tdecomp.compress._stored import stored
 
 
 class Calibration(NamedTuple):
@@ -145,10 +146,14 @@ class Calibration(NamedTuple):
         return xp.pow(self.mean_abs, xp.full_like(self.mean_abs, float(alpha)))
 
     def to_arrays(self) -> dict[str, Array]:
-        """Return the fields as arrays, to be stored by any format; `from_arrays` reads them."""
-        xp = namespace(self.mean)
-        n_inputs = xp.asarray(self.n_inputs, dtype=xp.int64, device=device(self.mean))
-        return {**self._asdict(), "n_inputs": n_inputs}
+        """Return the fields as arrays by name, to be stored by any format; see `from_arrays`.
+
+        Returns
+        -------
+        dict of str to array
+            In C order.
+        """
+        return stored(self._asdict())
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], /) -> Calibration:

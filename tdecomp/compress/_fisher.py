@@ -11,6 +11,7 @@ from tdecomp._shim import index_add
 from tdecomp._typing import Array
 from tdecomp._xp import adjoint, device, equilibrate, namespace, prepare
 from tdecomp.compress._rows import stacked, triangular
+from tdecomp.compress._stored import stored
 
 _MATRIX = 2
 _BLOCK_ENTRIES = 1 << 25
@@ -215,10 +216,14 @@ class Fisher(NamedTuple):
         return _lengths(self.rows) / math.sqrt(self.n_examples * self.shape[1])
 
     def to_arrays(self) -> dict[str, Array]:
-        """Return the fields as arrays, to be stored by any format; `from_arrays` reads them."""
-        xp = namespace(self.columns)
-        n_examples = xp.asarray(self.n_examples, dtype=xp.int64, device=device(self.columns))
-        return {**self._asdict(), "n_examples": n_examples}
+        """Return the fields as arrays by name, to be stored by any format; see `from_arrays`.
+
+        Returns
+        -------
+        dict of str to array
+            In C order.
+        """
+        return stored(self._asdict())
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], /) -> Fisher:

@@ -10,6 +10,7 @@ from tdecomp._errors import check_count
 from tdecomp._shim import index_add
 from tdecomp._typing import Array
 from tdecomp._xp import device, namespace
+from tdecomp.compress._stored import stored
 
 
 class TokenCounts(NamedTuple):
@@ -122,8 +123,14 @@ class TokenCounts(NamedTuple):
         return xp.sqrt(weights / total)
 
     def to_arrays(self) -> dict[str, Array]:
-        """Return the counts by field name, to be stored by any format."""
-        return self._asdict()
+        """Return the fields as arrays by name, to be stored by any format; see `from_arrays`.
+
+        Returns
+        -------
+        dict of str to array
+            In C order.
+        """
+        return stored(self._asdict())
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], /) -> TokenCounts:

@@ -202,7 +202,7 @@ class MatrixFree(NamedTuple):
         """Return ``A^* @ y``, and check on the probes that the adjoint is one."""
         z = _product(self.backward, y, self.shape[1], name="adjoint(a) @ y") / self.scale
         gap = _square(self.images.conj().T @ y - self.probes.conj().T @ z, self.xp)
-        unit = float(np.finfo(z.dtype).eps)
+        unit = max(float(np.finfo(x.dtype).eps) for x in (y, z, self.images))
         if gap > unit * _square(self.images, self.xp) * _square(y, self.xp):
             raise ValueError("the adjoint of a is none: inner products with a @ x do not agree")
         return z

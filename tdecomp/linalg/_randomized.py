@@ -19,7 +19,7 @@ from tdecomp._errors import (
 from tdecomp._iterate import Callback, Fit, Status
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, eps, equilibrate, prepare, traced
+from tdecomp._xp import adjoint, differentiated, eps, equilibrate, prepare
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._operand import Operand, operand
 from tdecomp.linalg._search import Budget, by_error, by_rank, exact
@@ -174,7 +174,7 @@ def randomized_svd(
     options = _Options(
         rank, rtol, oversample, power, method, sketch, tol, Budget(max_iter, callback)
     )
-    if traced(a):
+    if differentiated(a):
         return _of_traced(a, options, generator(rng))
     draws = generator(rng)
     return _of_operand(operand(a, draws), options, draws)
@@ -218,7 +218,7 @@ def _of_traced(a: Array, options: _Options, rng: np.random.Generator) -> Fit[SVD
     adaptive = options.rtol is not None or options.method == "single-pass"
     if rank is None or power is None or adaptive:
         raise ValueError(
-            "under tracing (jit, vmap) the number of products must be fixed: pass rank= and "
+            "under tracing (jit, vmap, gradients) the number of products is fixed: pass rank= and "
             "power=, no rtol=, and a method other than 'single-pass'"
         )
     xp, a = prepare(a, ndim=2)

@@ -19,8 +19,12 @@ from tdecomp.linalg._truncation import truncation_rank
 
 # Sums of squares are accurate to a few eps of the total; energy below that is noise.
 _NOISE = 8.0
+# A difference of matrices that agree to rounding has a norm of up to this many eps.
+_FLOOR = 128.0
 # A difference of squares is reported only where it leaves the error six digits.
 _DIGITS = 1e-6
+# With fewer products than this a draft has nothing to gain.
+_LEAST = 4
 # How far rounding may turn a singular vector, in units of eps times norm over singular value.
 _TURN = 3.0
 
@@ -64,13 +68,14 @@ def by_rank(
     precision and only the last product is made in double: rounding turns the space by some eps
     of single precision, and the excess is the square of that.
     """
-    draft = op.draft() if tol > _turning(op, rank, op.total) else None
+    drafts = tol > _turning(op, rank, op.total) and budget.max_iter > _LEAST
+    draft = op.draft() if drafts else None
 
     def step(state: _State) -> Step[_State]:
         new = _advance(state, rank, keep=keep)
-        outside = _outside(new)
-        left = max(outside + math.fsum(new.squares[rank:]), _noise(new.op))
-        new = _judged(new, outside, left)
+        outside, floor = _resolved(new)
+        left = max(outside + math.fsum(new.squares[rank:]), floor)
+        new = _judged(new, outside, left, tol) if outside > floor else new._replace(excess=0.0)
         change = new.excess
         if new.op is draft:
             change = math.inf
@@ -83,7 +88,8 @@ def by_rank(
     first = draft or op
     state = _State(first, start(first, _like(test, first)), np.zeros(0))
     room = _room(op, test) if keep else budget.max_iter
-    most = min(room, budget.max_iter) - 1
+    # The first product is made; a draft keeps the last one for the full precision.
+    most = min(room, budget.max_iter) - (1 if draft is None else 2)
     fit = iterate(step, state, max_iter=most, tol=tol, callback=budget.callback)
     fit = _settled(fit, op, rank)
     if fit.status is Status.MAX_ITER and room < budget.max_iter:
@@ -105,7 +111,8 @@ def by_error(op: Operand, test: Array, *, rtol: float, budget: Budget) -> Fit[SV
             left = _misfit(new)
         return Step(new, math.sqrt(left / op.total), op.margin * left - target)
 
-    room = _room(op, test)
+    # Beyond half the space the full SVD is cheaper.
+    room = _room(op, test) // 2
     state = _State(op, start(op, test), np.zeros(0))
     most = min(room, budget.max_iter) - 1
     fit = iterate(step, state, max_iter=most, tol=0.0, callback=budget.callback)
@@ -191,19 +198,32 @@ def _misfit(state: _State) -> float:
     return state.op.misfit(u * s, vh)
 
 
-def _judged(state: _State, outside: float, left: float) -> _State:
+def _resolved(state: _State) -> tuple[float, float]:
+    """Return the energy outside the projection, and that below which it means nothing.
+
+    Where the down-date has no digit left the difference is formed, whose norm is good to eps.
+    """
+    noise = _noise(state.op)
+    outside = _outside(state)
+    if outside > _NOISE * noise or state.op.margin > 1.0:
+        return outside, noise
+    floor = _FLOOR * eps(state.op.like.dtype, state.op.xp)
+    return _misfit(state), floor**2 * state.op.total
+
+
+def _judged(state: _State, outside: float, left: float, tol: float) -> _State:
     """Estimate the excess from the energy `outside`, and that `left` out of the best rank.
 
     `outside` bounds what further products can add to the leading triplets (Ky Fan). From two
     gains on, their geometric series is the better estimate: Krylov gains shrink faster than that.
-    Below rounding the last ratio goes on.
+    Once a gain is lost in rounding that matters less than `tol`, the last ratio goes on.
     """
     noise, gains = _noise(state.op), state.gains
-    if outside <= noise:
-        return state._replace(excess=0.0)
-    if len(gains) > 1 and gains[-1] <= noise:
-        return state._replace(excess=state.excess * state.ratio if state.ratio else 0.0)
     bound = outside / (2 * left)
+    if len(gains) > 1 and gains[-1] <= noise:
+        if noise > 2 * left * max(tol, _DIGITS):
+            return state._replace(excess=bound)
+        return state._replace(excess=min(bound, state.excess * state.ratio))
     if len(gains) < 3 or gains[-1] >= gains[-2]:  # two after the first
         return state._replace(excess=min(bound, state.excess))
     ratio = gains[-1] / gains[-2]

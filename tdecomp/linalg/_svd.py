@@ -8,7 +8,16 @@ import numpy as np
 
 from tdecomp._errors import check_reachable, check_target
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, concrete, eps, equilibrate, is_numpy, prepare, traced
+from tdecomp._xp import (
+    adjoint,
+    concrete,
+    differentiated,
+    eps,
+    equilibrate,
+    is_numpy,
+    prepare,
+    traced,
+)
 from tdecomp.linalg import _gram
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._signs import canonical_signs
@@ -89,7 +98,7 @@ def truncated_svd(a: Any, /, *, rank: int | None = None, rtol: float | None = No
 
 def _few(a: Array, rank: int | None, xp: Namespace) -> SVD | None:
     """Take the short way to a few triplets of a large tall matrix, where it is as accurate."""
-    if rank is None or not _gram.pays(tuple(a.shape), rank) or traced(a):
+    if rank is None or not _gram.pays(tuple(a.shape), rank) or differentiated(a):
         return None
     triplets = _gram.leading_triplets(a, rank, xp)
     if triplets is None:

@@ -60,7 +60,7 @@ def truncation_rank(s: Array, /, *, rank: int | None = None, atol: float | Array
     Raises
     ------
     TypeError, ValueError
-        If `rank` is not an int of at least 1.
+        If `rank` is not an int of at least 1, or `atol` is negative.
 
     Notes
     -----
@@ -81,6 +81,8 @@ def truncation_rank(s: Array, /, *, rank: int | None = None, atol: float | Array
     n = int(s.shape[-1])
     limit = n if rank is None else min(n, check_rank(rank))
     xp = namespace(s)
+    if isinstance(atol, int | float) and not atol >= 0:
+        raise ValueError(f"atol must be a norm >= 0, got {atol}")
     bound = xp.asarray(atol, dtype=s.dtype, device=device(s))[..., None]
     needed = xp.sum(xp.astype(tail_norms(s) > bound, xp.int64), axis=-1)
     return max(1, min(limit, int(xp.max(needed))))

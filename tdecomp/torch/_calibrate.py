@@ -261,4 +261,4 @@ def _to_numpy(x: Any) -> Any:
     """Move statistics, with all the arrays in them, to NumPy."""
     if isinstance(x, tuple):
         return type(x)(*(_to_numpy(part) for part in x))
-    return x.numpy(force=True) if isinstance(x, Tensor) else x
+    return np.asarray(x.numpy(force=True), order="C") if isinstance(x, Tensor) else x

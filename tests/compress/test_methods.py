@@ -343,6 +343,16 @@ class TestStatistics:
             assert np.array_equal(xp.to_numpy(one), xp.to_numpy(other))
         assert back[""].fisher is None
 
+    def test_a_model_survives_safetensors(self, tmp_path):
+        # It writes arrays of Fortran order, which factors come in, in the wrong order.
+        files = pytest.importorskip("safetensors.numpy")
+        calibration = Calibration.of(problem()[1])
+        calibration = calibration._replace(factor=np.asfortranarray(calibration.factor))
+        files.save_file(compress.pack({"w": Statistics(inputs=calibration)}), tmp_path / "s")
+        back = compress.unpack(files.load_file(tmp_path / "s"))["w"].inputs
+        assert np.array_equal(back.factor, calibration.factor)
+        assert back.n_inputs == TOKENS
+
     def test_parts_of_the_data_may_be_merged(self):
         x, gradients = problem()[1:]
         parts = [Statistics(inputs=Calibration.of(x[:9])), statistics(x[9:], gradients, NumPy)]

@@ -313,6 +313,9 @@ def test_statistics_are_numpy(net, ids):
     w = net.first.weight.detach().numpy()
     small = found["first.weight"].weights("gfwsvd").fit(w, rank=2)
     assert type(small.left) is np.ndarray
+    for entry in found.values():
+        arrays = [array for part in entry if part is not None for array in part[1:]]
+        assert all(array.flags.c_contiguous for array in arrays)
 
 
 def test_without_torch_the_error_names_the_extra():
