@@ -110,6 +110,10 @@ def allocate(
 
     Every matrix keeps at least rank 1.
 
+    An optimal sum is worth as much as its terms are comparable. On the weights of a sentence
+    encoder ``'optimal'`` is far better than ``'uniform'`` for `gfwsvd`, a little better for `svd`,
+    and no safer for the methods whose layers have a unit each.
+
     References
     ----------
     .. [1] D. Pisinger, "A minimal algorithm for the multiple-choice knapsack problem", European

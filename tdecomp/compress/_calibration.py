@@ -72,7 +72,17 @@ class Calibration(NamedTuple):
 
     @classmethod
     def of(cls, x: Any, /) -> Calibration:
-        """Return the statistics of the inputs `x`, shape (..., n).
+        """Return the statistics of the inputs `x`.
+
+        Parameters
+        ----------
+        x : array, shape (..., n)
+            Inputs; all axes but the last count them.
+
+        Returns
+        -------
+        Calibration
+            In the dtype of `x`, float32 for narrower ones.
 
         Raises
         ------
@@ -83,7 +93,17 @@ class Calibration(NamedTuple):
         return moments._replace(factor=triangular(moments.factor, xp))
 
     def update(self, x: Any, /) -> Calibration:
-        """Return the statistics of all inputs so far and `x`, shape (..., n).
+        """Return the statistics of all inputs so far and `x`.
+
+        Parameters
+        ----------
+        x : array, shape (..., n)
+            More inputs.
+
+        Returns
+        -------
+        Calibration
+            New statistics; these stay as they are.
 
         Raises
         ------
@@ -95,6 +115,16 @@ class Calibration(NamedTuple):
 
     def merge(self, other: Calibration, /) -> Calibration:
         """Return the statistics of the inputs of both.
+
+        Parameters
+        ----------
+        other : Calibration
+            Of other inputs to the same layer.
+
+        Returns
+        -------
+        Calibration
+            New statistics, the same in whichever order.
 
         Raises
         ------
@@ -158,6 +188,16 @@ class Calibration(NamedTuple):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], /) -> Calibration:
         """Rebuild the statistics from what `to_arrays` returned.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+            By the name of the field.
+
+        Returns
+        -------
+        Calibration
+            As it was.
 
         Raises
         ------

@@ -76,7 +76,17 @@ class Fisher(NamedTuple):
 
     @classmethod
     def of(cls, gradients: Any, /) -> Fisher:
-        """Return the information in the `gradients` of examples, shape (..., m, n).
+        """Return the information in the gradients of examples.
+
+        Parameters
+        ----------
+        gradients : array, shape (..., m, n)
+            The gradient of the loss of each example by the weights.
+
+        Returns
+        -------
+        Fisher
+            In the dtype of `gradients`, float32 for narrower ones.
 
         Raises
         ------
@@ -172,6 +182,16 @@ class Fisher(NamedTuple):
     def merge(self, other: Fisher, /) -> Fisher:
         """Return the information in the examples of both.
 
+        Parameters
+        ----------
+        other : Fisher
+            Of other examples for the same weights.
+
+        Returns
+        -------
+        Fisher
+            New factors.
+
         Raises
         ------
         ValueError
@@ -193,26 +213,49 @@ class Fisher(NamedTuple):
         return int(self.rows.shape[-1]), int(self.columns.shape[-1])
 
     def right(self) -> Array:
-        """Return the column weight ``R``, shape (n, k), which carries the scale."""
+        """Return the column weight ``R``, which carries the scale.
+
+        Returns
+        -------
+        array, shape (n, k)
+            Lower triangular, for ``weighted_svd(..., right=R)``.
+        """
         return adjoint(self.columns, namespace(self.columns)) / math.sqrt(self.n_examples)
 
     def left(self) -> Array:
-        """Return the row weight ``L``, shape (k, m) or a diagonal (m,), of Frobenius norm 1."""
+        """Return the row weight ``L``, of Frobenius norm 1.
+
+        Returns
+        -------
+        array, shape (k, m) or (m,)
+            Upper triangular, or a diagonal; for ``weighted_svd(..., left=L)``.
+        """
         xp = namespace(self.rows)
         rows, _ = equilibrate(self.rows, xp, axis=tuple(range(self.rows.ndim)))
         norm = xp.linalg.vector_norm(rows)
         return rows / xp.where(norm > 0, norm, xp.ones_like(norm))
 
     def column_scale(self) -> Array:
-        r"""Return the diagonal column weight of FWSVD, shape (n,).
+        r"""Return the diagonal column weight of FWSVD.
 
         Its squares are the means of the diagonal Fisher information :math:`F` over each column,
         so that :math:`\|D \operatorname{diag}\|_F^2` stands for :math:`\sum_{ij} F_{ij} D_{ij}^2`.
+
+        Returns
+        -------
+        array, shape (n,)
+            A diagonal.
         """
         return _lengths(self.columns) / math.sqrt(self.n_examples * self.shape[0])
 
     def row_scale(self) -> Array:
-        """Return the same for rows, shape (m,): the means of the information over each row."""
+        """Return the same for rows: the roots of the means of the information over each row.
+
+        Returns
+        -------
+        array, shape (m,)
+            A diagonal.
+        """
         return _lengths(self.rows) / math.sqrt(self.n_examples * self.shape[1])
 
     def to_arrays(self) -> dict[str, Array]:
@@ -228,6 +271,16 @@ class Fisher(NamedTuple):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], /) -> Fisher:
         """Rebuild the information from what `to_arrays` returned.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+            By the name of the field.
+
+        Returns
+        -------
+        Fisher
+            As it was.
 
         Raises
         ------

@@ -45,7 +45,7 @@ def fwsvd(
 
     Notes
     -----
-    The norm of the method is ``Weights(right=fisher.column_scale(), comparable=True)``. At a
+    The norm of the method is ``Weights(right=fisher.column_scale(), unit="loss")``. At a
     minimum of the loss all gradients vanish and the weights turn into noise.
 
     References
@@ -62,4 +62,4 @@ def fwsvd(
     array([[0., 0.],
            [0., 1.]])
     """
-    return Weights(right=fisher.column_scale(), comparable=True).fit(w, rank=rank, rtol=rtol)
+    return Weights(right=fisher.column_scale(), unit="loss").fit(w, rank=rank, rtol=rtol)

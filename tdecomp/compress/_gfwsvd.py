@@ -46,7 +46,7 @@ def gfwsvd(
 
     Notes
     -----
-    The norm of the method is ``Weights(fisher.left(), fisher.right(), comparable=True)``. No
+    The norm of the method is ``Weights(fisher.left(), fisher.right(), unit="loss")``. No
     labels are needed: with the model's own output projected on random signs for a loss, the form
     is the mean squared change of the output; see :func:`tdecomp.torch.calibrate`.
 
@@ -64,5 +64,5 @@ def gfwsvd(
     array([[0., 0.],
            [0., 1.]])
     """
-    weights = Weights(fisher.left(), fisher.right(), comparable=True)
+    weights = Weights(fisher.left(), fisher.right(), unit="loss")
     return weights.fit(w, rank=rank, rtol=rtol)

@@ -55,6 +55,16 @@ class Layout(NamedTuple):
     def matrix(self, w: Array, /) -> Array:
         """Return the tensor `w` as a matrix.
 
+        Parameters
+        ----------
+        w : array
+            Of the shape of the layout.
+
+        Returns
+        -------
+        array, shape `matrix_shape`
+            The same numbers.
+
         Raises
         ------
         ValueError
@@ -69,6 +79,16 @@ class Layout(NamedTuple):
 
     def tensor(self, matrix: Array, /) -> Array:
         """Return the tensor that `matrix` stands for: the inverse of `Layout.matrix`.
+
+        Parameters
+        ----------
+        matrix : array, shape `matrix_shape`
+            A matrix.
+
+        Returns
+        -------
+        array
+            Of the shape of the layout.
 
         Raises
         ------
@@ -87,12 +107,28 @@ class Layout(NamedTuple):
         return xp.reshape(matrix, self.shape)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the layout in words that JSON can hold; `from_dict` reads them."""
+        """Return the layout in words that JSON can hold; `from_dict` reads them.
+
+        Returns
+        -------
+        dict
+            The kind and the shape.
+        """
         return {"kind": self.kind, "shape": list(self.shape)}
 
     @classmethod
     def from_dict(cls, words: Mapping[str, Any], /) -> Layout:
         """Rebuild a layout from what `to_dict` returned.
+
+        Parameters
+        ----------
+        words : mapping
+            A kind and a shape.
+
+        Returns
+        -------
+        Layout
+            As it was.
 
         Raises
         ------

@@ -73,7 +73,7 @@ class Statistics(NamedTuple):
         """
         check_choice(method, METHODS, name="method")
         if method == "svd":
-            return Weights(comparable=True)
+            return Weights(unit="entries")
         needed = _NEEDS[method]
         if needed == "inputs" and self.tokens is not None:
             return Weights(left=self.tokens.left())
@@ -105,13 +105,23 @@ class Statistics(NamedTuple):
         assert self.fisher is not None
         if method == "gfwsvd":
             left = self.fisher.left() if self.tokens is None else self.tokens.left()
-            return Weights(left, self.fisher.right(), comparable=True)
+            return Weights(left, self.fisher.right(), unit="loss")
         if self.fisher.rows.ndim == 1:
-            return Weights(left=self.fisher.row_scale(), comparable=True)
-        return Weights(right=self.fisher.column_scale(), comparable=True)
+            return Weights(left=self.fisher.row_scale(), unit="loss")
+        return Weights(right=self.fisher.column_scale(), unit="loss")
 
     def merge(self, other: Statistics, /) -> Statistics:
         """Return the statistics of the data of both.
+
+        Parameters
+        ----------
+        other : Statistics
+            Of other data for the same tensor.
+
+        Returns
+        -------
+        Statistics
+            What either has is kept, what both have is merged.
 
         Raises
         ------

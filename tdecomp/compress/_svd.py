@@ -40,7 +40,7 @@ def svd(w: Any, /, *, rank: int | None = None, rtol: float | None = None) -> Low
 
     Notes
     -----
-    The norm of the method is ``Weights(comparable=True)``.
+    The norm of the method is ``Weights(unit="entries")``.
 
     Examples
     --------
@@ -50,4 +50,4 @@ def svd(w: Any, /, *, rank: int | None = None, rtol: float | None = None) -> Low
     array([[5., 0.],
            [0., 0.]])
     """
-    return Weights().fit(w, rank=rank, rtol=rtol)
+    return Weights(unit="entries").fit(w, rank=rank, rtol=rtol)

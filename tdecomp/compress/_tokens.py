@@ -45,7 +45,19 @@ class TokenCounts(NamedTuple):
 
     @classmethod
     def of(cls, ids: Any, /, *, size: int) -> TokenCounts:
-        """Return the counts of `ids`, integers of any shape between 0 and ``size - 1``.
+        """Return the counts of `ids`.
+
+        Parameters
+        ----------
+        ids : array of int, any shape
+            Tokens between 0 and ``size - 1``.
+        size : int
+            How many there are.
+
+        Returns
+        -------
+        TokenCounts
+            The counts.
 
         Raises
         ------
@@ -70,7 +82,17 @@ class TokenCounts(NamedTuple):
         return cls(index_add(zeros, ids, xp.ones_like(ids), xp))
 
     def update(self, ids: Any, /) -> TokenCounts:
-        """Return the counts of all tokens so far and `ids`, integers of any shape.
+        """Return the counts of all tokens so far and `ids`.
+
+        Parameters
+        ----------
+        ids : array of int, any shape
+            More tokens.
+
+        Returns
+        -------
+        TokenCounts
+            New counts; these stay as they are.
 
         Raises
         ------
@@ -81,6 +103,16 @@ class TokenCounts(NamedTuple):
 
     def merge(self, other: TokenCounts, /) -> TokenCounts:
         """Return the counts of both.
+
+        Parameters
+        ----------
+        other : TokenCounts
+            Of the same vocabulary.
+
+        Returns
+        -------
+        TokenCounts
+            Their sum.
 
         Raises
         ------
@@ -135,6 +167,16 @@ class TokenCounts(NamedTuple):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], /) -> TokenCounts:
         """Rebuild the counts from what `to_arrays` returned.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+            By the name of the field.
+
+        Returns
+        -------
+        TokenCounts
+            As it was.
 
         Raises
         ------

@@ -18,8 +18,9 @@ class Weights(NamedTuple):
         The row weight: a vector is a diagonal, a matrix is :math:`L` itself. None is the identity.
     right : array, shape (n,) or (n, q), optional
         The column weight.
-    comparable : bool
-        Whether the errors of different matrices share a unit, so that they may be added.
+    unit : str
+        What the errors are measured in: ``'entries'`` of the checkpoint or the ``'loss'``, and
+        nothing where every matrix has a unit of its own, like the size of its outputs.
 
     Examples
     --------
@@ -35,7 +36,12 @@ class Weights(NamedTuple):
 
     left: Array | None = None
     right: Array | None = None
-    comparable: bool = False
+    unit: str = ""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether errors of matrices with this unit may be added."""
+        return self.unit != ""
 
     def fit(self, w: Any, /, *, rank: int | None = None, rtol: float | None = None) -> LowRank:
         """Return the closest matrix of given rank, or of least rank for a relative error.

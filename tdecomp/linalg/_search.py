@@ -216,14 +216,14 @@ def _judged(state: _State, outside: float, left: float, tol: float) -> _State:
 
     `outside` bounds what further products can add to the leading triplets (Ky Fan). From two
     gains on, their geometric series is the better estimate: Krylov gains shrink faster than that.
-    Once a gain is lost in rounding that matters less than `tol`, the last ratio goes on.
+    Once gains are lost in rounding the last ratio goes on; without one the bound has to do,
+    unless what rounding hides is less than `tol`.
     """
     noise, gains = _noise(state.op), state.gains
     bound = outside / (2 * left)
     if len(gains) > 1 and gains[-1] <= noise:
-        if noise > 2 * left * max(tol, _DIGITS):
-            return state._replace(excess=bound)
-        return state._replace(excess=min(bound, state.excess * state.ratio))
+        unseen = not state.ratio and noise > 2 * left * max(tol, _DIGITS)
+        return state._replace(excess=bound if unseen else min(bound, state.excess * state.ratio))
     if len(gains) < 3 or gains[-1] >= gains[-2]:  # two after the first
         return state._replace(excess=min(bound, state.excess))
     ratio = gains[-1] / gains[-2]

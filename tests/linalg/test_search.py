@@ -195,3 +195,12 @@ def test_the_excess_is_small_however_small_the_optimum(rank, method):
     fit = td.randomized_svd(a, rank=rank, method=method, rng=0)
     error = np.linalg.norm(a - fit.tensor.to_array())
     assert error <= 1.01 * np.linalg.norm(s[rank:]) + 100 * np.finfo(float).eps
+
+
+def test_a_draft_whose_gains_drown_in_rounding_goes_on_by_its_ratio():
+    i = np.arange(1000)
+    s = np.where(i < 50, 1 - i / 100, 0) + 0.05 * np.sqrt(1 - i / 1000)
+    fit = td.randomized_svd(matrix(1100, 1000, s), rank=50, tol=1e-9, rng=0)
+    best = np.sqrt(np.sum(s[50:] ** 2) / np.sum(s**2))
+    assert fit.n_iter <= 8
+    assert fit.error <= (1 + 1e-9) * best
