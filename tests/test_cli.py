@@ -4,7 +4,6 @@ import errno
 import importlib.util
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -369,11 +368,21 @@ def test_a_full_disk(tdecomp, source, small, command, monkeypatch):
 def test_a_full_disk_in_a_process_of_its_own(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = "compress", source, "--rank", 10, "--out", "out.safetensors"
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # noqa: E731
+    # The limit is set by the process itself: libraries of this one forbid to fork.
+    code = (
+        "import resource, sys; from tdecomp.cli import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); sys.exit(main())"
+    )
     # Bytecode and compiled kernels are files too.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    run = finish(process(*words, preexec_fn=limit, env=environment))
-    assert_refused(run, "out.safetensors", "File too large")
+    command = [sys.executable, "-c", code, *map(str, words)]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith("tdecomp: error: ")
+    assert "out.safetensors" in run.stderr
+    assert "File too large" in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert sorted(os.listdir()) == []
 
 
 @pytest.fixture(scope="module")

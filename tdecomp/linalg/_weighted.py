@@ -166,6 +166,7 @@ def _weighted_svd(
     """Solve the weighted problem for finite, moderate inputs of one dtype."""
     rows, columns = _apply(left, a), _times(a, right)
     u, s, vh = robust_svd(_times(rows, right), xp)
+    rank = min(rank or s.shape[-1], s.shape[-1])
     u, vh = canonical_signs(u[..., :rank], vh[..., :rank, :], xp)
     if left is None:
         return LowRank(u, adjoint(u, xp) @ a)
