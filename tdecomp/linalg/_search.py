@@ -73,8 +73,9 @@ def by_rank(
 
     def step(state: _State) -> Step[_State]:
         new = _advance(state, rank, keep=keep)
-        outside, floor = _resolved(new)
-        left = max(outside + math.fsum(new.squares[rank:]), floor)
+        beyond = math.fsum(new.squares[rank:])
+        outside, floor = _resolved(new, beyond, tol)
+        left = max(outside + beyond, floor)
         new = _judged(new, outside, left, tol) if outside > floor else new._replace(excess=0.0)
         change = new.excess
         if new.op is draft:
@@ -198,14 +199,16 @@ def _misfit(state: _State) -> float:
     return state.op.misfit(u * s, vh)
 
 
-def _resolved(state: _State) -> tuple[float, float]:
+def _resolved(state: _State, beyond: float, tol: float) -> tuple[float, float]:
     """Return the energy outside the projection, and that below which it means nothing.
 
-    Where the down-date has no digit left the difference is formed, whose norm is good to eps.
+    Where the down-date has no digit left, and its noise matters beside the energy `beyond` the
+    rank, the difference is formed, whose norm is good to eps.
     """
     noise = _noise(state.op)
     outside = _outside(state)
-    if outside > _NOISE * noise or state.op.margin > 1.0:
+    matters = noise > 2 * (outside + beyond) * max(tol, _DIGITS)
+    if outside > _NOISE * noise or not matters or state.op.margin > 1.0:
         return outside, noise
     floor = _FLOOR * eps(state.op.like.dtype, state.op.xp)
     return _misfit(state), floor**2 * state.op.total
