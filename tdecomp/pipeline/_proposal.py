@@ -298,7 +298,8 @@ def _share(
         spectra = [_spectrum(checkpoint, request, item, watch) for item in chosen]
     shapes = [item.matrix_shape for item in chosen]
     norms = [norm_for(request, item.info.name, item.method) for item in chosen]
-    unit = "absolute" if all(norm.comparable for norm in norms) else "relative"
+    shared = len({norm.unit for norm in norms}) == 1 and all(norm.comparable for norm in norms)
+    unit = "absolute" if shared else "relative"
     ranks = iter(allocate(spectra, shapes, budget, rule=request.rule, normalise=unit).ranks)
     values = iter(spectra if request.rule != "uniform" else [None] * len(chosen))
     return [
