@@ -28,14 +28,20 @@ def solve_triangular(t: Array, b: Array, xp: Namespace, *, lower: bool) -> Array
 
 
 def _substitute(t: Array, b: Array, xp: Namespace, *, lower: bool) -> Array:
-    """Substitute block by block, in matrix products with the inverses of small diagonal blocks."""
+    """Substitute block by block, in matrix products with the inverses of small diagonal blocks.
+
+    Rows of a block are scaled to one another first: a graded `t` costs no digits.
+    """
     n = t.shape[-1]
     blocks = [slice(i, min(i + _BLOCK, n)) for i in range(0, n, _BLOCK)]
     out = xp.empty_like(b)
     for rows in blocks if lower else reversed(blocks):
         known = slice(0, rows.start) if lower else slice(rows.stop, n)
         rest = b[..., rows, :] - t[..., rows, known] @ out[..., known, :]
-        out[..., rows, :] = xp.linalg.inv(t[..., rows, rows]) @ rest
+        corner = t[..., rows, rows]
+        scale = xp.astype(xp.max(xp.abs(corner), axis=-1), t.dtype)
+        inverse = xp.linalg.inv(corner / scale[..., :, None]) / scale[..., None, :]
+        out[..., rows, :] = inverse @ rest
     return out
 
 

@@ -28,6 +28,7 @@ from tdecomp._xp import adjoint, device
 from tdecomp.linalg._operand import Operand
 from tdecomp.linalg._orth import extend, orthonormalize
 from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._thin import thin_product
 
 
 class Projection(NamedTuple):
@@ -52,7 +53,8 @@ class Projection(NamedTuple):
     def svd(self, xp: Namespace, rank: int | None = None) -> tuple[Array, Array, Array]:
         """Return the thin SVD of the projection, or its leading `rank` triplets."""
         u, s, vh = robust_svd(self.core(xp), xp)
-        return self.left @ u[:, :rank], s[:rank], vh[:rank, :] @ adjoint(self.right, xp)
+        left = thin_product(self.left, u[:, :rank], xp)
+        return left, s[:rank], vh[:rank, :] @ adjoint(self.right, xp)
 
 
 def start(a: Operand, test: Array) -> Projection:

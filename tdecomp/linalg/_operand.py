@@ -12,8 +12,10 @@ from tdecomp._kernels import accepts
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import as_floating, equilibrate, finite, namespace, prepare
+from tdecomp.linalg._thin import thin_product
 
 _BLOCK_ENTRIES = 1 << 22
+_PIECE = 1 << 18
 _PROBES = 24
 # Multiplications of one product from which on the kernel saves more than a cold import of numba.
 _KERNEL_WORK = 400_000_000
@@ -71,10 +73,19 @@ class Operand(Protocol):
 
 
 def _square(x: Array, xp: Namespace) -> float:
-    """Sum the squared magnitudes."""
+    """Sum the squared magnitudes of a matrix, in slabs long enough for BLAS to share out.
+
+    Longer ones would lose digits: what is told from a small difference of such sums needs them.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        rows = xp.vecdot(x, x)
-        return float(xp.sum(xp.real(rows) if xp.isdtype(x.dtype, "complex floating") else rows))
+        sums = [_energy(x[rows, :], xp) for rows in _slabs(tuple(x.shape), _PIECE)]
+    return math.fsum(sums) if all(map(math.isfinite, sums)) else sum(sums)
+
+
+def _energy(slab: Array, xp: Namespace) -> float:
+    """Sum the squared magnitudes of a slab in one go."""
+    flat = xp.reshape(slab, (math.prod(slab.shape),))
+    return complex(xp.vecdot(flat, flat)).real
 
 
 class Dense(NamedTuple):
@@ -98,13 +109,14 @@ class Dense(NamedTuple):
 
     def matmat(self, x: Array) -> Array:
         """Return ``A @ x``."""
-        return self.array @ x
+        return thin_product(self.array, x, self.xp)
 
     def rmatmat(self, y: Array) -> Array:
         """Return ``A^* @ y``, conjugating the thin factor rather than the matrix."""
+        turned = self.xp.matrix_transpose(self.array)
         if not self.xp.isdtype(self.array.dtype, "complex floating"):
-            return self.xp.matrix_transpose(self.array) @ y
-        return self.xp.conj(self.xp.matrix_transpose(self.array) @ self.xp.conj(y))
+            return thin_product(turned, y, self.xp)
+        return self.xp.conj(thin_product(turned, self.xp.conj(y), self.xp))
 
     def draft(self) -> Dense | None:
         """Return the matrix in single precision, if it is in double and large enough to gain."""
@@ -121,7 +133,7 @@ class Dense(NamedTuple):
 
     def misfit(self, left: Array, right: Array) -> float:
         """Form the difference slab by slab and sum its squares."""
-        slabs = _slabs(self.shape)
+        slabs = _slabs(self.shape, _BLOCK_ENTRIES)
         return math.fsum(_square(self.array[s, :] - left[s, :] @ right, self.xp) for s in slabs)
 
 
@@ -162,7 +174,7 @@ class Sparse(NamedTuple):
 
     def misfit(self, left: Array, right: Array) -> float:
         """Form the difference slab by slab and sum its squares."""
-        slabs = _slabs(self.shape)
+        slabs = _slabs(self.shape, _BLOCK_ENTRIES)
         return math.fsum(
             _square(self.matrix[s].toarray() - left[s, :] @ right, self.xp) for s in slabs
         )
@@ -232,9 +244,9 @@ def _product(factor: Any, x: Array, rows: int, *, name: str) -> Array:
     return finite(as_floating(y, namespace(y), name=name), namespace(y), name=name)
 
 
-def _slabs(shape: tuple[int, int]) -> Iterator[slice]:
-    """Cut the rows into slabs of about four million entries."""
-    height = max(1, _BLOCK_ENTRIES // shape[1])
+def _slabs(shape: tuple[int, ...], entries: int) -> Iterator[slice]:
+    """Cut the rows of a matrix into slabs of about so many entries."""
+    height = max(1, entries // shape[1])
     m = shape[0]
     return (slice(start, min(start + height, m)) for start in range(0, m, height))
 

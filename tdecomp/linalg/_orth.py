@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +10,11 @@ from tdecomp._random import normal
 from tdecomp._shim import solve_triangular
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, eps
+from tdecomp.linalg._thin import thin_product
 
 _ROUNDS = 5
+# How far from the identity a Gram matrix may be for one round to make it that.
+_NEAR = 0.5
 # A remainder below this many eps of what it is left of is rounding.
 _EXPLAINED = 16.0
 
@@ -41,52 +43,89 @@ def orthonormalize(y: Array, xp: Namespace) -> QR:
        ill-conditioned matrices", SIAM J. Sci. Comput. 42, 2020. doi:10.1137/18M1218212
     """
     first = _first_round(y, xp)
-    second = None if first is None else _cholesky_qr(first.Q, xp, gap=0.5)
+    second = None if first is None else _second_round(first.Q, xp)
     if first is None or second is None:
         return QR(*xp.linalg.qr(y))
     return QR(second.Q, second.R @ first.R)
 
 
 def _first_round(y: Array, xp: Namespace) -> QR | None:
-    """Bring the condition number of `y` near one; None where only Householder QR can."""
-    lengths = xp.linalg.vector_norm(y, axis=0)
-    if not bool(xp.all(lengths > 0)):
-        return None
-    lengths = xp.astype(lengths, y.dtype)
-    round_ = _cholesky_qr(y / lengths, xp) or _shifted(y / lengths, xp)
-    return None if round_ is None else QR(round_.Q, round_.R * lengths)
+    """Bring the condition number of `y` near one; None where only Householder QR can.
 
-
-def _cholesky_qr(
-    y: Array, xp: Namespace, *, shift: float = 0.0, gap: float = math.inf
-) -> QR | None:
-    """Make one round; None where Cholesky fails or the Gram matrix is `gap` or more from I."""
+    Columns are scaled to length one in the Gram matrix and in its factor, not in `y`.
+    """
     gram = adjoint(y, xp) @ y
-    identity = xp.eye(gram.shape[0], dtype=gram.dtype, device=device(gram))
-    if gap < math.inf and not float(xp.max(xp.abs(gram - identity))) < gap:
+    squares = _diagonal(gram, xp)
+    limits = xp.finfo(y.dtype)
+    if not float(xp.min(squares)) > float(limits.smallest_normal) / float(limits.eps):
         return None
+    lengths = xp.astype(xp.sqrt(squares), y.dtype)
+    lower = _cholesky(gram / lengths[:, None] / lengths, xp)
+    if lower is None:
+        return _shifted(y, lengths, xp)
+    return _solved(y, lower * lengths[:, None], xp)
+
+
+def _shifted(y: Array, lengths: Array, xp: Namespace) -> QR | None:
+    """Make the shifted round, then an unshifted one, of the three that `y` needs."""
+    m, n = y.shape
+    shift = 11 * (m * n + n * (n + 1)) * (eps(y.dtype, xp) / 2) * n
+    y = y / lengths
+    identity = xp.eye(n, dtype=y.dtype, device=device(y))
+    lower = _cholesky(adjoint(y, xp) @ y + shift * identity, xp)
+    if lower is None:
+        return None
+    first = _solved(y, lower, xp)
+    lower = _cholesky(adjoint(first.Q, xp) @ first.Q, xp)
+    if lower is None:
+        return None
+    second = _solved(first.Q, lower, xp)
+    return QR(second.Q, second.R @ first.R * lengths)
+
+
+def _second_round(q: Array, xp: Namespace) -> QR | None:
+    """Make an almost orthonormal `q` orthonormal; None where it is too far from that.
+
+    So close to the identity, the inverse of the factor is as accurate as substitution.
+    """
+    gram = adjoint(q, xp) @ q
+    identity = xp.eye(gram.shape[0], dtype=gram.dtype, device=device(gram))
+    near = float(xp.max(xp.abs(gram - identity))) < _NEAR
+    lower = _cholesky(gram, xp) if near else None
+    if lower is None:
+        return None
+    r = adjoint(lower, xp)
+    return QR(thin_product(q, xp.linalg.inv(r), xp), r)
+
+
+def _cholesky(gram: Array, xp: Namespace) -> Array | None:
+    """Return the lower Cholesky factor, None where there is none."""
     try:
-        lower = xp.linalg.cholesky(gram + shift * identity if shift else gram)
+        lower = xp.linalg.cholesky(gram)
     except Exception as error:  # each library has a class of its own
         if "positive" not in str(error):
             raise
         return None
-    if not bool(xp.all(xp.isfinite(lower))):
-        return None
-    q = adjoint(solve_triangular(lower, adjoint(y, xp), xp, lower=True), xp)
-    return QR(q, adjoint(lower, xp))
+    return lower if bool(xp.all(xp.isfinite(lower))) else None
 
 
-def _shifted(y: Array, xp: Namespace) -> QR | None:
-    """Make the shifted round, then an unshifted one, of the three that `y` needs."""
-    m, n = y.shape
-    unit = eps(y.dtype, xp) / 2
-    shift = 11 * (m * n + n * (n + 1)) * unit * float(xp.linalg.vector_norm(y)) ** 2
-    first = _cholesky_qr(y, xp, shift=shift)
-    second = None if first is None else _cholesky_qr(first.Q, xp)
-    if first is None or second is None:
-        return None
-    return QR(second.Q, second.R @ first.R)
+def _solved(y: Array, lower: Array, xp: Namespace) -> QR:
+    """Return the factors of which the second is the adjoint of `lower`."""
+    dual = solve_triangular(lower, adjoint(y, xp), xp, lower=True)
+    return QR(adjoint(dual, xp), adjoint(lower, xp))
+
+
+def _diagonal(gram: Array, xp: Namespace) -> Array:
+    """Return the real diagonal of a Gram matrix: the squared lengths of the columns."""
+    squares = xp.linalg.diagonal(gram)
+    return xp.real(squares) if xp.isdtype(gram.dtype, "complex floating") else squares
+
+
+def _lengths(y: Array, xp: Namespace) -> Array:
+    """Return the lengths of the columns, read along them."""
+    rows = xp.matrix_transpose(y)
+    squares = xp.vecdot(rows, rows)
+    return xp.sqrt(xp.real(squares) if xp.isdtype(y.dtype, "complex floating") else squares)
 
 
 def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
@@ -99,26 +138,28 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     """
     dual = adjoint(basis, xp)
     h = dual @ y
-    rest = y - basis @ h
-    floor = _EXPLAINED * eps(y.dtype, xp) * xp.linalg.vector_norm(y, axis=0)
-    gone = xp.linalg.vector_norm(rest, axis=0) <= floor
+    rest = y - thin_product(basis, h, xp)
+    gone = _lengths(rest, xp) <= _EXPLAINED * eps(y.dtype, xp) * _lengths(y, xp)
     # A seed that no shorter basis has used: its numbers would lie in the basis by now.
     seed = _ROUNDS * int(basis.shape[1])
-    rest = xp.where(gone, _random(rest, seed, xp), rest)
+    rest = _replaced(rest, gone, seed, xp)
     q, r = _first_round(rest, xp) or QR(*xp.linalg.qr(rest))
     r = xp.where(gone, xp.zeros_like(r), r)
     for attempt in range(seed + 1, seed + _ROUNDS):
         again = dual @ q
-        h, rest = h + again @ r, q - basis @ again
-        last = _cholesky_qr(rest, xp, gap=0.5)
+        h, rest = h + again @ r, q - thin_product(basis, again, xp)
+        last = _second_round(rest, xp)
         if last is not None:
             return last.Q, h, last.R @ r
-        gone = xp.linalg.vector_norm(rest, axis=0) < 0.5
-        q, turn = orthonormalize(xp.where(gone, _random(rest, attempt, xp), rest), xp)
+        gone = _lengths(rest, xp) < _NEAR
+        q, turn = orthonormalize(_replaced(rest, gone, attempt, xp), xp)
         r = turn @ xp.where(gone[:, None], xp.zeros_like(r), r)
     return q, h, r
 
 
-def _random(array: Array, seed: int, xp: Namespace) -> Array:
-    """Draw a random array like `array`."""
-    return normal(np.random.default_rng(seed), tuple(array.shape), array, xp)
+def _replaced(block: Array, gone: Array, seed: int, xp: Namespace) -> Array:
+    """Put random directions in the place of the columns that are `gone`."""
+    if not bool(xp.any(gone)):
+        return block
+    draws = normal(np.random.default_rng(seed), tuple(block.shape), block, xp)
+    return xp.where(gone, draws, block)
