@@ -57,6 +57,34 @@ class Projection(NamedTuple):
         return left, s[:rank], vh[:rank, :] @ adjoint(self.right, xp)
 
 
+def residual(old: Projection, new: Projection, rank: int, xp: Namespace) -> float:
+    r"""Return the squared norm of what one more product found outside the leading triplets.
+
+    With :math:`U, S, V` the leading triplets of `old`, :math:`A V = U S` holds (or its adjoint)
+    and the product shows :math:`R = A^* U - V S`, normal to :math:`V`. The triplets gain at least
+    :math:`\|R\|_F^2` of energy, to first order just that, and no cancellation hides it.
+    """
+    u, s, vh = robust_svd(old.core(xp), xp)
+    u, v, s = u[:, :rank], adjoint(vh[:rank, :], xp), s[:rank]
+    if old.from_left:
+        shown = thin_product(new.right, new.lower @ u, xp) - thin_product(old.right, v * s, xp)
+    else:
+        shown = thin_product(new.left, new.upper @ v, xp) - thin_product(old.left, u * s, xp)
+    return float(xp.linalg.vector_norm(shown)) ** 2
+
+
+def share(p: Projection, rank: int, xp: Namespace) -> float:
+    r"""Return how much of the leading singular vectors lies in the block to multiply next.
+
+    The matrix has multiplied all other blocks, so with :math:`E` its part outside the projection
+    :math:`\|E V\|_F^2 \le \|E\|_2^2 \|V_{\text{fresh}}\|_F^2`: what the next product can add.
+    """
+    u, _, vh = robust_svd(p.core(xp), xp)
+    width = p.fresh.shape[1]
+    part = u[-width:, :rank] if p.from_left else vh[:rank, -width:]
+    return float(xp.linalg.vector_norm(part)) ** 2
+
+
 def start(a: Operand, test: Array) -> Projection:
     """Span the range of ``A @ test``: one product, not yet a projection."""
     return restart(a.matmat(test), a.xp, from_left=True)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
-from tdecomp._typing import Array
+from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps, floats
 from tdecomp.linalg._formats import SVD
-from tdecomp.linalg._krylov import Projection, advance, restart, start
+from tdecomp.linalg._krylov import Projection, advance, residual, restart, share, start
 from tdecomp.linalg._operand import Operand
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import truncated_svd
@@ -21,8 +21,13 @@ from tdecomp.linalg._truncation import truncation_rank
 _NOISE = 8.0
 # A difference of matrices that agree to rounding has a norm of up to this many eps.
 _FLOOR = 128.0
+# How many probes, and how far below the truth their estimate may reasonably be.
+PROBES = 4
+_MARGIN = 3.0
 # A difference of squares is reported only where it leaves the error six digits.
 _DIGITS = 1e-6
+# An excess for which a bound of first order holds.
+_SMALL = 0.05
 # With fewer products than this a draft has nothing to gain.
 _LEAST = 4
 # How far rounding may turn a singular vector, in units of eps times norm over singular value.
@@ -36,17 +41,31 @@ class Budget(NamedTuple):
     callback: Callback | None
 
 
+class _Probes(NamedTuple):
+    """Gaussian vectors that took no part in a search, and their images."""
+
+    vectors: Array
+    images: Array
+
+    def outside(self, p: Projection, xp: Namespace) -> float:
+        """Estimate the energy outside a projection, rather above than below."""
+        inner = p.core(xp) @ (adjoint(p.right, xp) @ self.vectors)
+        gap = float(xp.linalg.vector_norm(self.images - p.left @ inner))
+        return _MARGIN * gap**2 / self.vectors.shape[1]
+
+
 class _State(NamedTuple):
     """A projection of `op` and its squared singular values, with what is known of its quality.
 
     `gains` are the successive gains of leading energy, the first of them all that was found at
-    first; `ratio` is that of the last two that rose above rounding; `excess` estimates by what
-    factor, less one, the error exceeds the optimum.
+    first; `ratio` is that of the last two; `excess` estimates by what factor, less one, the error
+    exceeds the optimum.
     """
 
     op: Operand
     projection: Projection
     squares: np.ndarray
+    probes: _Probes | None = None
     gains: tuple[float, ...] = ()
     ratio: float = 0.0
     excess: float = math.inf
@@ -55,6 +74,7 @@ class _State(NamedTuple):
 def by_rank(
     op: Operand,
     test: Array,
+    probes: Array,
     *,
     rank: int,
     rtol: float | None,
@@ -76,7 +96,10 @@ def by_rank(
         beyond = math.fsum(new.squares[rank:])
         outside, floor = _resolved(new, beyond, tol)
         left = max(outside + beyond, floor)
-        new = _judged(new, outside, left, tol) if outside > floor else new._replace(excess=0.0)
+        if outside + beyond <= floor:
+            new = new._replace(excess=0.0)
+        else:
+            new = _judged(new, rank, max(outside, floor), left, tol)
         change = new.excess
         if new.op is draft:
             change = math.inf
@@ -86,8 +109,7 @@ def by_rank(
                 new = _State(op, _promoted(new, op), np.zeros(0), excess=after)
         return Step(new, math.sqrt(left / op.total), change)
 
-    first = draft or op
-    state = _State(first, start(first, _like(test, first)), np.zeros(0))
+    state = _begun(draft or op, test, probes)
     room = _room(op, test) if keep else budget.max_iter
     # The first product is made; a draft keeps the last one for the full precision.
     most = min(room, budget.max_iter) - (1 if draft is None else 2)
@@ -138,6 +160,11 @@ def _noise(op: Operand) -> float:
     return _NOISE * eps(op.like.dtype, op.xp) * op.total
 
 
+def _rounding(op: Operand) -> float:
+    """Return the energy of a difference of matrices that agree to rounding."""
+    return (_FLOOR * eps(op.like.dtype, op.xp)) ** 2 * op.total
+
+
 def _turning(op: Operand, rank: int, left: float) -> float:
     """Return the relative excess that a space found in single precision may cost.
 
@@ -146,6 +173,15 @@ def _turning(op: Operand, rank: int, left: float) -> float:
     """
     turn = _TURN * eps(op.xp.float32, op.xp)
     return rank * turn**2 * op.total / (2.0 * left) if left else math.inf
+
+
+def _begun(op: Operand, test: Array, probes: Array) -> _State:
+    """Make the first product, with the probes beside the test matrix."""
+    xp, width = op.xp, test.shape[1]
+    test, probes = _like(test, op), _like(probes, op)
+    images = op.matmat(xp.concat([test, probes], axis=1))
+    begun = restart(images[:, :width], xp, from_left=True)
+    return _State(op, begun, np.zeros(0), _Probes(probes, images[:, width:]))
 
 
 def _room(op: Operand, test: Array) -> int:
@@ -165,6 +201,8 @@ def _advance(state: _State, rank: int | None, *, keep: bool) -> _State:
     values = op.xp.linalg.svdvals(projection.core(op.xp))
     squares = np.asarray(floats(values)) ** 2
     gain = math.fsum(squares[:rank]) - math.fsum(state.squares[:rank])
+    if rank is not None and state.gains and gain <= _noise(op):
+        gain = residual(state.projection, projection, rank, op.xp)
     return state._replace(projection=projection, squares=squares, gains=(*state.gains, gain))
 
 
@@ -203,30 +241,31 @@ def _resolved(state: _State, beyond: float, tol: float) -> tuple[float, float]:
     """Return the energy outside the projection, and that below which it means nothing.
 
     Where the down-date has no digit left, and its noise matters beside the energy `beyond` the
-    rank, the difference is formed, whose norm is good to eps.
+    rank, probes tell, whose errors are those of a difference rather than of its square.
     """
     noise = _noise(state.op)
     outside = _outside(state)
-    matters = noise > 2 * (outside + beyond) * max(tol, _DIGITS)
+    matters = noise > 2 * (outside + beyond) * tol
     if outside > _NOISE * noise or not matters or state.op.margin > 1.0:
         return outside, noise
-    floor = _FLOOR * eps(state.op.like.dtype, state.op.xp)
-    return _misfit(state), floor**2 * state.op.total
+    if state.probes is None:
+        return _misfit(state), _rounding(state.op)
+    return state.probes.outside(state.projection, state.op.xp), _rounding(state.op)
 
 
-def _judged(state: _State, outside: float, left: float, tol: float) -> _State:
+def _judged(state: _State, rank: int, outside: float, left: float, tol: float) -> _State:
     """Estimate the excess from the energy `outside`, and that `left` out of the best rank.
 
-    `outside` bounds what further products can add to the leading triplets (Ky Fan). From two
-    gains on, their geometric series is the better estimate: Krylov gains shrink faster than that.
-    Once gains are lost in rounding the last ratio goes on; without one the bound has to do,
-    unless what rounding hides is less than `tol`.
+    `outside` bounds what further products can add to the leading triplets (Ky Fan). Where it is
+    small, they add to first order no more than passes through the newest block. From two gains
+    on, their geometric series is another estimate: Krylov gains shrink faster than that.
     """
-    noise, gains = _noise(state.op), state.gains
+    gains = state.gains
+    if len(gains) > 1 and gains[-1] <= _rounding(state.op):
+        return state._replace(excess=0.0)
     bound = outside / (2 * left)
-    if len(gains) > 1 and gains[-1] <= noise:
-        unseen = not state.ratio and noise > 2 * left * max(tol, _DIGITS)
-        return state._replace(excess=bound if unseen else min(bound, state.excess * state.ratio))
+    if tol < bound < _SMALL:
+        bound *= min(share(state.projection, rank, state.op.xp), 1.0)
     if len(gains) < 3 or gains[-1] >= gains[-2]:  # two after the first
         return state._replace(excess=min(bound, state.excess))
     ratio = gains[-1] / gains[-2]
