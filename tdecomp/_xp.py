@@ -166,6 +166,14 @@ def structured(x: Any, *, name: str = "x") -> tuple[Namespace, Array]:
     return xp, _as_array(x, xp, None, name)
 
 
+def _largest(x: Array, xp: Namespace, axis: int | tuple[int, ...]) -> Array:
+    """Return the largest magnitude along `axis`, of real entries without a copy."""
+    if xp.isdtype(x.dtype, "complex floating"):
+        return xp.max(xp.abs(x), axis=axis, keepdims=True)
+    high, low = (take(x, axis=axis, keepdims=True) for take in (xp.max, xp.min))
+    return xp.maximum(high, -low)
+
+
 def equilibrate(
     x: Array, xp: Namespace, *, axis: int | tuple[int, ...], always: bool = False
 ) -> tuple[Array, Array]:
@@ -174,7 +182,7 @@ def equilibrate(
     Afterwards squares of entries neither overflow nor vanish, at any scale of the data. Unless
     `always`, a concrete `x` that is safe already comes back as it is, without a copy.
     """
-    top = xp.max(xp.abs(x), axis=axis, keepdims=True)
+    top = _largest(x, xp, axis)
     exponent = xp.floor(xp.log2(xp.where(top > 0, top, xp.ones_like(top))))
     limit = float(np.log2(float(xp.finfo(x.dtype).max))) / 8
     if not always and concrete(xp.all(xp.abs(exponent) < limit)):

@@ -7,6 +7,7 @@ import math
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps
 from tdecomp.linalg._orth import orthonormalize
+from tdecomp.linalg._thin import thin_product
 
 # Below these sizes LAPACK's SVD is as fast.
 ENTRIES = 1 << 20
@@ -39,9 +40,9 @@ def leading_triplets(a: Array, rank: int, xp: Namespace) -> tuple[Array, Array, 
     if not eps(a.dtype, xp) * float(xp.sum(values)) < _LOSS * float(values[n - rank]):
         return None
     v = xp.flip(vectors[:, n - rank :], axis=1)
-    q, r = orthonormalize(a @ v, xp)
+    q, r = orthonormalize(thin_product(a, v, xp), xp)
     u, s, wh = xp.linalg.svd(r, full_matrices=False)
-    return q @ u, s, wh @ adjoint(v, xp)
+    return thin_product(q, u, xp), s, wh @ adjoint(v, xp)
 
 
 def _turned(u: Array, s: Array, vh: Array, xp: Namespace) -> tuple[Array, Array, Array]:

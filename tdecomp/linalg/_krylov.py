@@ -67,10 +67,19 @@ def residual(old: Projection, new: Projection, rank: int, xp: Namespace) -> floa
     u, s, vh = robust_svd(old.core(xp), xp)
     u, v, s = u[:, :rank], adjoint(vh[:rank, :], xp), s[:rank]
     if old.from_left:
-        shown = thin_product(new.right, new.lower @ u, xp) - thin_product(old.right, v * s, xp)
+        gap = _gap(new.right, new.lower @ u, old.right, v * s, xp)
     else:
-        shown = thin_product(new.left, new.upper @ v, xp) - thin_product(old.left, u * s, xp)
-    return float(xp.linalg.vector_norm(shown)) ** 2
+        gap = _gap(new.left, new.upper @ v, old.left, u * s, xp)
+    return float(xp.linalg.vector_norm(gap)) ** 2
+
+
+def _gap(basis: Array, x: Array, older: Array, y: Array, xp: Namespace) -> Array:
+    """Return ``basis @ x - older @ y``, in coordinates where `basis` extends the older one."""
+    added = basis.shape[1] - older.shape[1]
+    if not added:
+        return thin_product(basis, x, xp) - thin_product(older, y, xp)
+    below = xp.zeros((added, y.shape[1]), dtype=y.dtype, device=device(y))
+    return x - xp.concat([y, below], axis=0)
 
 
 def share(p: Projection, rank: int, xp: Namespace) -> float:

@@ -13,7 +13,7 @@ from tdecomp._xp import adjoint, device, eps
 from tdecomp.linalg._thin import thin_product
 
 _ROUNDS = 5
-# How far from the identity a Gram matrix may be for one round to make it that.
+# How far from the identity, in the Frobenius norm, a Gram matrix may be for one round to do.
 _NEAR = 0.5
 # A remainder below this many eps of what it is left of is rounding.
 _EXPLAINED = 16.0
@@ -42,25 +42,52 @@ def orthonormalize(y: Array, xp: Namespace) -> QR:
     .. [2] T. Fukaya et al., "Shifted Cholesky QR for computing the QR factorization of
        ill-conditioned matrices", SIAM J. Sci. Comput. 42, 2020. doi:10.1137/18M1218212
     """
-    first = _first_round(y, xp)
-    second = None if first is None else _second_round(first.Q, xp)
-    if first is None or second is None:
-        return QR(*xp.linalg.qr(y))
-    return QR(second.Q, second.R @ first.R)
+    gram, lengths = _scaled_gram(y, xp)
+    if _near_identity(gram, xp):
+        return _last_round(y, gram, lengths, xp)
+    first = _first_round(y, gram, lengths, xp)
+    if first is not None:
+        gram, lengths = _scaled_gram(first.Q, xp)
+        if _near_identity(gram, xp):
+            last = _last_round(first.Q, gram, lengths, xp)
+            return QR(last.Q, last.R @ first.R)
+    return QR(*xp.linalg.qr(y))
 
 
-def _first_round(y: Array, xp: Namespace) -> QR | None:
-    """Bring the condition number of `y` near one; None where only Householder QR can.
+def _scaled_gram(y: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Return the Gram matrix of the columns of `y`, scaled to length one, and their lengths.
 
-    Columns are scaled to length one in the Gram matrix and in its factor, not in `y`.
+    It is not finite where a length is zero, or its square is.
     """
     gram = adjoint(y, xp) @ y
-    squares = _diagonal(gram, xp)
+    squares = xp.linalg.diagonal(gram)
+    squares = xp.real(squares) if xp.isdtype(y.dtype, "complex floating") else squares
     limits = xp.finfo(y.dtype)
-    if not float(xp.min(squares)) > float(limits.smallest_normal) / float(limits.eps):
+    safe = squares > float(limits.smallest_normal) / float(limits.eps)
+    lengths = xp.astype(xp.sqrt(xp.where(safe, squares, xp.nan)), y.dtype)
+    return gram / lengths[:, None] / lengths, lengths
+
+
+def _near_identity(gram: Array, xp: Namespace) -> bool:
+    """Tell whether the eigenvalues of a Gram matrix lie between 0.5 and 1.5."""
+    identity = xp.eye(gram.shape[0], dtype=gram.dtype, device=device(gram))
+    return float(xp.linalg.vector_norm(gram - identity)) < _NEAR
+
+
+def _last_round(y: Array, gram: Array, lengths: Array, xp: Namespace) -> QR:
+    """Factor a `y` whose scaled Gram matrix is near the identity, to the last digit.
+
+    So close to it, one round is enough, and the inverse is as accurate as substitution.
+    """
+    r = adjoint(xp.linalg.cholesky(gram), xp) * lengths
+    return QR(thin_product(y, xp.linalg.inv(r), xp), r)
+
+
+def _first_round(y: Array, gram: Array, lengths: Array, xp: Namespace) -> QR | None:
+    """Bring the condition number of `y` near one; None where only Householder QR can."""
+    if not bool(xp.all(xp.isfinite(gram))):
         return None
-    lengths = xp.astype(xp.sqrt(squares), y.dtype)
-    lower = _cholesky(gram / lengths[:, None] / lengths, xp)
+    lower = _cholesky(gram, xp)
     if lower is None:
         return _shifted(y, lengths, xp)
     return _solved(y, lower * lengths[:, None], xp)
@@ -83,21 +110,6 @@ def _shifted(y: Array, lengths: Array, xp: Namespace) -> QR | None:
     return QR(second.Q, second.R @ first.R * lengths)
 
 
-def _second_round(q: Array, xp: Namespace) -> QR | None:
-    """Make an almost orthonormal `q` orthonormal; None where it is too far from that.
-
-    So close to the identity, the inverse of the factor is as accurate as substitution.
-    """
-    gram = adjoint(q, xp) @ q
-    identity = xp.eye(gram.shape[0], dtype=gram.dtype, device=device(gram))
-    near = float(xp.max(xp.abs(gram - identity))) < _NEAR
-    lower = _cholesky(gram, xp) if near else None
-    if lower is None:
-        return None
-    r = adjoint(lower, xp)
-    return QR(thin_product(q, xp.linalg.inv(r), xp), r)
-
-
 def _cholesky(gram: Array, xp: Namespace) -> Array | None:
     """Return the lower Cholesky factor, None where there is none."""
     try:
@@ -113,12 +125,6 @@ def _solved(y: Array, lower: Array, xp: Namespace) -> QR:
     """Return the factors of which the second is the adjoint of `lower`."""
     dual = solve_triangular(lower, adjoint(y, xp), xp, lower=True)
     return QR(adjoint(dual, xp), adjoint(lower, xp))
-
-
-def _diagonal(gram: Array, xp: Namespace) -> Array:
-    """Return the real diagonal of a Gram matrix: the squared lengths of the columns."""
-    squares = xp.linalg.diagonal(gram)
-    return xp.real(squares) if xp.isdtype(gram.dtype, "complex floating") else squares
 
 
 def _lengths(y: Array, xp: Namespace) -> Array:
@@ -143,15 +149,16 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     # A seed that no shorter basis has used: its numbers would lie in the basis by now.
     seed = _ROUNDS * int(basis.shape[1])
     rest = _replaced(rest, gone, seed, xp)
-    q, r = _first_round(rest, xp) or QR(*xp.linalg.qr(rest))
+    q, r = _first_round(rest, *_scaled_gram(rest, xp), xp) or QR(*xp.linalg.qr(rest))
     r = xp.where(gone, xp.zeros_like(r), r)
     for attempt in range(seed + 1, seed + _ROUNDS):
         again = dual @ q
         h, rest = h + again @ r, q - thin_product(basis, again, xp)
-        last = _second_round(rest, xp)
-        if last is not None:
+        gram, lengths = _scaled_gram(rest, xp)
+        gone = xp.abs(lengths) < _NEAR
+        if _near_identity(gram, xp) and not bool(xp.any(gone)):
+            last = _last_round(rest, gram, lengths, xp)
             return last.Q, h, last.R @ r
-        gone = _lengths(rest, xp) < _NEAR
         q, turn = orthonormalize(_replaced(rest, gone, attempt, xp), xp)
         r = turn @ xp.where(gone[:, None], xp.zeros_like(r), r)
     return q, h, r
