@@ -37,7 +37,8 @@ def _substitute(t: Array, b: Array, xp: Namespace, *, lower: bool) -> Array:
     out = xp.empty_like(b)
     for rows in blocks if lower else reversed(blocks):
         known = slice(0, rows.start) if lower else slice(rows.stop, n)
-        rest = b[..., rows, :] - t[..., rows, known] @ out[..., known, :]
+        rest = -t[..., rows, known] @ out[..., known, :]
+        rest += b[..., rows, :]
         corner = t[..., rows, rows]
         scale = xp.astype(xp.max(xp.abs(corner), axis=-1), t.dtype)
         inverse = xp.linalg.inv(corner / scale[..., :, None]) / scale[..., None, :]

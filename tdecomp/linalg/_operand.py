@@ -11,7 +11,7 @@ import numpy as np
 from tdecomp._kernels import accepts
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import as_floating, equilibrate, finite, namespace, prepare
+from tdecomp._xp import adjoint, as_floating, equilibrate, finite, namespace, prepare
 from tdecomp.linalg._thin import thin_product
 
 _BLOCK_ENTRIES = 1 << 22
@@ -68,7 +68,7 @@ class Operand(Protocol):
     def to_array(self) -> Array:
         """Return the matrix itself."""
 
-    def draft(self) -> Operand | None:
+    def draft(self) -> Dense | None:
         """Return the matrix in single precision, where that is cheaper; None elsewhere."""
 
 
@@ -117,6 +117,10 @@ class Dense(NamedTuple):
         if not self.xp.isdtype(self.array.dtype, "complex floating"):
             return thin_product(turned, y, self.xp)
         return self.xp.conj(thin_product(turned, self.xp.conj(y), self.xp))
+
+    def turned(self) -> Dense:
+        """Return the adjoint."""
+        return self._replace(array=adjoint(self.array, self.xp))
 
     def draft(self) -> Dense | None:
         """Return the matrix in single precision, if it is in double and large enough to gain."""

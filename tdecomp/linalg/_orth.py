@@ -144,7 +144,8 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     """
     dual = adjoint(basis, xp)
     h = dual @ y
-    rest = y - thin_product(basis, h, xp)
+    rest = thin_product(basis, -h, xp)
+    rest += y
     gone = _lengths(rest, xp) <= _EXPLAINED * eps(y.dtype, xp) * _lengths(y, xp)
     # A seed that no shorter basis has used: its numbers would lie in the basis by now.
     seed = _ROUNDS * int(basis.shape[1])
@@ -153,7 +154,9 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     r = xp.where(gone, xp.zeros_like(r), r)
     for attempt in range(seed + 1, seed + _ROUNDS):
         again = dual @ q
-        h, rest = h + again @ r, q - thin_product(basis, again, xp)
+        h = h + again @ r
+        rest = thin_product(basis, -again, xp)
+        rest += q
         gram, lengths = _scaled_gram(rest, xp)
         gone = xp.abs(lengths) < _NEAR
         if _near_identity(gram, xp) and not bool(xp.any(gone)):

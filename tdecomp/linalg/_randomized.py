@@ -22,15 +22,17 @@ from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import adjoint, differentiated, eps, equilibrate, prepare
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._operand import Operand, operand
-from tdecomp.linalg._search import PROBES, Budget, by_error, by_rank, exact
+from tdecomp.linalg._search import by_error, by_rank, exact
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._single_pass import single_pass
 from tdecomp.linalg._sketch import SKETCHES, matrix_of
+from tdecomp.linalg._start import Budget
 from tdecomp.linalg._truncation import reachable_rtol
 
 METHODS = ("krylov", "subspace", "single-pass")
 
 _BLOCK = 32
+_PROBES = 4
 _MAX_ITER = 32
 
 
@@ -198,7 +200,7 @@ def _of_operand(op: Operand, options: _Options, rng: np.random.Generator) -> Fit
     test = matrix_of(options.sketch, rng, (op.shape[1], width), op.like, op.xp)
     if rank is None:
         return by_error(op, test, rtol=float(rtol or 0), budget=options.budget)
-    probes = normal(rng, (op.shape[1], PROBES), op.like, op.xp)
+    probes = normal(rng, (op.shape[1], _PROBES), op.like, op.xp)
     fit = by_rank(
         op,
         test,
