@@ -45,12 +45,12 @@ class Draft(NamedTuple):
     basis: Array
     fresh: Array
     from_left: bool = False
-    images: Array | None = None
-    gram: Array | None = None
-    axes: Array | None = None
-    values: Array | None = None
-    factor: Array | None = None
-    below: Array | None = None
+    images: Array = None
+    gram: Array = None
+    axes: Array = None
+    values: Array = None
+    factor: Array = None
+    below: Array = None
 
     def core(self, xp: Namespace) -> tuple[Array, Array]:
         """Return left singular vectors and singular values of what ``A^* Q`` is made of."""
@@ -131,14 +131,13 @@ def hidden_gain(old: Draft, new: Draft, rank: int, xp: Namespace) -> float:
     size = old.below.shape[0]
     part = old.core(xp)[0][-size:, :rank]
     beyond = new.gram[-size:, -size:] - old.below @ adjoint(old.below, xp)
-    return max(
-        math.fsum(floats(xp.real(xp.linalg.diagonal(adjoint(part, xp) @ beyond @ part)))), 0.0
-    )
+    found = xp.linalg.trace(adjoint(part, xp) @ (beyond @ part))
+    return max(complex(found).real, 0.0)
 
 
 def _lost(gram: Array, basis: Array, xp: Namespace) -> float:
     """Return the relative size below which an eigenvalue of `gram` is rounding."""
-    return gram.shape[0] * eps(basis.dtype, xp)
+    return float(gram.shape[0]) * eps(basis.dtype, xp)
 
 
 def _double(basis: Array, xp: Namespace) -> DType:

@@ -57,15 +57,16 @@ def orthonormalize(y: Array, xp: Namespace) -> QR:
 def _scaled_gram(y: Array, xp: Namespace) -> tuple[Array, Array]:
     """Return the Gram matrix of the columns of `y`, scaled to length one, and their lengths.
 
-    It is not finite where a length is zero, or its square is.
+    A length whose square is not a normal number counts as zero, and leaves its column unscaled.
     """
     gram = adjoint(y, xp) @ y
     squares = xp.linalg.diagonal(gram)
     squares = xp.real(squares) if xp.isdtype(y.dtype, "complex floating") else squares
     limits = xp.finfo(y.dtype)
     safe = squares > float(limits.smallest_normal) / float(limits.eps)
-    lengths = xp.astype(xp.sqrt(xp.where(safe, squares, xp.nan)), y.dtype)
-    return gram / lengths[:, None] / lengths, lengths
+    lengths = xp.sqrt(xp.where(safe, squares, xp.zeros_like(squares)))
+    scale = xp.astype(xp.where(safe, lengths, xp.ones_like(lengths)), y.dtype)
+    return gram / scale[:, None] / scale, lengths
 
 
 def _near_identity(gram: Array, xp: Namespace) -> bool:
@@ -79,14 +80,15 @@ def _last_round(y: Array, gram: Array, lengths: Array, xp: Namespace) -> QR:
 
     So close to it, one round is enough, and the inverse is as accurate as substitution.
     """
-    r = adjoint(xp.linalg.cholesky(gram), xp) * lengths
+    r = adjoint(xp.linalg.cholesky(gram), xp) * xp.astype(lengths, y.dtype)
     return QR(thin_product(y, xp.linalg.inv(r), xp), r)
 
 
 def _first_round(y: Array, gram: Array, lengths: Array, xp: Namespace) -> QR | None:
     """Bring the condition number of `y` near one; None where only Householder QR can."""
-    if not bool(xp.all(xp.isfinite(gram))):
+    if not bool(xp.all(lengths > 0)):
         return None
+    lengths = xp.astype(lengths, y.dtype)
     lower = _cholesky(gram, xp)
     if lower is None:
         return _shifted(y, lengths, xp)
@@ -158,7 +160,7 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
         rest = thin_product(basis, -again, xp)
         rest += q
         gram, lengths = _scaled_gram(rest, xp)
-        gone = xp.abs(lengths) < _NEAR
+        gone = lengths < _NEAR
         if _near_identity(gram, xp) and not bool(xp.any(gone)):
             last = _last_round(rest, gram, lengths, xp)
             return last.Q, h, last.R @ r

@@ -125,11 +125,13 @@ def exact(op: Operand, rank: int | None, rtol: float | None, *, made: int = 0) -
 
 def _continued(callback: Callback | None, steps: int) -> Callback | None:
     """Let a callback go on counting after so many steps."""
+    if callback is None:
+        return None
 
     def watch(progress: Progress) -> object:
         return callback(progress._replace(iteration=progress.iteration + steps))
 
-    return None if callback is None else watch
+    return watch
 
 
 def _room(op: Operand, test: Array) -> int:

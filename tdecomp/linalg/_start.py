@@ -38,7 +38,7 @@ class Probes(NamedTuple):
         """Estimate the energy outside a projection, rather above than below."""
         inner = p.core(xp) @ (adjoint(p.right, xp) @ self.vectors)
         gap = float(xp.linalg.vector_norm(self.images - p.left @ inner))
-        return _MARGIN * gap**2 / self.vectors.shape[1]
+        return _MARGIN * gap**2 / int(self.vectors.shape[1])
 
 
 class Start(NamedTuple):
