@@ -50,6 +50,15 @@ class Statistics(NamedTuple):
     tokens: TokenCounts | None = None
     fisher: Fisher | None = None
 
+    def serves(self, method: str, /) -> bool:
+        """Tell whether these statistics hold what `method` needs, as `weights` would find out."""
+        check_choice(method, METHODS, name="method")
+        if method == "svd":
+            return True
+        needed = _NEEDS[method]
+        by_tokens = needed == "inputs" and self.tokens is not None
+        return by_tokens or getattr(self, needed) is not None
+
     def weights(self, method: str, /, *, alpha: float = 0.5) -> Weights:
         """Return the norm in which `method` is optimal for this tensor.
 
@@ -71,18 +80,17 @@ class Statistics(NamedTuple):
         ValueError
             If there is no such method, or it needs a statistic that is not there.
         """
-        check_choice(method, METHODS, name="method")
+        if not self.serves(method):
+            found = [kind for kind in _KINDS if getattr(self, kind) is not None]
+            raise ValueError(
+                f"method {method!r} needs the statistic {_NEEDS[method]!r}, found "
+                f"{found or 'none'}: calibrate with it, or leave this tensor out"
+            )
         if method == "svd":
             return Weights(unit="entries")
         needed = _NEEDS[method]
         if needed == "inputs" and self.tokens is not None:
             return Weights(left=self.tokens.left())
-        if getattr(self, needed) is None:
-            found = [kind for kind in _KINDS if getattr(self, kind) is not None]
-            raise ValueError(
-                f"method {method!r} needs the statistic {needed!r}, found {found or 'none'}: "
-                "calibrate with it, or leave this tensor out"
-            )
         return (
             self._fisher_weights(method)
             if needed == "fisher"

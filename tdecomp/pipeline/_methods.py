@@ -35,6 +35,12 @@ def method_for(request: Request, name: str, *, has_bias: bool) -> str:
     return request.method
 
 
+def lacking(request: Request, name: str, method: str) -> str:
+    """Return why the statistics of the tensor `name` do not serve `method`; empty if they do."""
+    statistics = (request.calibration or {}).get(name, _EMPTY)
+    return "" if statistics.serves(method) else f"calibration found nothing in it for {method}"
+
+
 def norm_for(request: Request, name: str, method: str) -> Weights:
     """Return the norm in which `method` is optimal for the tensor `name`."""
     return (request.calibration or {}).get(name, _EMPTY).weights(method)

@@ -14,7 +14,7 @@ from tdecomp._xp import finite, namespace
 from tdecomp.compress import Layout, allocate, layout_of
 from tdecomp.io import PLAN_KEY, Checkpoint, TensorInfo, duplicates
 from tdecomp.linalg import breakeven_rank, tail_norms, truncated_svd, truncation_rank
-from tdecomp.pipeline._methods import SKETCH_TOL, method_for, naming, norm_for, sketched
+from tdecomp.pipeline._methods import SKETCH_TOL, lacking, method_for, naming, norm_for, sketched
 from tdecomp.pipeline._request import FACTOR_DTYPES, Request, checked
 
 Watch = Callable[[str, float], object]
@@ -230,6 +230,10 @@ def _check_fits(checkpoint: Checkpoint, request: Request) -> None:
             f"the calibration names no tensor of {checkpoint.path}: it has statistics of "
             f"{next(iter(known), 'none')!r}, this has {next(iter(checkpoint), 'none')!r}"
         )
+    if known and not any(statistics.serves(request.method) for statistics in known.values()):
+        name, statistics = next(iter(known.items()))
+        with naming(name):
+            statistics.weights(request.method)
 
 
 def _has_bias(checkpoint: Checkpoint, info: TensorInfo) -> bool:
@@ -253,6 +257,8 @@ def _survey(checkpoint: Checkpoint, request: Request) -> list[Item]:
         else:
             layout, why = layout_of(name, info.shape)
         method = method_for(request, name, has_bias=_has_bias(checkpoint, info))
+        if layout is not None and (gap := lacking(request, name, method)):
+            layout, why = None, gap
         items.append(Item(info, layout, None, why, method))
     ties = duplicates(checkpoint, [i.info.name for i in items if i.layout is not None])
     return [

@@ -156,3 +156,17 @@ def test_a_method_that_needs_what_calibration_did_not_gather_is_refused(
     options = ("--rank", 3, "--method", "fwsvd", "--calibration", tmp_path / "inputs.safetensors")
     run = tdecomp("compress", source, *options, "--out", "s.safetensors")
     refused(run, "first.weight", "'fisher'")
+
+
+def test_a_tensor_that_the_loss_does_not_reach_stays_dense(tdecomp, source, calibration, tmp_path):
+    arrays = load_file(calibration)
+    part = {key: x for key, x in arrays.items() if not key.startswith("second.weight/fisher/")}
+    assert 0 < len(part) < len(arrays)
+    save_file(part, tmp_path / "part.safetensors")
+    options = ("--rank", 4, "--method", "gfwsvd", "--calibration", tmp_path / "part.safetensors")
+    plan, tensors = compress(tdecomp, source, *options)
+    assert plan.records["first.weight"].method == "gfwsvd"
+    assert "second.weight" not in plan.records
+    assert np.array_equal(tensors["second.weight"], load_file(source)["second.weight"])
+    run = tdecomp("compress", source, *options, "--out", "t.safetensors", "--dry-run")
+    assert "calibration found nothing in it for gfwsvd" in run.out
