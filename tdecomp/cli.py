@@ -122,7 +122,8 @@ def compress(
         Path | None, typer.Option(help="Statistics of the data, for all methods but svd.")
     ] = None,
     allocate: Annotated[
-        Rule | None, typer.Option(help="How --keep is shared out (optimal by default).")
+        Rule | None,
+        typer.Option(help="How --keep is shared out (default: as suits the method)."),
     ] = None,
     include: Annotated[list[str] | None, typer.Option(help="Globs of tensors to take.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Globs of tensors to leave.")] = None,

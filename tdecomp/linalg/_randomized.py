@@ -135,9 +135,14 @@ def randomized_svd(
     Gaussian probes, and the error is an estimate within about a fifth.
 
     *The stopping rule.* By a theorem of Ky Fan the excess energy of a rank-`r` projection is at
-    most the energy outside the space, :math:`\|A\|_F^2 - \|Q^* A\|_F^2`: when that is small
-    enough, two products suffice, with a proof. Otherwise gains of successive products, which
-    shrink at least geometrically, are extrapolated.
+    most the energy outside the space, :math:`\|A\|_F^2 - \|Q^* A\|_F^2`; where that is small, at
+    most what of it passes through the newest block. When one of these is small enough, no further
+    product is made. Otherwise gains of successive products, which shrink at least geometrically,
+    are extrapolated. What lies below the digits of :math:`\|A\|_F^2` is told from four Gaussian
+    probes and from residuals, so a `tol` of ``1e-12`` means what it says.
+
+    *Precision.* For a large dense matrix in double precision, ``'krylov'`` searches in single
+    precision wherever rounding then costs less than `tol`, and makes the last product in double.
 
     References
     ----------

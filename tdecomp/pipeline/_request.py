@@ -10,6 +10,8 @@ from tdecomp._errors import check_choice, check_rank, check_rtol
 from tdecomp.compress import METHODS, Statistics
 
 RULES = ("optimal", "uniform", "energy")
+# Methods whose errors of different tensors share one unit, so that one may be traded for another.
+_SHARED = ("svd", "fwsvd", "gfwsvd")
 FACTOR_DTYPES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64"}
 
 
@@ -27,7 +29,10 @@ class Request(NamedTuple):
     method : str
         One of `tdecomp.compress.METHODS`: the norm to be optimal in.
     allocate : str
-        How `keep` is shared out: ``optimal``, ``uniform`` or ``energy``.
+        How `keep` is shared out: ``optimal``, ``uniform`` or ``energy``. By default ``optimal``
+        where the errors of different tensors share one unit (``svd``, ``fwsvd``, ``gfwsvd``); an
+        error in the outputs of one layer says nothing beside that of another, so ``uniform`` for
+        the other methods.
     include, exclude : tuple of str
         Globs over tensor names.
     dtype : str, optional
@@ -53,7 +58,7 @@ class Request(NamedTuple):
     @property
     def rule(self) -> str:
         """The rule of allocation."""
-        return self.allocate or RULES[0]
+        return self.allocate or ("optimal" if self.method in _SHARED else "uniform")
 
     def wants(self, name: str) -> bool:
         """Tell whether the globs select the tensor `name`."""

@@ -170,3 +170,15 @@ def test_a_tensor_that_the_loss_does_not_reach_stays_dense(tdecomp, source, cali
     assert np.array_equal(tensors["second.weight"], load_file(source)["second.weight"])
     run = tdecomp("compress", source, *options, "--out", "t.safetensors", "--dry-run")
     assert "calibration found nothing in it for gfwsvd" in run.out
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_budgets_are_traded_only_between_errors_of_one_unit(tdecomp, source, calibration, method):
+    known = () if method == "svd" else ("--calibration", calibration)
+    ranks = {}
+    for rule in ("", "optimal", "uniform"):
+        options = ("--keep", 0.5, "--method", method, *known)
+        options += ("--allocate", rule) if rule else ()
+        plan, _ = compress(tdecomp, source, *options)
+        ranks[rule] = {name: record.rank for name, record in plan.records.items()}
+    assert ranks[""] == ranks["optimal" if method in ("svd", "fwsvd", "gfwsvd") else "uniform"]
