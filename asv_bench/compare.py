@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks._contenders import (
     OURS,
+    WIDTHS,
     Clock,
     Contender,
     available_threads,
@@ -43,8 +44,13 @@ def main() -> None:
     parser.add_argument("--spectrum", choices=tuple(SPECTRA), action="append")
     parser.add_argument("--threads", type=int, default=available_threads())
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--width", type=int, action="append", help="block widths of the peers")
+    parser.add_argument("--peer", action="append", help="part of a name; all by default")
     options = parser.parse_args()
     entrants = {name: c for name, c in contenders(0.0).items() if c.installed}
+    wanted = (OURS, *options.peer) if options.peer else ("",)
+    entrants = {n: c for n, c in entrants.items() if any(part in n for part in wanted)}
+    widths = tuple(options.width or WIDTHS)
     packages = tuple(c.package for c in entrants.values())
     with pinned(options.threads, packages):
         clock = clock_for(options.threads)
@@ -56,7 +62,7 @@ def main() -> None:
         notes = []
         for problem in problems(tuple(options.shape or SHAPES)).values():
             if problem.kind in (options.spectrum or SPECTRA):
-                cells, note = _row(problem, tuple(entrants), options.repeats, clock)
+                cells, note = _row(problem, tuple(entrants), widths, options.repeats, clock)
                 notes.append(note)
                 print("| " + " | ".join([_label(problem), *cells]) + " |", flush=True)
         print("\n" + "\n".join(notes))
@@ -72,11 +78,11 @@ def _shape(text: str) -> tuple[int, int]:
 
 
 def _row(
-    problem: Problem, names: tuple[str, ...], repeats: int, clock: Clock
+    problem: Problem, names: tuple[str, ...], widths: tuple[int, ...], repeats: int, clock: Clock
 ) -> tuple[list[str], str]:
     """Return the cells of one problem, and a line with the settings that were used."""
     a = problem.matrix()
-    known = contenders(problem.target)
+    known = contenders(problem.target, widths)
     choices = {name: calibrate(problem, a, known[name], clock) for name in names}
     runs = {name: choice.run for name, choice in choices.items() if choice is not None}
     times = medians(runs, repeats, clock)

@@ -99,9 +99,9 @@ def _svds(a: np.ndarray, solver: str, tol: float) -> Triplets:
     return u[:, order], s[order], vh[order]
 
 
-def contenders(target: float) -> dict[str, Contender]:
-    """Return everyone by name, this library first."""
-    powers = tuple(tuple((width, power) for power in _POWERS) for width in WIDTHS)
+def contenders(target: float, widths: tuple[int, ...] = WIDTHS) -> dict[str, Contender]:
+    """Return everyone by name, this library first; peers may choose among block `widths`."""
+    powers = tuple(tuple((width, power) for power in _POWERS) for width in widths)
     tolerances = (tuple((tol,) for tol in _TOLERANCES),)
     ours = (tuple((target * factor,) for factor in (1.0, 0.1, 0.01)),)
     return {
@@ -145,11 +145,16 @@ def calibrate(
 def medians(
     runs: dict[str, Callable[[], Any]], repeats: int, clock: Clock = time.perf_counter
 ) -> dict[str, float]:
-    """Return the median time of each run; they take turns, so that all share the weather."""
+    """Return the median time of each run; they take turns, so that all share the weather.
+
+    Every turn begins with a run that is not timed: memory that another contender gave back may
+    cost several times as much to get again as it costs to use.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():
             time.sleep(_PAUSE)
+            run()
             start = clock()
             run()
             seconds[name].append(clock() - start)
