@@ -141,8 +141,9 @@ def randomized_svd(
     are extrapolated. What lies below the digits of :math:`\|A\|_F^2` is told from four Gaussian
     probes and from residuals, so a `tol` of ``1e-12`` means what it says.
 
-    *Precision.* For a large dense matrix in double precision, ``'krylov'`` searches in single
-    precision wherever rounding then costs less than `tol`, and makes the last product in double.
+    *Precision.* For a large dense matrix in double precision, ``'krylov'`` searches in a single
+    precision copy wherever rounding then costs less than `tol`, and makes the last product in
+    double. Where there is no memory for that copy, ``'subspace'`` works without one.
 
     References
     ----------
