@@ -37,9 +37,10 @@ class Draft(NamedTuple):
     """What the products with a tall matrix showed, `from_left` if the last one was with ``A``.
 
     `basis` is the right one, `images` those of its blocks that were multiplied, `gram` their Gram
-    matrix; `axes` are the coordinates of the left basis in the images, `values` the singular
-    values of ``A`` on them, and `below` what the newest block of the basis adds. `fresh` is the
-    block to multiply next.
+    matrix and `vectors` its eigenvectors; `axes` are the coordinates of the left basis in the
+    images, `values` the singular values of ``A`` on it, as far as rounding of squares lets one
+    see them, and `below` what the newest block of the basis adds. `fresh` is the block to
+    multiply next.
     """
 
     basis: Array
@@ -47,6 +48,7 @@ class Draft(NamedTuple):
     from_left: bool = False
     images: Array = None
     gram: Array = None
+    vectors: Array = None
     axes: Array = None
     values: Array = None
     factor: Array = None
@@ -63,15 +65,26 @@ class Draft(NamedTuple):
         values = self.values if self.from_left else self.core(xp)[1]
         return np.asarray(floats(values)) ** 2
 
-    def block(self, width: int, xp: Namespace) -> Array:
-        """Return the leading singular vectors on the side of the newest product."""
+    def sees(self, width: int) -> bool:
+        """Tell whether so many leading singular values stand out of rounding."""
+        return int(self.values.shape[0]) >= width
+
+    def block(self, width: int, xp: Namespace) -> tuple[Array, bool]:
+        """Return leading singular vectors, and whether they are left ones.
+
+        They are on the side of the newest product where that one sees them all, else right ones.
+        """
         dtype = self.basis.dtype
+        if not self.sees(width):
+            inner = xp.astype(self.vectors[:, :width], dtype)
+            return thin_product(self.basis[:, : inner.shape[0]], inner, xp), False
         if self.from_left:
-            return thin_product(self.images, xp.astype(self.axes[:, :width], dtype), xp)
+            return thin_product(self.images, xp.astype(self.axes[:, :width], dtype), xp), True
         u = self.core(xp)[0][:, :width]
         inner = self.values.shape[0]
         turned = (self.axes * xp.astype(self.values, self.axes.dtype)) @ u[:inner, :]
-        return thin_product(self.basis, xp.astype(xp.concat([turned, u[inner:, :]]), dtype), xp)
+        inside = xp.astype(xp.concat([turned, u[inner:, :]]), dtype)
+        return thin_product(self.basis, inside, xp), False
 
 
 def begin(a: Operand, test: Array, *, turned: bool) -> Draft:
@@ -105,9 +118,15 @@ def _forward(a: Operand, d: Draft) -> Draft:
     theta, vectors = xp.linalg.eigh(gram)
     known = int(xp.sum(xp.astype(theta > theta[-1] * _lost(gram, d.basis, xp), xp.int64)))
     values = xp.sqrt(xp.flip(theta[-known:]))
-    axes = xp.flip(vectors[:, -known:], axis=1) / xp.astype(values, double)
+    vectors = xp.flip(vectors, axis=1)
     return d._replace(
-        fresh=fresh, from_left=True, images=images, gram=gram, axes=axes, values=values
+        fresh=fresh,
+        from_left=True,
+        images=images,
+        gram=gram,
+        vectors=vectors,
+        axes=vectors[:, :known] / xp.astype(values, double),
+        values=values,
     )
 
 

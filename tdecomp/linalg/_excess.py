@@ -30,6 +30,10 @@ class Trend(NamedTuple):
         """Note one more gain."""
         return self._replace(gains=(*self.gains, gain))
 
+    def settled(self, op: Operand) -> bool:
+        """Tell whether the last product gained nothing but rounding."""
+        return len(self.gains) > 1 and self.gains[-1] <= rounding(op)
+
     def judged(self, bound: float, left: float) -> Trend:
         """Estimate the excess from a `bound` for it and the energy `left` out of the best rank.
 

@@ -15,6 +15,10 @@ from tdecomp.linalg._thin import thin_product
 _ROUNDS = 5
 # How far from the identity, in the Frobenius norm, a Gram matrix may be for one round to do.
 _NEAR = 0.5
+# A projection shorter than this is not worth scaling up.
+_SHORT = 1e-2
+# A pivot of the scaled Gram matrix below this many square roots of eps is rounding.
+_PIVOT = 2.0
 # A remainder below this many eps of what it is left of is rounding.
 _EXPLAINED = 16.0
 
@@ -90,7 +94,8 @@ def _first_round(y: Array, gram: Array, lengths: Array, xp: Namespace) -> QR | N
         return None
     lengths = xp.astype(lengths, y.dtype)
     lower = _cholesky(gram, xp)
-    if lower is None:
+    least = _PIVOT * eps(y.dtype, xp) ** 0.5
+    if lower is None or not float(xp.min(xp.abs(xp.linalg.diagonal(lower)))) > least:
         return _shifted(y, lengths, xp)
     return _solved(y, lower * lengths[:, None], xp)
 
@@ -160,10 +165,11 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
         rest = thin_product(basis, -again, xp)
         rest += q
         gram, lengths = _scaled_gram(rest, xp)
-        gone = lengths < _NEAR
-        if _near_identity(gram, xp) and not bool(xp.any(gone)):
+        if _near_identity(gram, xp) and float(xp.min(lengths)) > _NEAR:
             last = _last_round(rest, gram, lengths, xp)
             return last.Q, h, last.R @ r
+        # What is short but there becomes long by scaling; the next round takes `basis` out of it.
+        gone = lengths < _SHORT
         q, turn = orthonormalize(_replaced(rest, gone, attempt, xp), xp)
         r = turn @ xp.where(gone[:, None], xp.zeros_like(r), r)
     return q, h, r

@@ -105,7 +105,7 @@ def randomized_svd(
     rng : int, numpy.random.Generator or None
         The same seed gives the same block on every library.
     callback : callable, optional
-        Called with a `Progress` after each product; returning True stops.
+        Called with a `Progress` after each product that shows an error; returning True stops.
 
     Returns
     -------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +24,8 @@ from tdecomp.linalg._truncation import truncation_rank
 _DIGITS = 1e-6
 # An excess for which a bound of first order holds.
 _SMALL = 0.05
-# With fewer products than this a draft has nothing to gain.
-_LEAST = 4
+# With fewer products than this, one in double is worth more than what a draft saves.
+_LEAST = 16
 
 
 class _State(NamedTuple):
@@ -66,6 +67,7 @@ def by_rank(
             excess = new.trend.excess
         return Step(new, math.sqrt(left / op.total), excess)
 
+    begin = time.monotonic()
     room = _room(op, test) if keep else budget.max_iter
     most = min(room, budget.max_iter)
     drafts = keep and most > _LEAST and tol > turning(op, rank, op.total)
@@ -77,7 +79,7 @@ def by_rank(
         begun = drafted_start(op, single, test, rank=rank, tol=tol, budget=limits)
     state = _State(op, begun.projection, np.zeros(0), begun.probes, Trend(excess=begun.excess))
     most = 1 if begun.stopped else most - begun.made
-    callback = _continued(budget.callback, begun.steps)
+    callback = None if begun.stopped else _continued(budget.callback, begun.steps, begin)
     fit = iterate(step, state, max_iter=most, tol=tol, callback=callback)
     fit = fit._replace(n_iter=begun.made + fit.n_iter)
     if begun.stopped:
@@ -123,13 +125,14 @@ def exact(op: Operand, rank: int | None, rtol: float | None, *, made: int = 0) -
     return Fit(svd._replace(S=svd.S * op.scale), error, made + 1, Status.CONVERGED)
 
 
-def _continued(callback: Callback | None, steps: int) -> Callback | None:
-    """Let a callback go on counting after so many steps."""
+def _continued(callback: Callback | None, steps: int, begin: float) -> Callback | None:
+    """Let a callback go on counting after so many steps, and timing from `begin` on."""
     if callback is None:
         return None
 
     def watch(progress: Progress) -> object:
-        return callback(progress._replace(iteration=progress.iteration + steps))
+        elapsed = time.monotonic() - begin
+        return callback(Progress(progress.iteration + steps, progress.error, elapsed))
 
     return watch
 
@@ -187,7 +190,7 @@ def _judged(state: _State, rank: int, outside: float, left: float, tol: float) -
     small, they add to first order no more than passes through the newest block.
     """
     op, trend = state.op, state.trend
-    if len(trend.gains) > 1 and trend.gains[-1] <= rounding(op):
+    if trend.settled(op):
         return state._replace(trend=trend._replace(excess=0.0))
     bound = outside / (2 * left)
     if tol < bound < _SMALL:

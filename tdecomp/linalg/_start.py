@@ -90,7 +90,7 @@ def drafted_start(
     """Search in single precision for the block from which one product in double is enough."""
     xp, turned = op.xp, op.shape[0] < op.shape[1]
     tall = single.turned() if turned else single
-    sure = noise(single)
+    sure, width = noise(single), int(test.shape[1])
 
     def step(state: _Sketch) -> Step[_Sketch]:
         draft = proceed(tall, state.draft)
@@ -101,9 +101,12 @@ def drafted_start(
         outside = max(op.total - math.fsum(squares), sure)
         left = outside + math.fsum(squares[rank:])
         trend = state.trend.grown(gain).judged(outside / (2 * left), left)
-        spread = squares[0] ** 2 / squares[min(rank, squares.size) - 1]
-        floor = turning(op, rank, left, spread) if left > 4 * sure else math.inf
-        excess = max(floor, trend.excess * (trend.ratio or 1.0))
+        if trend.settled(single):
+            trend = trend._replace(excess=0.0)
+        floor = math.inf
+        if draft.sees(width) and left > 4 * sure:
+            floor = turning(op, rank, left, squares[0] ** 2 / squares[rank - 1])
+        excess = max(floor, trend.excess * _credit(trend, squares, rank, width))
         new = _Sketch(draft, squares, trend, excess)
         return Step(new, math.sqrt(left / op.total), 0.0 if floor > tol else excess)
 
@@ -112,12 +115,22 @@ def drafted_start(
     fit = iterate(
         step, state, max_iter=budget.max_iter - made - 1, tol=tol, callback=budget.callback
     )
-    draft = fit.tensor.draft
-    block = xp.astype(draft.block(test.shape[1], xp), op.like.dtype)
+    block, left = fit.tensor.draft.block(width, xp)
     return Start(
-        restart(block, xp, from_left=draft.from_left != turned),
+        restart(xp.astype(block, op.like.dtype), xp, from_left=left != turned),
         made + fit.n_iter,
         excess=fit.tensor.excess,
         steps=fit.n_iter,
         stopped=fit.status is Status.INTERRUPTED,
     )
+
+
+def _credit(trend: Trend, squares: np.ndarray, rank: int, width: int) -> float:
+    """Return by what factor the last product will shrink the excess.
+
+    It starts from the leading singular vectors alone: a step of subspace iteration, whose ratio
+    is that of the first square left out to the last one wanted.
+    """
+    if not trend.ratio or squares.size <= width:
+        return 1.0
+    return min(1.0, max(trend.ratio, float(squares[width] / squares[rank - 1])))

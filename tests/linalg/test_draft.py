@@ -52,7 +52,9 @@ def test_its_block_spans_the_leading_vectors_of_that_projection(name, xp):
     a = matrix(140, 90, SPECTRA[name])
     op, found = drafts(a, 8, 4, xp)
     for d in found:
-        block = xp.to_numpy(d.block(3, op.xp))
+        block, left = d.block(3, op.xp)
+        assert left == d.from_left
+        block = xp.to_numpy(block)
         assert np.linalg.norm(block.T @ block - np.eye(3)) < 1e-8
         image = a.T @ block if d.from_left else a @ block
         # A product with the block keeps at least the energy of the projection.
@@ -91,3 +93,61 @@ def test_a_draft_on_every_library(xp):
     u, s, vh = map(xp.to_numpy, fit.tensor)
     best = np.linalg.norm(1 / np.arange(11.0, 1001.0))
     assert np.linalg.norm(a - (u * s) @ vh) <= best * (1 + 1e-3)
+
+
+BLIND = {
+    "one large value": lambda g: 50 + g,
+    "low rank": lambda g: matrix(*g.shape, [3.0, 2.0, 1.0]),
+    "low rank and noise": lambda g: matrix(*g.shape, [300.0, 200.0, 100.0]) + 1e-2 * g,
+    "steep, then flat": lambda g: matrix(
+        *g.shape, np.where(np.arange(1000) < 5, 1.0, 1e-3 / (1 + np.arange(1000)))
+    ),
+}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", BLIND)
+def test_what_squares_in_single_precision_do_not_see_is_found_in_double(name, turned, xp):
+    a = BLIND[name](np.random.default_rng(0).standard_normal((1300, 1000)))
+    a = a.T.copy() if turned else a
+    s = np.linalg.svd(a, compute_uv=False)
+    fit = td.randomized_svd(xp.asarray(a), rank=10, rng=1)
+    u, values, vh = map(xp.to_numpy, fit.tensor)
+    assert values.shape == (10,)
+    assert fit.status is td.Status.CONVERGED
+    assert fit.n_iter <= 20
+    best = np.linalg.norm(s[10:])
+    assert np.linalg.norm(a - (u * values) @ vh) <= best * (1 + 1e-3) + 1e-13 * s[0]
+
+
+@pytest.mark.parametrize("scale", [1e-13, 1e-9, 1e-5, 1e-3, 1.0, 1e5, 1e7, 1e9, 1e13])
+def test_the_scale_changes_neither_the_products_nor_the_excess(scale):
+    s = 1 / np.arange(1.0, 1001.0)
+    a = matrix(1200, 1000, s) * scale
+    fit = td.randomized_svd(a, rank=10, tol=1e-6, rng=0)
+    assert fit.n_iter <= 9
+    best = scale * np.linalg.norm(s[10:])
+    assert np.linalg.norm(a - fit.tensor.to_array()) <= best * (1 + 1e-5)
+
+
+def test_equal_singular_values_leave_nothing_to_gain():
+    fit = td.randomized_svd(np.eye(1100), rank=10, rng=1)
+    assert fit.status is td.Status.CONVERGED
+    assert fit.n_iter <= 6
+
+
+def test_the_callback_of_a_draft_counts_on_and_is_asked_once_to_stop():
+    a = matrix(1200, 1000, 1 / np.arange(1.0, 1001.0))
+    seen = []
+    td.randomized_svd(a, rank=10, tol=1e-8, rng=1, callback=seen.append)
+    assert [progress.iteration for progress in seen] == list(range(1, len(seen) + 1))
+    elapsed = [progress.elapsed for progress in seen]
+    assert elapsed == sorted(elapsed)
+    calls = []
+    fit = td.randomized_svd(
+        a, rank=10, tol=1e-8, rng=1, callback=lambda progress: calls.append(progress) or True
+    )
+    assert fit.status is td.Status.INTERRUPTED
+    assert len(calls) == 1
+    error = np.linalg.norm(a - fit.tensor.to_array()) / np.linalg.norm(a)
+    assert fit.error == pytest.approx(error, rel=1e-6)

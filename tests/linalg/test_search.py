@@ -204,3 +204,14 @@ def test_a_draft_whose_gains_drown_in_rounding_goes_on_by_its_ratio():
     best = np.sqrt(np.sum(s[50:] ** 2) / np.sum(s**2))
     assert fit.n_iter <= 8
     assert fit.error <= (1 + 1e-9) * best
+
+
+@pytest.mark.parametrize("power", [16, 17, 18])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+def test_a_space_that_almost_fills_the_whole_stays_orthonormal(power, dtype):
+    fit = td.randomized_svd(np.eye(400, dtype=dtype), rank=10, power=power, rng=1)
+    u, s, _ = fit.tensor
+    tiny = 400 * np.finfo(dtype).eps
+    assert np.linalg.norm(u.conj().T @ u - np.eye(10)) <= tiny
+    assert np.all(s <= 1 + tiny)
+    assert fit.error == pytest.approx(np.sqrt(390 / 400), rel=1e-5)
