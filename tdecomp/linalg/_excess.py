@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from tdecomp._xp import eps
 from tdecomp.linalg._operand import Operand
 
 # Sums of squares are accurate to a few eps of the total; energy below that is noise.
 NOISE = 8.0
+# A ratio of gains beyond which their series says little.
+_SLOW = 0.9
 # A difference of matrices that agree to rounding has a norm of up to this many eps.
 _FLOOR = 128.0
 
@@ -44,8 +48,23 @@ class Trend(NamedTuple):
         if len(gains) < 3 or gains[-1] >= gains[-2]:  # two after the first
             return self._replace(excess=min(bound, self.excess))
         ratio = gains[-1] / gains[-2]
-        series = gains[-1] * ratio / (1.0 - ratio) / (2 * left)
+        # Products with the matrix and with its adjoint may gain by turns: two make one step.
+        step = math.sqrt(gains[-1] / gains[-3]) if len(gains) > 3 else ratio
+        step = max(ratio, min(step, _SLOW))
+        series = gains[-1] * step / (1.0 - step) / (2 * left)
         return self._replace(ratio=ratio, excess=min(bound, series))
+
+
+def unseen(first_order: float, squares: np.ndarray, rank: int, op: Operand) -> float:
+    """Return a gain that differences of squares cannot show, from its first-order part.
+
+    The next orders enlarge it as the gap behind the last wanted value is small, up to what noise
+    hides.
+    """
+    if first_order <= rounding(op):
+        return first_order
+    last, following = (float(squares[k]) if k < squares.size else 0.0 for k in (rank - 1, rank))
+    return min(noise(op), first_order * last / max(last - following, math.ulp(last)))
 
 
 def noise(op: Operand) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from tdecomp._iterate import Callback, Fit, Progress, Status, Step, iterate
 from tdecomp._typing import Array
 from tdecomp._xp import eps, floats
-from tdecomp.linalg._excess import NOISE, Trend, noise, rounding
+from tdecomp.linalg._excess import NOISE, Trend, noise, rounding, unseen
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._krylov import Projection, advance, residual, share, start
 from tdecomp.linalg._operand import Operand
@@ -150,7 +150,7 @@ def _advance(state: _State, rank: int | None, *, keep: bool) -> _State:
     squares = np.asarray(floats(values)) ** 2
     gain = math.fsum(squares[:rank]) - math.fsum(state.squares[:rank])
     if rank is not None and state.trend.gains and gain <= noise(op):
-        gain = residual(state.projection, projection, rank, op.xp)
+        gain = unseen(residual(state.projection, projection, rank, op.xp), squares, rank, op)
     return state._replace(projection=projection, squares=squares, trend=state.trend.grown(gain))
 
 

@@ -11,7 +11,7 @@ from tdecomp._iterate import Callback, Status, Step, iterate
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps
 from tdecomp.linalg._draft import Draft, begin, hidden_gain, proceed
-from tdecomp.linalg._excess import Trend, noise
+from tdecomp.linalg._excess import Trend, noise, unseen
 from tdecomp.linalg._krylov import Projection, restart
 from tdecomp.linalg._operand import Dense, Operand
 
@@ -97,18 +97,21 @@ def drafted_start(
         squares = draft.squares(xp)
         gain = math.fsum(squares[:rank]) - math.fsum(state.squares[:rank])
         if state.trend.gains and gain <= sure:
-            gain = hidden_gain(state.draft, draft, rank, xp)
+            first = hidden_gain(state.draft, draft, rank, xp)
+            gain = unseen(first, squares, rank, single)
         outside = max(op.total - math.fsum(squares), sure)
         left = outside + math.fsum(squares[rank:])
         trend = state.trend.grown(gain).judged(outside / (2 * left), left)
         if trend.settled(single):
             trend = trend._replace(excess=0.0)
         floor = math.inf
-        if draft.sees(width) and left > 4 * sure:
+        if draft.sees(width) and left > 4 * sure and gain != sure:
             floor = turning(op, rank, left, squares[0] ** 2 / squares[rank - 1])
         excess = max(floor, trend.excess * _credit(trend, squares, rank, width))
+        if floor > tol:  # nothing to hope for: go on in double, with no promise
+            return Step(_Sketch(draft, squares, trend), math.sqrt(left / op.total), 0.0)
         new = _Sketch(draft, squares, trend, excess)
-        return Step(new, math.sqrt(left / op.total), 0.0 if floor > tol else excess)
+        return Step(new, math.sqrt(left / op.total), excess)
 
     made = 1 if turned else 2
     state = _Sketch(begin(tall, xp.astype(test, single.like.dtype), turned=turned), np.zeros(0))
