@@ -38,21 +38,27 @@ class Trend(NamedTuple):
         """Tell whether the last product gained nothing but rounding."""
         return len(self.gains) > 1 and self.gains[-1] <= rounding(op)
 
-    def judged(self, bound: float, left: float) -> Trend:
+    def judged(self, bound: float, left: float, decay: float = 0.0) -> Trend:
         """Estimate the excess from a `bound` for it and the energy `left` out of the best rank.
 
         From two gains on, their geometric series is another estimate: the gains of a Krylov
-        space shrink faster than that.
+        space shrink faster than that. As long as there are only two, the ratio of subspace
+        iteration, `decay`, is the least that is trusted.
         """
         gains = self.gains
         if len(gains) < 3 or gains[-1] >= gains[-2]:  # two after the first
             return self._replace(excess=min(bound, self.excess))
         ratio = gains[-1] / gains[-2]
         # Products with the matrix and with its adjoint may gain by turns: two make one step.
-        step = math.sqrt(gains[-1] / gains[-3]) if len(gains) > 3 else ratio
+        step = math.sqrt(gains[-1] / gains[-3]) if len(gains) > 3 else decay
         step = max(ratio, min(step, _SLOW))
         series = gains[-1] * step / (1.0 - step) / (2 * left)
         return self._replace(ratio=ratio, excess=min(bound, series))
+
+
+def decay(squares: np.ndarray, rank: int, width: int) -> float:
+    """Return the ratio of the last square that a block of `width` finds to the last one wanted."""
+    return min(1.0, float(squares[min(width, squares.size) - 1] / squares[rank - 1]))
 
 
 def unseen(first_order: float, squares: np.ndarray, rank: int, op: Operand) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from tdecomp._iterate import Callback, Fit, Progress, Status, Step, iterate
 from tdecomp._typing import Array
 from tdecomp._xp import eps, floats
-from tdecomp.linalg._excess import NOISE, Trend, noise, rounding, unseen
+from tdecomp.linalg._excess import NOISE, Trend, decay, noise, rounding, unseen
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._krylov import Projection, advance, residual, share, start
 from tdecomp.linalg._operand import Operand
@@ -195,7 +195,8 @@ def _judged(state: _State, rank: int, outside: float, left: float, tol: float) -
     bound = outside / (2 * left)
     if tol < bound < _SMALL:
         bound *= min(share(state.projection, rank, op.xp), 1.0)
-    return state._replace(trend=trend.judged(bound, left))
+    slowest = decay(state.squares, rank, int(state.projection.fresh.shape[1]))
+    return state._replace(trend=trend.judged(bound, left, slowest))
 
 
 def _rank_within(state: _State, rank: int | None, target: float) -> int:

@@ -11,7 +11,7 @@ from tdecomp._iterate import Callback, Status, Step, iterate
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps
 from tdecomp.linalg._draft import Draft, begin, hidden_gain, proceed
-from tdecomp.linalg._excess import Trend, noise, unseen
+from tdecomp.linalg._excess import Trend, decay, noise, unseen
 from tdecomp.linalg._krylov import Projection, restart
 from tdecomp.linalg._operand import Dense, Operand
 
@@ -101,7 +101,8 @@ def drafted_start(
             gain = unseen(first, squares, rank, single)
         outside = max(op.total - math.fsum(squares), sure)
         left = outside + math.fsum(squares[rank:])
-        trend = state.trend.grown(gain).judged(outside / (2 * left), left)
+        slowest = decay(squares, rank, width) if squares.size >= rank else 1.0
+        trend = state.trend.grown(gain).judged(outside / (2 * left), left, slowest)
         if trend.settled(single):
             trend = trend._replace(excess=0.0)
         floor = math.inf
