@@ -42,15 +42,16 @@ class Trend(NamedTuple):
         """Estimate the excess from a `bound` for it and the energy `left` out of the best rank.
 
         From two gains on, their geometric series is another estimate: the gains of a Krylov
-        space shrink faster than that. As long as there are only two, the ratio of subspace
-        iteration, `decay`, is the least that is trusted.
+        space shrink faster than that. As long as there are only two, the square of `decay`, the
+        ratio of subspace iteration, is the least that is trusted: two blocks do at least twice
+        as well.
         """
         gains = self.gains
         if len(gains) < 3 or gains[-1] >= gains[-2]:  # two after the first
             return self._replace(excess=min(bound, self.excess))
         ratio = gains[-1] / gains[-2]
         # Products with the matrix and with its adjoint may gain by turns: two make one step.
-        step = math.sqrt(gains[-1] / gains[-3]) if len(gains) > 3 else decay
+        step = math.sqrt(gains[-1] / gains[-3]) if len(gains) > 3 else decay**2
         step = max(ratio, min(step, _SLOW))
         series = gains[-1] * step / (1.0 - step) / (2 * left)
         return self._replace(ratio=ratio, excess=min(bound, series))
