@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -29,6 +29,16 @@ class Status(IntEnum):
     STAGNATED = 2, "the error stopped falling before the criterion was met"
     NONFINITE = 3, "an iterate overflowed; the last finite one is returned"
     INTERRUPTED = 4, "the callback asked to stop"
+    DEGENERATE = (
+        5,
+        "components grow and cancel one another: no best approximation of this rank may exist; "
+        "pass ridge= or a smaller rank",
+    )
+    SWAMP = (
+        6,
+        "the error creeps between collinear components; raise max_iter=, try method= or other "
+        "starts",
+    )
 
 
 class Fit(NamedTuple, Generic[T]):
@@ -56,19 +66,35 @@ class Step(NamedTuple, Generic[T]):
     """What one iteration hands back to the loop.
 
     `change` is compared with the tolerance; None stands for the relative change of the error.
+    A `verdict` stops the loop at once, with that status.
     """
 
     state: T
     error: float
     change: float | None = None
+    verdict: Status | None = None
 
 
 class Progress(NamedTuple):
-    """What a callback sees: the iteration just made, its error, the seconds since the start."""
+    """What a callback sees after each iteration.
+
+    Attributes
+    ----------
+    iteration : int
+        The iteration just made, from 1.
+    error : float
+        The relative error it reached.
+    elapsed : float
+        Seconds since the start.
+    tensor : format or None
+        The iterate itself, never overwritten later, so that a callback that keeps it has the
+        latest result even after an interrupt; None where no iterate is formed on the way.
+    """
 
     iteration: int
     error: float
     elapsed: float
+    tensor: Any = None
 
 
 Callback = Callable[[Progress], object]
@@ -81,7 +107,8 @@ def iterate(
     max_iter: int,
     tol: float,
     callback: Callback | None = None,
-) -> Fit[T]:
+    show: Callable[[T], Any] | None = None,
+) -> Fit[Any]:
     """Apply `step` until its change is at most `tol`, and say why it stopped.
 
     Parameters
@@ -97,30 +124,42 @@ def iterate(
         callback or overflow stops.
     callback : callable, optional
         Called with a `Progress` after each step; returning True stops the iteration.
+    show : callable, optional
+        Maps a state to the format it stands for, which the callback and the result then get. It
+        must be cheap. Without it the callback sees no iterate, and the result holds the state.
 
     Returns
     -------
     Fit
         The last finite state with its error, the number of steps, and the status.
     """
+
+    def finish(iteration: int, status: Status) -> Fit[Any]:
+        return Fit(show(state) if show else state, error, iteration, status)
+
     start = time.monotonic()
     best, error, idle = math.inf, math.inf, 0
     for iteration in range(1, max_iter + 1):
         following = step(state)
         if not math.isfinite(following.error):
-            return Fit(state, error, iteration, Status.NONFINITE)
+            return finish(iteration, Status.NONFINITE)
         change = following.change
         if change is None:
             change = abs(error - following.error) / max(following.error, math.ulp(1.0))
         state, error = following.state, following.error
-        progress = Progress(iteration, error, time.monotonic() - start)
-        stop = callback is not None and callback(progress) is True
+        stop = False
+        if callback is not None:
+            shown = show(state) if show else None
+            progress = Progress(iteration, error, time.monotonic() - start, shown)
+            stop = callback(progress) is True
+        if following.verdict is not None:
+            return finish(iteration, following.verdict)
         if change <= tol:
-            return Fit(state, error, iteration, Status.CONVERGED)
+            return finish(iteration, Status.CONVERGED)
         if stop:
-            return Fit(state, error, iteration, Status.INTERRUPTED)
+            return finish(iteration, Status.INTERRUPTED)
         idle = 0 if error < best else idle + 1
         best = min(best, error)
         if idle >= _PATIENCE and tol >= 0:
-            return Fit(state, error, iteration, Status.STAGNATED)
-    return Fit(state, error, max_iter, Status.MAX_ITER)
+            return finish(iteration, Status.STAGNATED)
+    return finish(max_iter, Status.MAX_ITER)

@@ -126,7 +126,7 @@ def test_an_exception_in_a_step_is_the_callers():
 
 
 def test_a_status_is_a_number_with_a_message():
-    assert [int(status) for status in Status] == [0, 1, 2, 3, 4]
+    assert [int(status) for status in Status] == list(range(7))
     assert not Status.CONVERGED
     assert all(status.message and status.message[0].islower() for status in Status)
     assert Status(3) is Status.NONFINITE
@@ -138,3 +138,20 @@ def test_a_fit_unpacks_and_pickles():
     tensor, error, n_iter, status = pickle.loads(pickle.dumps(fit))
     assert (tensor, error, n_iter, status) == ("x", 0.5, 3, Status.MAX_ITER)
     assert status.message == Status.MAX_ITER.message
+
+
+def test_the_callback_and_the_result_get_what_show_makes_of_the_state():
+    seen = []
+    fit = iterate(follow([3.0, 2.0, 1.0]), 0, max_iter=3, tol=0.0, callback=seen.append, show=str)
+    assert [progress.tensor for progress in seen] == ["1", "2", "3"]
+    assert fit.tensor == "3"
+
+
+def test_a_verdict_stops_at_once():
+    fit = iterate(
+        lambda x: Step(x + 1, 1.0 / (x + 1), verdict=Status.SWAMP if x == 4 else None),
+        0,
+        max_iter=9,
+        tol=0.0,
+    )
+    assert (fit.status, fit.n_iter, fit.tensor) == (Status.SWAMP, 5, 5)

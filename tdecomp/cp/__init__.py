@@ -1,0 +1,1 @@
+"""CP decompositions: sums of rank-one tensors."""

@@ -1,0 +1,1 @@
+"""Tensor trains: chains of three-way cores."""

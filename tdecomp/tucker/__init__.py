@@ -1,0 +1,1 @@
+"""Tucker decompositions: a small core in a basis for each mode."""
