@@ -28,8 +28,8 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "ops.mode_product": {},
     "ops.mode_products": {},
     "ops.khatri_rao": {},
-    "ops.mttkrp": {},
     "ops.kronecker": {},
+    "ops.mttkrp": {},
 }
 """Every function that takes arrays, with what it asks for in a mode."""
 
