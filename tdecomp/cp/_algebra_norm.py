@@ -152,9 +152,8 @@ def _norm(cp: CP, *, xp: Namespace) -> Array:
 def _unit(cp: CP, xp: Namespace) -> tuple[CP, Array]:
     """Return unit columns, weights of magnitude at most 2, and the exponent of two taken out."""
     mantissas, exponents, columns = unit_columns(cp, xp=xp)
-    lowest = xp.asarray(-xp.inf, dtype=exponents.dtype)
-    top = xp.max(xp.where(mantissas != 0, exponents, -xp.inf + 0.0 * exponents))
-    top = xp.where(top > lowest, top, xp.zeros_like(top))
+    top = xp.max(xp.where(mantissas != 0, exponents, -xp.inf))
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     return CP(scaled_by_two(mantissas, exponents - top, xp), tuple(columns)), top
 
 

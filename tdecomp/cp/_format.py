@@ -181,7 +181,9 @@ def _aligned(weights: Array, matrices: Sequence[Array], xp: Namespace) -> list[A
 
 def real_dtype(dtype: DType, xp: Namespace) -> DType:
     """Return the real dtype of the precision of `dtype`."""
-    return {xp.complex64: xp.float32, xp.complex128: xp.float64}.get(dtype, dtype)
+    if not xp.isdtype(dtype, "complex floating"):
+        return dtype
+    return xp.float32 if dtype == xp.complex64 else xp.float64
 
 
 def as_pair(a: Any, b: Any, /, *, names: tuple[str, str]) -> tuple[Namespace, CP, CP]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import equilibrate
-from tdecomp.cp._format import CP, as_cp, real_dtype
+from tdecomp.cp._format import CP, as_cp
 
 # Magnitudes that differ by fewer eps than this are one: else rounding could choose the pivot.
 _TIE = 64.0
@@ -126,7 +126,7 @@ def pivots(column: Array, xp: Namespace) -> Array:
     sizes = xp.abs(column)
     slack = 1.0 - _TIE * float(xp.finfo(sizes.dtype).eps)
     ties = sizes >= slack * xp.max(sizes, axis=0, keepdims=True)
-    return xp.argmax(xp.astype(ties, real_dtype(column.dtype, xp)), axis=0, keepdims=True)
+    return xp.argmax(xp.astype(ties, sizes.dtype), axis=0, keepdims=True)
 
 
 def phase_of(x: Array, xp: Namespace) -> Array:

@@ -23,6 +23,17 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "randomized_svd": {"jit": _PRODUCTS, "grad": _PRODUCTS},
     "weighted_svd": {"jit": _RANK, "grad": _RANK},
     "relative_error": {},
+    "cp.add": {},
+    "cp.align": {},
+    "cp.congruence": {},
+    "cp.evaluate": {},
+    "cp.factor_match_score": {},
+    "cp.inner": {},
+    "cp.mode_product": {},
+    "cp.norm": {},
+    "cp.normalise": {},
+    "cp.permute": {},
+    "cp.section": {},
     "ops.unfold": {},
     "ops.fold": {},
     "ops.mode_product": {},
@@ -33,7 +44,15 @@ CONDITIONS: dict[str, dict[str, str]] = {
 }
 """Every function that takes arrays, with what it asks for in a mode."""
 
-LIMITS: dict[tuple[str, str, str], str] = {}
+_ASSIGNMENT = "components are assigned on the host"
+
+LIMITS: dict[tuple[str, str, str], str] = {
+    ("cp.align", "jax", "jit"): _ASSIGNMENT,
+    ("cp.align", "jax", "grad"): _ASSIGNMENT,
+    ("cp.factor_match_score", "torch", "grad"): _ASSIGNMENT,
+    ("cp.factor_match_score", "jax", "jit"): _ASSIGNMENT,
+    ("cp.factor_match_score", "jax", "grad"): _ASSIGNMENT,
+}
 """What does not work, with the reason, by function, library and mode."""
 
 

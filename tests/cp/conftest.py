@@ -18,7 +18,7 @@ def _random_cp(shape, rank, *, dtype="float64", seed=0):
 
 def _dense(cp):
     """Return the tensor by brute force, in the widest precision."""
-    wide = np.result_type(cp.factors[0].dtype, np.float64)
+    wide = np.result_type(cp.weights.dtype, cp.factors[0].dtype, np.float64)
     total = np.zeros(cp.shape, wide)
     for r in range(cp.rank):
         term = np.asarray(cp.weights[r], wide)

@@ -26,11 +26,8 @@ REGIONS = [
 
 
 @pytest.mark.parametrize("region", REGIONS)
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
-def test_a_region_of_the_format_is_the_region_of_the_tensor(
-    xp, region, dtype, random_cp, dense, moved
-):
-    cp = random_cp(SHAPE, RANK, dtype=dtype)
+def test_a_region_of_the_format_is_the_region_of_the_tensor(xp, region, random_cp, dense, moved):
+    cp = random_cp(SHAPE, RANK, dtype="complex128")
     x = dense(cp)
     parts = region if isinstance(region, tuple) else (region if region else slice(None),)
     for mode in range(len(parts))[::-1]:
@@ -39,7 +36,7 @@ def test_a_region_of_the_format_is_the_region_of_the_tensor(
         x = x[(slice(None),) * mode + (np.array(part, dtype=int) if lists else part,)]
     got = xp.to_numpy(moved(cp, xp.asarray).to_array(region))
     assert got.shape == x.shape
-    assert got.dtype == dtype
+    assert got.dtype == cp.dtype
     assert np.all(np.abs(got - x) <= SLACK)
 
 
