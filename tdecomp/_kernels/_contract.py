@@ -1,0 +1,138 @@
+"""Contractions of a large array with a few dozen columns, in one reading of the array.
+
+BLAS blocks such products for square matrices and reads memory more than once; here the columns
+stay in the caches, blocks of the result in registers, and the array passes by.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import prange
+
+from tdecomp._kernels._jit import kernel
+from tdecomp._kernels._tile import ROWS, tile
+
+_VECTORS = len(ROWS)
+# Rows that a thread takes at a time: a multiple of every number of ROWS.
+_BLOCK = 48
+# Rows of the array that pass by while a block of a transposed product stays in registers.
+_DEPTH = 16
+
+
+def _strip(rows: int, vectors: int) -> Any:
+    """Return a function that multiplies any number of rows by `vectors` vectors of columns."""
+    many, one = tile(rows, vectors), tile(1, vectors)
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def strip(
+        a: Any, a0: int, da: int, dp: int, count: int,
+        b: Any, b0: int, db: int, depth: int, c: Any, c0: int, dc: int,
+    ) -> None:  # fmt: skip
+        i = 0
+        while i + rows <= count:
+            many(a, a0 + i * da, da, dp, b, b0, db, depth, c, c0 + i * dc, dc)
+            i += rows
+        while i < count:
+            one(a, a0 + i * da, da, dp, b, b0, db, depth, c, c0 + i * dc, dc)
+            i += 1
+
+    return strip
+
+
+_strip1, _strip2, _strip3, _strip4 = (_strip(rows, k + 1) for k, rows in enumerate(ROWS))
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _multiply(
+    a: Any, a0: int, da: int, dp: int, count: int,
+    b: Any, b0: int, width: int, lanes: int, depth: int, c: Any, c0: int,
+) -> None:  # fmt: skip
+    """Add to `count` rows of `c` a product with all `width` columns of `b`, panel by panel."""
+    j = 0
+    while j < width:
+        vectors = min(_VECTORS, (width - j) // lanes)
+        if vectors == 1:
+            _strip1(a, a0, da, dp, count, b, b0 + j, width, depth, c, c0 + j, width)
+        elif vectors == 2:
+            _strip2(a, a0, da, dp, count, b, b0 + j, width, depth, c, c0 + j, width)
+        elif vectors == 3:
+            _strip3(a, a0, da, dp, count, b, b0 + j, width, depth, c, c0 + j, width)
+        else:
+            _strip4(a, a0, da, dp, count, b, b0 + j, width, depth, c, c0 + j, width)
+        j += vectors * lanes
+
+
+@kernel
+def right_product(x: Any, b: Any, lanes: int, out: Any) -> None:
+    """Write ``x @ b`` to `out`; the columns of `b` fill whole vectors of `lanes` numbers.
+
+    All arrays are C-contiguous, `x` (m, n), `b` (n, w), `out` (m, w).
+    """
+    m, n = x.shape
+    width = b.shape[1]
+    flat_x, flat_b, flat_out = x.reshape(-1), b.reshape(-1), out.reshape(-1)
+    for block in prange((m + _BLOCK - 1) // _BLOCK):
+        first = block * _BLOCK
+        count = min(_BLOCK, m - first)
+        for k in range(first * width, (first + count) * width):
+            flat_out[k] = 0
+        _multiply(
+            flat_x, first * n, n, 1, count, flat_b, 0, width, lanes, n, flat_out, first * width
+        )
+
+
+@kernel
+def left_product(x: Any, a: Any, b: Any, lanes: int, out: Any) -> None:
+    """Write to ``out[t]`` a share of the product of ``x.T`` with all products of rows of `a`, `b`.
+
+    The shares of `out` (T, n, w) sum up to ``x.T @ khatri_rao([a, b])``, which is formed a few
+    rows at a time; `x` is (len(a) * len(b), n). Each share is the work of one thread.
+    """
+    n, width = out.shape[1:]
+    inner = b.shape[0]
+    m = a.shape[0] * inner
+    flat_x = x.reshape(-1)
+    shares = out.shape[0]
+    for t in prange(shares):
+        low, high = m * t // shares, m * (t + 1) // shares
+        flat_out = out[t].reshape(-1)
+        flat_out[:] = 0
+        rows = np.empty(_DEPTH * width, x.dtype)
+        first = low
+        while first < high:
+            depth = min(_DEPTH, high - first)
+            for p in range(depth):
+                i, j = (first + p) // inner, (first + p) % inner
+                for r in range(width):
+                    rows[p * width + r] = a[i, r] * b[j, r]
+            _multiply(flat_x, first * n, 1, n, n, rows, 0, width, lanes, depth, flat_out, 0)
+            first += depth
+
+
+@kernel
+def contract_last(t: Any, b: Any, out: Any) -> None:
+    """Write to `out` (m, w) the sum over j of ``t[i, j, r] * b[j, r]``; `t` is (m, n, w)."""
+    for i in prange(t.shape[0]):
+        for r in range(t.shape[2]):
+            out[i, r] = 0
+        for j in range(t.shape[1]):
+            for r in range(t.shape[2]):
+                out[i, r] += t[i, j, r] * b[j, r]
+
+
+@kernel
+def contract_first(t: Any, a: Any, out: Any, chunks: int) -> None:
+    """Write to `out` (n, w) the sum over i of ``t[i, j, r] * a[i, r]``; `t` is (m, n, w)."""
+    m, n, width = t.shape
+    for c in prange(chunks):
+        low, high = n * c // chunks, n * (c + 1) // chunks
+        for j in range(low, high):
+            for r in range(width):
+                out[j, r] = 0
+        for i in range(m):
+            for j in range(low, high):
+                for r in range(width):
+                    out[j, r] += t[i, j, r] * a[i, r]
