@@ -92,9 +92,9 @@ class CP(NamedTuple):
         for start in range(0, rank, width):
             chosen = slice(start, min(start + width, rank))
             part = [factor[..., chosen] for factor in factors]
-            left = _halves(part[:split]) * weights[..., None, chosen]
+            left = _khatri_rao(part[:split], xp=xp) * weights[..., None, chosen]
             if split < len(part):
-                left = left @ xp.matrix_transpose(_halves(part[split:]))
+                left = left @ xp.matrix_transpose(_khatri_rao(part[split:], xp=xp))
             else:
                 left = xp.sum(left, axis=-1)
             out = left if out is None else out + left
@@ -103,19 +103,6 @@ class CP(NamedTuple):
 
 # Else NumPy would take the tuple for a stack of arrays in ``array @ format``.
 setattr(CP, "__array_ufunc__", None)  # noqa: B010 - NamedTuple takes no other attribute
-
-
-def _halves(factors: Sequence[Array]) -> Array:
-    """Return the Khatri-Rao product of factors, or of batches of them."""
-    xp = namespace(*factors)
-    if factors[0].ndim == 2:
-        return _khatri_rao(factors, xp=xp)
-    product = factors[0]
-    for factor in factors[1:]:
-        pairs = product[..., :, None, :] * factor[..., None, :, :]
-        rows = product.shape[-2] * factor.shape[-2]
-        product = xp.reshape(pairs, (*factor.shape[:-2], rows, factor.shape[-1]))
-    return product
 
 
 def _split(sizes: Sequence[int]) -> int:

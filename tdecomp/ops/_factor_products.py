@@ -61,11 +61,12 @@ def khatri_rao(matrices: Sequence[Any], /) -> Array:
 
 
 def _khatri_rao(matrices: Sequence[Array], *, xp: Namespace) -> Array:
-    """Multiply columns by broadcasting."""
+    """Multiply columns by broadcasting, of batches of matrices too."""
 
     def pair(a: Array, b: Array) -> Array:
-        product = a[:, None, :] * b[None, :, :]
-        return xp.reshape(product, (a.shape[0] * b.shape[0], a.shape[1]))
+        product = a[..., :, None, :] * b[..., None, :, :]
+        rows = a.shape[-2] * b.shape[-2]
+        return xp.reshape(product, (*product.shape[:-3], rows, a.shape[-1]))
 
     return reduce(pair, matrices)
 

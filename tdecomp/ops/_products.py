@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class DenseProducts:
     def __init__(self, x: Array, rank: int, *, sweeps: int, xp: Namespace) -> None:
         # Of two equally even splits the later: what stays of the larger pass is then contiguous.
         self._split = x.ndim - even_split(tuple(x.shape[::-1])) if x.ndim > 1 else 1
-        self._known: dict[bool, tuple[list[Array], Array]] = {}
+        self._known: dict[bool, tuple[Any, Any]] = {}
         self._contract = _contractions(x, self._split, rank, sweeps, xp)
 
     def mttkrp(self, mode: int, factors: Sequence[Array], /) -> Array:
@@ -95,7 +95,7 @@ class _Compiled:
         self._leading = np.empty((rows, self._width), x.dtype)
         self._shares = np.empty((_kernels.threads(), columns, self._width), x.dtype)
 
-    def group(self, factors: Sequence[np.ndarray], last: bool) -> np.ndarray:
+    def group(self, factors: Sequence[np.ndarray], last: bool) -> Array:
         """Contract the last or the first modes with their `factors`."""
         from tdecomp._kernels._contract import left_product, right_product
 

@@ -1,0 +1,207 @@
+"""The ways of `cp_als`: all data, weighted data, data under a transformation."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tdecomp._iterate import Callback, Fit, Status
+from tdecomp._measure import relative_error
+from tdecomp._random import normal
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import adjoint, equilibrate, prepare
+from tdecomp.cp._format import CP
+from tdecomp.cp._hals import hals
+from tdecomp.cp._initial import _initialise, check_init, values_of
+from tdecomp.cp._normalise import _normalise, phase_of
+from tdecomp.cp._starts import OVERSAMPLE, _cp_als, compressed, compressible, misfits, race
+from tdecomp.cp._sweeps import Problem, State, als, sweep, unweighted
+from tdecomp.cp._weighted import weighted_als
+from tdecomp.ops._coo import COO
+from tdecomp.ops._products import DenseProducts
+from tdecomp.ops._sparse_layout import SparseLayout
+
+# Sweeps of each start where they race on the tensor itself.
+_SCREEN = 10
+# Sweeps by which the choice of kernels reckons, where the tolerance decides how many there are.
+_EXPECTED = 25
+
+
+class Options(NamedTuple):
+    """What was asked for, validated."""
+
+    rank: int
+    n_starts: int
+    nonnegative: tuple[int, ...]
+    fixed: tuple[int, ...]
+    ridge: float
+    solver: str
+    accelerate: bool
+    tol: float
+    max_iter: int
+    callback: Callback | None
+
+
+def fit_data(
+    x: Any, init: Any, options: Options, rng: np.random.Generator, xp: Namespace
+) -> Fit[CP]:
+    """Fit all of the data, dense or sparse, at a power-of-two scale near one."""
+    values = values_of(x)
+    values, scale = equilibrate(values, xp, axis=tuple(range(values.ndim)))
+    size = float(xp.reshape(scale, (-1,))[0])
+    x = x._replace(values=values) if isinstance(x, COO) else values
+    problem = _problem(x, options, size, xp)
+    starts = _starts(x, init, size, options, rng, xp=xp)
+
+    def show(state: State) -> CP:
+        cp = unweighted(state.factors, xp)
+        cp = cp._replace(weights=cp.weights * size)
+        return cp if options.fixed else _normalise(cp, xp=xp)
+
+    fit = als(
+        problem,
+        _leader(problem, starts, options, rng),
+        accelerate=options.accelerate,
+        max_iter=options.max_iter,
+        tol=options.tol,
+        callback=options.callback,
+        show=show,
+    )
+    here = fit.tensor._replace(weights=fit.tensor.weights / size)
+    return fit._replace(error=problem.misfit(here))
+
+
+def fit_weighted(
+    x: Any, weights: Any, init: Any, options: Options, rng: np.random.Generator, *, xp: Namespace
+) -> Fit[CP]:
+    """Fit the observed entries, each as its weight says."""
+    seen = _filled(x, weights, xp)
+    starts = _starts(seen, init, 1.0, options, rng, xp=xp)
+    fit = weighted_als(
+        x,
+        weights,
+        starts,
+        ridge=options.ridge,
+        fixed=options.fixed,
+        nonnegative=options.nonnegative,
+        tol=options.tol,
+        max_iter=options.max_iter,
+        callback=options.callback,
+    )
+    return fit if options.fixed else fit._replace(tensor=_normalise(fit.tensor, xp=xp))
+
+
+def fit_traced(
+    x: Any, rank: Any, init: Any, max_iter: int | None, rng: np.random.Generator
+) -> Fit[CP]:
+    """Make a fixed number of plain sweeps under ``jit``, ``vmap`` or ``grad``."""
+    if max_iter is None or (isinstance(init, str) and init != "random"):
+        raise ValueError(
+            "under tracing (jit, vmap, gradients) the number of sweeps is fixed: pass max_iter=, "
+            "and init='random' or a CP"
+        )
+    xp, x = prepare(x, ndim=2, batch=True, name="x")
+    if isinstance(init, str):
+        factors = [normal(rng, (n, rank), x, xp) for n in x.shape]
+    else:
+        factors = list(check_init(init, x, rank, xp=xp).factors)
+    factors = _cp_als(x, factors, max_iter, xp=xp)
+    total = xp.linalg.vector_norm(x)
+    error = misfits(x, factors, xp=xp) / xp.where(total > 0, total, xp.ones_like(total))
+    return Fit(unweighted(factors, xp), error, max_iter, Status.MAX_ITER)
+
+
+def _problem(x: Any, options: Options, size: float, xp: Namespace) -> Problem:
+    """Gather what sweeps need."""
+    modes = range(len(x.shape))
+    values = values_of(x)
+    square = float(xp.linalg.vector_norm(values)) ** 2
+    sweeps = min(options.max_iter, _EXPECTED)
+    return Problem(
+        x,
+        SparseLayout(x)
+        if isinstance(x, COO)
+        else DenseProducts(x, options.rank, sweeps=sweeps, xp=xp),
+        square,
+        tuple(mode for mode in modes if mode not in options.fixed),
+        _scaled_ridge(options.ridge, size, len(modes)),
+        "cholesky" if isinstance(x, COO) else options.solver,
+        {mode: partial(hals, xp=xp) for mode in options.nonnegative},
+        lambda cp: float(relative_error(x, cp)),
+        xp,
+    )
+
+
+def _scaled_ridge(ridge: float, size: float, modes: int) -> float:
+    """Return the penalty for data divided by `size`, whose factors are smaller by its root."""
+    return min(ridge / size / size ** (1 - 2 / modes), 1 / sys.float_info.epsilon)
+
+
+def _starts(
+    x: Any, init: Any, size: float, options: Options, rng: np.random.Generator, *, xp: Namespace
+) -> list[list[Array]]:
+    """Return the factors of all starts, weights spread evenly over the modes that are free."""
+    starts = []
+    for k in range(options.n_starts):
+        start = _initialise(x, options.rank, init if k == 0 else "random", rng, xp=xp)
+        if k == 0 and not isinstance(init, str):
+            start = start._replace(weights=start.weights / size)
+        elif options.fixed:
+            start = start._replace(
+                factors=tuple(
+                    init.factors[m] if m in options.fixed else f
+                    for m, f in enumerate(start.factors)
+                )
+            )
+        starts.append(_spread(start, options, xp))
+    return starts
+
+
+def _spread(cp: CP, options: Options, xp: Namespace) -> list[Array]:
+    """Multiply weights into factors that are free, and make factors nonnegative that must be."""
+    free = [mode for mode in range(cp.modes) if mode not in options.fixed]
+    sizes, phases = xp.abs(cp.weights) ** (1 / len(free)), phase_of(cp.weights, xp)
+    factors = list(cp.factors)
+    for mode in free:
+        scale = sizes * phases if mode == free[-1] else sizes
+        factors[mode] = factors[mode] * xp.astype(scale, cp.dtype)
+    for mode in options.nonnegative:
+        if mode not in options.fixed:
+            factors[mode] = xp.abs(factors[mode])
+    return factors
+
+
+def _filled(x: Any, weights: Any, xp: Namespace) -> Any:
+    """Return the data with zeros in the place of what is missing, for a start to be made of."""
+    if isinstance(x, COO):
+        return x
+    known = weights.to_array() if isinstance(weights, COO) else xp.asarray(weights)
+    return xp.where(xp.broadcast_to(known > 0, x.shape) & xp.isfinite(x), x, xp.zeros_like(x))
+
+
+def _leader(
+    problem: Problem, starts: list[list[Array]], options: Options, rng: np.random.Generator
+) -> Sequence[Array]:
+    """Return the start that leads after a race, on a small core where that is as good."""
+    if len(starts) == 1 or options.max_iter == 0:
+        return starts[0]
+    x, xp = problem.x, problem.xp
+    plain = not (options.fixed or options.nonnegative or options.ridge)
+    if isinstance(x, COO) or not plain or not compressible(tuple(x.shape), options.rank):
+        states = [State(tuple(start)) for start in starts]
+        for _ in range(min(_SCREEN, options.max_iter)):
+            states = [sweep(problem, state) for state in states]
+        return min(states, key=lambda state: state.objective).factors
+    width = options.rank + OVERSAMPLE
+    products = DenseProducts(x, width, sweeps=_EXPECTED, xp=xp)
+    small, bases = compressed(x, products, width, rng, xp)
+    batch = [
+        xp.stack([adjoint(basis, xp) @ start[mode] for start in starts])
+        for mode, basis in enumerate(bases)
+    ]
+    winner = race(small, batch, xp)
+    return [basis @ factor for basis, factor in zip(bases, winner, strict=True)]
