@@ -1,1 +1,22 @@
 """Tensor trains: chains of three-way cores."""
+
+from tdecomp.tt._algebra import add, hadamard, inner, mode_product, norm, scale, section
+from tdecomp.tt._formats import TensorRing, TensorTrain
+from tdecomp.tt._orthogonalise import orthogonalise
+from tdecomp.tt._round import round
+from tdecomp.tt._svd import tt_svd
+
+__all__ = [
+    "TensorRing",
+    "TensorTrain",
+    "add",
+    "hadamard",
+    "inner",
+    "mode_product",
+    "norm",
+    "orthogonalise",
+    "round",
+    "scale",
+    "section",
+    "tt_svd",
+]
