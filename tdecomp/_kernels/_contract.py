@@ -15,11 +15,12 @@ from numba import prange
 from tdecomp._kernels._jit import kernel
 from tdecomp._kernels._tile import ROWS, tile
 
-_VECTORS = len(ROWS)
 # Rows that a thread takes at a time: a multiple of every number of ROWS.
 _BLOCK = 48
 # Rows of the array that pass by while a block of a transposed product stays in registers.
 _DEPTH = 16
+# How many rows ahead of the computation the memory is asked for them.
+_AHEAD = 16
 
 
 def _strip(rows: int, vectors: int) -> Any:
@@ -28,41 +29,46 @@ def _strip(rows: int, vectors: int) -> Any:
 
     @numba.njit(nogil=True, error_model="numpy")
     def strip(
-        a: Any, a0: int, da: int, dp: int, count: int,
-        b: Any, b0: int, db: int, depth: int, c: Any, c0: int, dc: int,
+        a: Any, a0: int, da: int, dp: int, count: int, b: Any, b0: int, width: int, depth: int,
+        c: Any, c0: int, ahead: int, skew: int,
     ) -> None:  # fmt: skip
         i = 0
         while i + rows <= count:
-            many(a, a0 + i * da, da, dp, b, b0, db, depth, c, c0 + i * dc, dc)
+            at, to = a0 + i * da, c0 + i * width
+            many(a, at, da, dp, b, b0, width, depth, c, to, width, ahead, skew)
             i += rows
         while i < count:
-            one(a, a0 + i * da, da, dp, b, b0, db, depth, c, c0 + i * dc, dc)
+            at, to = a0 + i * da, c0 + i * width
+            one(a, at, da, dp, b, b0, width, depth, c, to, width, ahead, skew)
             i += 1
 
     return strip
 
 
-_strip1, _strip2, _strip3, _strip4 = (_strip(rows, k + 1) for k, rows in enumerate(ROWS))
+_strip1, _strip2, _strip4 = (_strip(rows, vectors) for vectors, rows in ROWS.items())
 
 
 @numba.njit(nogil=True, error_model="numpy")
 def _multiply(
-    a: Any, a0: int, da: int, dp: int, count: int,
-    b: Any, b0: int, width: int, lanes: int, depth: int, c: Any, c0: int,
+    a: Any, a0: int, da: int, dp: int, count: int, b: Any, width: int, lanes: int, depth: int,
+    c: Any, c0: int, ahead: int, skew: int,
 ) -> None:  # fmt: skip
-    """Add to `count` rows of `c` a product with all `width` columns of `b`, panel by panel."""
+    """Add to `count` rows of `c` the product with all columns of `b`, 4, 2 or 1 vectors at a time.
+
+    See `tile` for the other arguments.
+    """
     j = 0
     while j < width:
-        vectors = min(_VECTORS, (width - j) // lanes)
-        if vectors == 1:
-            _strip1(a, a0, da, dp, count, b, b0 + j, width, depth, c, c0 + j, width)
-        elif vectors == 2:
-            _strip2(a, a0, da, dp, count, b, b0 + j, width, depth, c, c0 + j, width)
-        elif vectors == 3:
-            _strip3(a, a0, da, dp, count, b, b0 + j, width, depth, c, c0 + j, width)
+        vectors = (width - j) // lanes
+        if vectors >= 4:
+            _strip4(a, a0, da, dp, count, b, j, width, depth, c, c0 + j, ahead, skew)
+            j += 4 * lanes
+        elif vectors >= 2:
+            _strip2(a, a0, da, dp, count, b, j, width, depth, c, c0 + j, ahead, skew)
+            j += 2 * lanes
         else:
-            _strip4(a, a0, da, dp, count, b, b0 + j, width, depth, c, c0 + j, width)
-        j += vectors * lanes
+            _strip1(a, a0, da, dp, count, b, j, width, depth, c, c0 + j, ahead, skew)
+            j += lanes
 
 
 @kernel
@@ -80,8 +86,9 @@ def right_product(x: Any, b: Any, lanes: int, out: Any) -> None:
         for k in range(first * width, (first + count) * width):
             flat_out[k] = 0
         _multiply(
-            flat_x, first * n, n, 1, count, flat_b, 0, width, lanes, n, flat_out, first * width
-        )
+            flat_x, first * n, n, 1, count, flat_b, width, lanes, n,
+            flat_out, first * width, _AHEAD * n, n - 1,
+        )  # fmt: skip
 
 
 @kernel
@@ -108,8 +115,36 @@ def left_product(x: Any, a: Any, b: Any, lanes: int, out: Any) -> None:
                 i, j = (first + p) // inner, (first + p) % inner
                 for r in range(width):
                     rows[p * width + r] = a[i, r] * b[j, r]
-            _multiply(flat_x, first * n, 1, n, n, rows, 0, width, lanes, depth, flat_out, 0)
+            _multiply(
+                flat_x, first * n, 1, n, n, rows, width, lanes, depth,
+                flat_out, 0, _AHEAD * n, 0,
+            )  # fmt: skip
             first += depth
+
+
+@kernel
+def squared_gap(x: Any, left: Any, right: Any, lanes: int, block: int, out: Any) -> None:
+    """Write to `out` the squared distances of blocks of rows of `x` from ``left @ right``.
+
+    `x` is (m, n), `left` (m, r), `right` (r, w) with at least `n` columns, which fill whole
+    vectors; `out` has a place for each `block` of rows. Squares are added in double precision.
+    """
+    m, n = x.shape
+    rank, width = right.shape
+    flat_left, flat_right = left.reshape(-1), right.reshape(-1)
+    for k in prange((m + block - 1) // block):
+        first = k * block
+        count = min(block, m - first)
+        model = np.zeros(count * width, x.dtype)
+        _multiply(
+            flat_left, first * rank, rank, 1, count, flat_right, width, lanes, rank, model, 0, 0, 0
+        )
+        squares = np.zeros(n, np.float64)
+        for i in range(count):
+            for j in range(n):
+                gap = np.float64(x[first + i, j] - model[i * width + j])
+                squares[j] += gap * gap
+        out[k] = squares.sum()
 
 
 @kernel

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tdecomp._iterate import Callback, Fit, Status
-from tdecomp._measure import relative_error
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, equilibrate, prepare
@@ -19,7 +18,7 @@ from tdecomp.cp._hals import hals
 from tdecomp.cp._initial import _initialise, check_init, values_of
 from tdecomp.cp._normalise import _normalise, phase_of
 from tdecomp.cp._starts import OVERSAMPLE, _cp_als, compressed, compressible, misfits, race
-from tdecomp.cp._sweeps import Problem, State, als, sweep, unweighted
+from tdecomp.cp._sweeps import Problem, State, als, sweep, true_error, unweighted
 from tdecomp.cp._weighted import weighted_als
 from tdecomp.ops._coo import COO
 from tdecomp.ops._products import DenseProducts
@@ -50,11 +49,8 @@ def fit_data(
     x: Any, init: Any, options: Options, rng: np.random.Generator, xp: Namespace
 ) -> Fit[CP]:
     """Fit all of the data, dense or sparse, at a power-of-two scale near one."""
-    values = values_of(x)
-    values, scale = equilibrate(values, xp, axis=tuple(range(values.ndim)))
-    size = float(xp.reshape(scale, (-1,))[0])
-    x = x._replace(values=values) if isinstance(x, COO) else values
-    problem = _problem(x, options, size, xp)
+    x, size, square = _moderate(x, xp)
+    problem = _problem(x, options, size, square, xp)
     starts = _starts(x, init, size, options, rng, xp=xp)
 
     def show(state: State) -> CP:
@@ -71,8 +67,9 @@ def fit_data(
         callback=options.callback,
         show=show,
     )
-    here = fit.tensor._replace(weights=fit.tensor.weights / size)
-    return fit._replace(error=problem.misfit(here))
+    weights, (first, *others) = fit.tensor
+    first = first * xp.astype(weights / size, first.dtype)
+    return fit._replace(error=true_error(problem, [first, *others]))
 
 
 def fit_weighted(
@@ -115,30 +112,44 @@ def fit_traced(
     return Fit(unweighted(factors, xp), error, max_iter, Status.MAX_ITER)
 
 
-def _problem(x: Any, options: Options, size: float, xp: Namespace) -> Problem:
+def _moderate(x: Any, xp: Namespace) -> tuple[Any, float, float]:
+    """Return data whose squares are in range, the power of two taken out, the squared norm."""
+    values = values_of(x)
+    flat = xp.reshape(values, (-1,))
+    square = float(xp.real(xp.vecdot(flat, flat)) if _complex(flat, xp) else xp.vecdot(flat, flat))
+    low = float(xp.finfo(values.dtype).smallest_normal) ** 0.25
+    if low < square < 1 / low:
+        return x, 1.0, square
+    flat, scale = equilibrate(flat, xp, axis=0)
+    square = float(xp.linalg.vector_norm(flat)) ** 2
+    values = xp.reshape(flat, values.shape)
+    return (x._replace(values=values) if isinstance(x, COO) else values), float(scale[0]), square
+
+
+def _problem(x: Any, options: Options, size: float, square: float, xp: Namespace) -> Problem:
     """Gather what sweeps need."""
     modes = range(len(x.shape))
-    values = values_of(x)
-    square = float(xp.linalg.vector_norm(values)) ** 2
     sweeps = min(options.max_iter, _EXPECTED)
+    sparse = isinstance(x, COO)
+    products: Any = (
+        SparseLayout(x) if sparse else DenseProducts(x, options.rank, sweeps=sweeps, xp=xp)
+    )
     return Problem(
         x,
-        SparseLayout(x)
-        if isinstance(x, COO)
-        else DenseProducts(x, options.rank, sweeps=sweeps, xp=xp),
+        products,
         square,
         tuple(mode for mode in modes if mode not in options.fixed),
         _scaled_ridge(options.ridge, size, len(modes)),
-        "cholesky" if isinstance(x, COO) else options.solver,
+        "cholesky" if sparse else options.solver,
         {mode: partial(hals, xp=xp) for mode in options.nonnegative},
-        lambda cp: float(relative_error(x, cp)),
+        products.distance,
         xp,
     )
 
 
 def _scaled_ridge(ridge: float, size: float, modes: int) -> float:
     """Return the penalty for data divided by `size`, whose factors are smaller by its root."""
-    return min(ridge / size / size ** (1 - 2 / modes), 1 / sys.float_info.epsilon)
+    return float(min(ridge / size / size ** (1 - 2 / modes), 1 / sys.float_info.epsilon))
 
 
 def _starts(
@@ -205,3 +216,7 @@ def _leader(
     ]
     winner = race(small, batch, xp)
     return [basis @ factor for basis, factor in zip(bases, winner, strict=True)]
+
+
+def _complex(x: Array, xp: Namespace) -> bool:
+    return bool(xp.isdtype(x.dtype, "complex floating"))

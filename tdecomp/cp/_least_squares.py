@@ -53,7 +53,7 @@ def solve_normal(mttkrp: Array, joint: Array, xp: Namespace) -> Solution:
     """
     scaled, inverse = _scaled(joint, xp)
     right = mttkrp * inverse
-    lower = _cholesky(scaled, xp)
+    lower = cholesky(scaled, xp)
     floor = _PIVOT * eps(joint.dtype, xp) * joint.shape[-1]
     if lower is not None:
         pivots = xp.abs(xp.linalg.diagonal(lower))
@@ -121,7 +121,7 @@ def _scaled(joint: Array, xp: Namespace) -> tuple[Array, Array]:
     return joint * inverse[..., :, None] * inverse[..., None, :], inverse
 
 
-def _cholesky(a: Array, xp: Namespace) -> Array | None:
+def cholesky(a: Array, xp: Namespace) -> Array | None:
     """Return the lower Cholesky factor, None where there is none."""
     try:
         lower = xp.linalg.cholesky(a)

@@ -42,8 +42,8 @@ class Problem(NamedTuple):
     constrain : dict
         For some modes, what replaces the least-squares solution: it maps the present factor, the
         MTTKRP and the joint Gram matrix to the next factor.
-    misfit : callable
-        Measures the true relative error of a `CP`.
+    distance : callable
+        Measures the distance from the tensor of given factors, without cancellation.
     xp : namespace
         The library.
     """
@@ -55,7 +55,7 @@ class Problem(NamedTuple):
     ridge: float
     solver: str
     constrain: dict[int, Callable[[Array, Array, Array], Array]]
-    misfit: Callable[[CP], float]
+    distance: Callable[[Sequence[Array]], float]
     xp: Namespace
 
 
@@ -95,7 +95,7 @@ def als(
     start = State(tuple(factors))
     fit = iterate(step, start, max_iter=max_iter, tol=tol, callback=callback, show=show)
     if fit.status is Status.STAGNATED and fit.error <= _ROUNDING * unit:
-        return fit._replace(status=Status.CONVERGED)
+        fit = fit._replace(status=Status.CONVERGED)
     return fit
 
 
@@ -163,7 +163,15 @@ def _error(problem: Problem, factors: Sequence[Array], gap: float) -> float:
     """Return the relative error, from the difference of squares `gap` where that keeps digits."""
     if gap > _DIGITS * eps(factors[0].dtype, problem.xp) * problem.square:
         return math.sqrt(gap / problem.square)
-    return problem.misfit(unweighted(factors, problem.xp))
+    return true_error(problem, factors)
+
+
+def true_error(problem: Problem, factors: Sequence[Array]) -> float:
+    """Return the relative error from the difference: true to rounding; 0 / 0 is 0."""
+    distance = problem.distance(factors)
+    if distance == 0:
+        return 0.0
+    return distance / math.sqrt(problem.square) if problem.square > 0 else math.inf
 
 
 def _conj(x: Array, xp: Namespace) -> Array:

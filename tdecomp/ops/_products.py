@@ -17,6 +17,8 @@ from tdecomp.ops._mttkrp import contract_left, contract_others, contract_right, 
 _KERNEL_WORK = 2e9
 # Below these numbers of columns and of rows that stay, products are too thin for the kernels.
 _COLUMNS, _ROWS = 4, 16
+# Entries of a slab of the model; and of a block of its rows, which stays in the cache.
+_SLAB, _CACHED, _FEWEST, _MOST = 1 << 20, 1 << 15, 8, 48
 
 
 class Products(Protocol):
@@ -24,6 +26,9 @@ class Products(Protocol):
 
     def mttkrp(self, mode: int, factors: Sequence[Array], /) -> Array:
         """Return the product for `mode`, in an array of its own."""
+
+    def distance(self, factors: Sequence[Array], /) -> float:
+        """Return the distance from the CP tensor of `factors`, without cancellation."""
 
 
 class DenseProducts:
@@ -61,6 +66,10 @@ class DenseProducts:
             self._known[leading] = (list(outside), partial)
         return self._contract.rest(partial, inside, mode if leading else mode - split)
 
+    def distance(self, factors: Sequence[Array], /) -> float:
+        """Return the distance from the CP tensor of `factors`, by forming the difference."""
+        return self._contract.distance(factors[: self._split], factors[self._split :])
+
 
 class _Plain:
     """Contractions by the matrix products of the array's library."""
@@ -78,6 +87,20 @@ class _Plain:
     def rest(self, partial: Array, factors: Sequence[Array], mode: int) -> Array:
         """Contract all modes of a group but one."""
         return contract_others(partial, factors, mode, xp=self._xp)
+
+    def distance(self, leading: Sequence[Array], trailing: Sequence[Array]) -> float:
+        """Subtract the model slab by slab, and add the squares."""
+        xp = self._xp
+        left = _khatri_rao(leading, xp=xp)
+        right = xp.ones_like(left[:1, :]) if not trailing else _khatri_rao(trailing, xp=xp)
+        x = xp.reshape(self._x, (left.shape[0], right.shape[0]))
+        rows = max(1, _SLAB // right.shape[0])
+        total = 0.0
+        for start in range(0, left.shape[0], rows):
+            slab = slice(start, min(start + rows, left.shape[0]))
+            gap = x[slab, :] - left[slab, :] @ xp.matrix_transpose(right)
+            total += float(xp.linalg.vector_norm(gap)) ** 2
+        return math.sqrt(total)
 
 
 class _Compiled:
@@ -124,6 +147,19 @@ class _Compiled:
             contract_first(first, self._padded(factor), out, _kernels.threads())
             partial = out
         return np.array(partial.reshape(-1, width)[:, : self._rank])
+
+    def distance(self, leading: Sequence[np.ndarray], trailing: Sequence[np.ndarray]) -> float:
+        """Subtract the model row by row, in one reading of the tensor."""
+        from tdecomp._kernels._contract import squared_gap
+
+        left = np.ascontiguousarray(_khatri_rao(leading, xp=np))
+        columns = self._x.shape[1]
+        right = np.zeros((left.shape[1], -(-columns // self._lanes) * self._lanes), left.dtype)
+        right[:, :columns] = _khatri_rao(trailing, xp=np).T
+        block = max(_FEWEST, min(_MOST, _CACHED // right.shape[1]))
+        sums = np.empty(-(-left.shape[0] // block))
+        squared_gap(self._x, left, right, self._lanes, block, sums)
+        return math.sqrt(sums.sum())
 
     def _padded(self, factor: np.ndarray) -> np.ndarray:
         """Fill the columns up to whole vectors with zeros."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdecomp.ops import mttkrp
+from tdecomp.ops import khatri_rao, mttkrp
 from tdecomp.ops._mttkrp import even_split
 from tdecomp.ops._products import DenseProducts
 from tdecomp.testing import gaussian
@@ -106,3 +106,24 @@ def test_the_split_is_as_even_as_any(shape):
         return max(np.prod(shape[:split]), np.prod(shape[split:]))
 
     assert larger(products._split) == larger(even_split(shape))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(23, 19, 29), (40, 31), (9, 7, 5, 8), (300, 17), (17, 300)])
+def test_the_distance_is_that_of_the_difference(shape, dtype):
+    x, factors = problem(shape, 5, dtype)
+    model = np.reshape(khatri_rao(factors).astype(float).sum(axis=1), shape)
+    expected = np.linalg.norm(x - model)
+    for products in (compiled(x, 5), DenseProducts(x, 5, sweeps=1, xp=np)):
+        found = products.distance(factors)
+        assert abs(found - expected) <= 20 * np.finfo(dtype).eps * expected
+
+
+@pytest.mark.parametrize("shape", [(23, 19, 29), (5,)])
+def test_a_distance_far_below_the_norm(xp, shape):
+    _, factors = problem(shape, 5)
+    x = np.reshape(khatri_rao(factors).sum(axis=1), shape)
+    x[(0,) * len(shape)] += 1e-9
+    products = DenseProducts(xp.asarray(x), 5, sweeps=1, xp=xp.namespace)
+    found = products.distance([xp.asarray(factor) for factor in factors])
+    assert found == pytest.approx(1e-9, rel=1e-3)
