@@ -1,0 +1,230 @@
+r"""The randomized route to the left basis of an unfolding, with a measured residual.
+
+A sketch along one other mode. Contract the longest other axis of the tensor, of length `m`, with
+a Gaussian matrix of ``m x c``: the unfolding is multiplied by :math:`I \otimes \omega`, and its
+Gram matrix :math:`\tilde G` has the expectation :math:`G`. This reads the tensor once and leaves
+many times more columns than a Gaussian sketch of the same price, so that :math:`\tilde G` tells
+the spectrum well: it suggests the rank, and whether the route pays.
+
+For a tolerance. Let :math:`Q` hold the leading eigenvectors of :math:`\tilde G`, a few more than
+needed, and :math:`B = Q^* X_{(n)}`. The singular values of `B` are at most those of the unfolding
+(interlacing), and the error of rank `r` within the range of `Q` is
+
+.. math:: e_r^2 = \sum_{i > r} \sigma_i(B)^2 + \|X\|^2 - \|B\|^2 .
+
+The rank with :math:`e_r \le \mathtt{atol} < (\sum_{i \ge r} \sigma_i(B)^2)^{1/2}` is thus
+sufficient, and the smallest. The difference keeps its digits, as ``atol**2`` is far above
+``eps * norm(X)**2``; where the two sides do not meet, the answer is None.
+
+At fixed rank. One step of subspace iteration, :math:`Z = X_{(n)} X_{(n)}^* Q`, shows the coupling
+:math:`F = (I - Q Q^*) Z` to what `Q` misses. With Ritz values :math:`\theta_i`, and :math:`\mu`
+the largest eigenvalue of `G` on the complement of `Q`, the optimal basis is tilted against `Q` by
+:math:`\tau_i = (\theta_i - G)^{-1} F_i`, and the basis of `Z` has
+:math:`F_i / \theta_i` of that already. The rest costs, to first order,
+
+.. math:: \sum_{i \le r} \theta_i \Bigl( \frac{\mu}{\theta_i}
+          \frac{\|F_i\|}{\theta_i - \mu} \Bigr)^2
+
+of squared error. `F` is measured; :math:`\mu` is taken from :math:`\tilde G`, doubled, which is
+an estimate. The basis is returned where the cost lies below the sixth digit of the error.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tdecomp._random import generator, normal
+from tdecomp._typing import Array, DType, Namespace, Seed
+from tdecomp._xp import adjoint, eps, floats
+from tdecomp.linalg._orth import orthonormalize
+from tdecomp.linalg._truncation import tail_norms, truncation_rank
+from tdecomp.linalg._unfolded import (
+    ENTRIES,
+    blocks,
+    columns,
+    double,
+    energy,
+    gram,
+    single,
+    slabs,
+    spectrum,
+)
+from tdecomp.ops._mode_products import _mode_product
+
+# An error that exceeds the least one by less than this has the same six digits.
+SIX_DIGITS = 5e-7
+# Columns of the sketch along the contracted mode, and more directions than the rank asks for.
+_SAMPLES = 8
+_OVERSAMPLING = 8
+# The route pays while the block is this many times narrower than the mode.
+_PAYS = 6
+# A squared tolerance this many squared eps above nothing is seen in that precision.
+_SEEN = 1e4
+# What a difference of squares may lose, and what must be left of it, in eps * norm(X)^2.
+_NOISE = 4.0
+_CERTIFIED = 50.0
+# The sketch has at least twice as many columns as rows, or its spectrum would tell little.
+_COLUMNS = 2
+# Of the contracted axis the sketch keeps at most this part, else it is no cheaper than Gram.
+_SHARE = 8
+# Many times more columns than rows: else the eigenvectors cost more than the products.
+_ASPECT = 64
+
+Found = tuple[Array, Array, float]
+
+
+class _Task(NamedTuple):
+    """A tensor, its mode, and what is asked of the basis; `draft` is the dtype of sketches."""
+
+    x: Array
+    mode: int
+    rank: int
+    atol: float | None
+    norm2: float
+    draft: DType
+    always: bool
+    xp: Namespace
+
+
+def sketched(
+    x: Array,
+    mode: int,
+    *,
+    rank: int,
+    atol: float | None,
+    rng: Seed,
+    always: bool,
+    xp: Namespace,
+) -> Found | None:
+    """Return basis, projected tensor and error; None where that does not pay or prove itself.
+
+    With `always`, None only where the tolerance is below what a difference of squares can tell.
+    """
+    n, size = x.shape[mode], math.prod(x.shape)
+    if x.ndim == 1 or not (always or (size >= _ASPECT * n * n and n >= _PAYS * _OVERSAMPLING)):
+        return None
+    norm2, draft = energy(x, xp), single(x, xp)
+    if atol is not None:
+        if atol**2 <= _CERTIFIED * eps(x.dtype, xp) * norm2:
+            return None
+        seen = atol**2 > _SEEN * eps(draft, xp) ** 2 * norm2
+        draft = draft if seen else x.dtype
+    task = _Task(x, mode, rank, atol, norm2, draft, always, xp)
+    y = _sketch(task, generator(rng))
+    return None if y is None else _from_sketch(task, y)
+
+
+def _sketch(task: _Task, rng: np.random.Generator) -> Array | None:
+    """Contract the longest other axis with a Gaussian matrix, in the draft's precision."""
+    x, mode, xp = task.x, task.mode, task.xp
+    n, size = x.shape[mode], math.prod(x.shape)
+    axis = max((k for k in range(x.ndim) if k != mode), key=lambda k: x.shape[k])
+    length = x.shape[axis]
+    samples = min(length, max(_SAMPLES, -(-_COLUMNS * n * n * length // size)))
+    if not task.always and samples * _SHARE > length:
+        return None
+    omega = normal(rng, (samples, length), x, xp) / math.sqrt(samples)
+    omega = xp.astype(omega, task.draft)
+    t = slabs(x, axis, xp)
+    cut = 0 if t.shape[0] > 1 else 2
+    step = max(1, ENTRIES * t.shape[cut] // size)
+    parts = []
+    for start in range(0, t.shape[cut], step):
+        run = slice(start, min(start + step, t.shape[cut]))
+        part = t[:, :, run] if cut else t[run, :, :]
+        parts.append(omega @ xp.astype(part, task.draft, copy=False))
+    product = xp.concat(parts, axis=cut)
+    return xp.reshape(product, (*x.shape[:axis], samples, *x.shape[axis + 1 :]))
+
+
+def _from_sketch(task: _Task, y: Array) -> Found | None:
+    """Read rank and basis off the sketch `y`, then take the way that fits the target."""
+    xp, n = task.xp, y.shape[task.mode]
+    w, v = spectrum(gram(slabs(y, task.mode, xp), xp, double(y, xp)), xp)
+    needed = task.rank
+    if task.atol is not None:
+        needed = truncation_rank(xp.sqrt(w), atol=task.atol)
+    r = min(task.rank, needed)
+    width = min(n, r + _OVERSAMPLING)
+    if not task.always and _PAYS * width > n:
+        return None
+    if task.atol is not None and needed <= task.rank:
+        return _within(task, v[:, :width])
+    if not task.always and not _promising(floats(w), r, width, math.prod(y.shape) // n):
+        return None
+    found = _stepped(task, v[:, :width], r, w)
+    met = found is not None and task.atol is not None and found[2] <= task.atol
+    # Then a smaller rank might do as well.
+    return None if met and not task.always else found
+
+
+def _promising(w: list[float], r: int, width: int, columns: int) -> bool:
+    """Predict from the spectrum `w` of the sketch whether one step suffices.
+
+    Between a wanted and an unwanted direction the sketch errs by the sampling error of a
+    covariance, ``sqrt(w_i w_j / columns)``; the step shrinks that by their ratio.
+    """
+    if width == len(w):
+        return True
+    tilt = r * sum(w[width:]) / columns
+    return tilt * (w[width] / w[r - 1]) ** 2 <= SIX_DIGITS * sum(w[r:])
+
+
+def _within(task: _Task, q: Array) -> Found | None:
+    """Truncate within the range of `q` to the smallest rank, where that can be proved."""
+    x, mode, xp = task.x, task.mode, task.xp
+    bound = task.atol or 0.0
+    q = xp.astype(q, x.dtype)
+    b = _mode_product(x, adjoint(q, xp), mode, xp=xp)
+    w, v = spectrum(gram(slabs(b, mode, xp), xp, double(b, xp)), xp)
+    s = xp.sqrt(w)
+    outside = max(0.0, task.norm2 - float(xp.sum(w)))
+    left = bound**2 - outside - _NOISE * eps(x.dtype, xp) * task.norm2
+    if left <= 0:
+        return None
+    r = truncation_rank(s, atol=math.sqrt(left))
+    tails = floats(tail_norms(s))
+    smallest = r == 1 or tails[r - 1] > bound
+    if r > task.rank or not (smallest or task.always):
+        return None
+    v = xp.astype(v[:, :r], x.dtype)
+    core = _mode_product(b, adjoint(v, xp), mode, xp=xp)
+    return q @ v, core, math.hypot(tails[r], math.sqrt(outside))
+
+
+def _stepped(task: _Task, q: Array, r: int, w: Array) -> Found | None:
+    """Make one step of subspace iteration; None where its basis may cost the sixth digit."""
+    x, mode, norm2, xp = task.x, task.mode, task.norm2, task.xp
+    width = q.shape[1]
+    z = _power(slabs(x, mode, xp), xp.astype(q, task.draft), xp)
+    m = adjoint(q, xp) @ z
+    theta, turn = spectrum(m, xp)
+    turn = turn[:, :r]
+    coupling = (z - q @ m) @ turn
+    gaps = floats(xp.sum(xp.abs(coupling) ** 2, axis=0))
+    values = floats(theta)
+    tail = max(0.0, norm2 - sum(values[:r]))
+    outside = max(0.0, norm2 - sum(values))
+    mu = min(outside, 2 * float(w[width])) if width < w.shape[0] else 0.0
+    cost = 4 * r * eps(task.draft, xp) ** 2 * norm2
+    for value, gap in zip(values, gaps, strict=False):
+        cost += mu**2 * gap / (value * (value - mu) ** 2) if value > mu else math.inf
+    if not task.always and cost > 2 * SIX_DIGITS * tail:
+        return None
+    u = xp.astype(orthonormalize(z @ turn, xp).Q, x.dtype)
+    core = _mode_product(x, adjoint(u, xp), mode, xp=xp)
+    return u, core, math.sqrt(max(0.0, norm2 - energy(core, xp)))
+
+
+def _power(t: Array, q: Array, xp: Namespace) -> Array:
+    """Return :math:`X X^* q`, both products in one reading of the tensor, in the dtype of `q`."""
+    total = None
+    for block in blocks(t):
+        a = xp.astype(columns(block, xp), q.dtype, copy=False)
+        product = a @ adjoint(adjoint(q, xp) @ a, xp)
+        product = xp.astype(product, double(q, xp))
+        total = product if total is None else total + product
+    return total
