@@ -13,7 +13,17 @@ def kernel(function: Callable[..., None]) -> Any:
 
     Arithmetic keeps its order (no ``fastmath``), so that a kernel gives what its twin gives.
     """
-    options = {"nogil": True, "parallel": True, "error_model": "numpy"}
+    return _compiled(function, parallel=True)
+
+
+def routine(function: Callable[..., Any]) -> Any:
+    """Compile `function` as a part of kernels, which run it on one of their threads."""
+    return _compiled(function, parallel=False)
+
+
+def _compiled(function: Callable[..., Any], *, parallel: bool) -> Any:
+    """Compile for the cache if there can be one."""
+    options = {"nogil": True, "parallel": parallel, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no directory for the cache: a read-only installation without a home

@@ -1,0 +1,233 @@
+"""Weighted least squares for each row of a factor, over the observed entries of its slice.
+
+Entries are sorted by the slice they lie in: those of slice `i` are ``start[i]:start[i + 1]``. All
+factors lie in one matrix `flat`, that of the mode itself from row `first` on, and `rows[p]` names
+the rows of it that meet in entry `p`. `weights` has one entry each, or a single one for all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from tdecomp._kernels._descent import descend
+from tdecomp._kernels._jit import kernel, routine
+
+_BLOCK = 4
+
+
+@routine
+def _product(rows: Any, flat: Any, out: Any) -> None:
+    """Multiply rows of `flat` into `out`."""
+    out[:] = 1
+    for m in range(rows.size):
+        row = flat[rows[m]]
+        for r in range(out.size):
+            out[r] *= row[r]
+
+
+@routine
+def _accumulate(
+    low: int, high: int, rows: Any, values: Any, weights: Any, flat: Any, own: Any, k: Any, h: Any,
+    g: Any,
+) -> None:  # fmt: skip
+    """Add the Gram matrix of the entries to `h` and their products with what is left to `g`.
+
+    Four entries at a time, so that `h` is read and written once for all of them.
+    """
+    rank = own.size
+    step = 1 if weights.size > 1 else 0
+    w = np.empty(_BLOCK, weights.dtype)
+    for p in range(low, high, _BLOCK):
+        for q in range(_BLOCK):
+            if p + q >= high:
+                k[q, :] = 0
+                w[q] = 0
+                continue
+            row = k[q]
+            _product(rows[p + q], flat, row)
+            gap = values[p + q]
+            for r in range(rank):
+                gap -= row[r] * own[r]
+            w[q] = weights[(p + q) * step]
+            gap *= w[q]
+            for r in range(rank):
+                g[r] += np.conj(row[r]) * gap
+        k0, k1, k2, k3 = k[0], k[1], k[2], k[3]
+        for a in range(rank):
+            c0, c1 = w[0] * np.conj(k0[a]), w[1] * np.conj(k1[a])
+            c2, c3 = w[2] * np.conj(k2[a]), w[3] * np.conj(k3[a])
+            line = h[a]
+            for b in range(rank):
+                line[b] += (c0 * k0[b] + c1 * k1[b]) + (c2 * k2[b] + c3 * k3[b])
+
+
+@routine
+def _solve(h: Any, g: Any, least: float) -> bool:
+    """Overwrite `g` with the solution of ``h d = g``; False where a pivot is lost in rounding."""
+    rank = g.size
+    for a in range(rank):
+        top = h[a, a].real
+        pivot = top
+        for q in range(a):
+            pivot -= (h[a, q] * np.conj(h[a, q])).real
+        if not pivot > least * top:
+            return False
+        inverse = 1 / np.sqrt(pivot)
+        h[a, a] = inverse
+        for b in range(a + 1, rank):
+            rest = h[b, a]
+            for q in range(a):
+                rest -= h[b, q] * np.conj(h[a, q])
+            h[b, a] = rest * inverse
+    for a in range(rank):
+        rest = g[a]
+        for q in range(a):
+            rest -= h[a, q] * g[q]
+        g[a] = rest * h[a, a].real
+    for a in range(rank - 1, -1, -1):
+        rest = g[a]
+        for q in range(a + 1, rank):
+            rest -= np.conj(h[q, a]) * g[q]
+        g[a] = rest * h[a, a].real
+    return True
+
+
+@kernel
+def solve_rows(
+    bounds: Any, start: Any, rows: Any, values: Any, weights: Any, first: int, flat: Any,
+    ridge: float, least: float, out: Any, failed: Any,
+) -> None:  # fmt: skip
+    """Write the least-squares solution of each row to `out`, or 1 to `failed`.
+
+    The equations are those of the *change* of a row, with what is left of the entries on the
+    right: their rounding errors are then relative to the change, which shrinks, and not to the
+    solution. Between two `bounds` lie rows with about equally many entries.
+    """
+    rank = flat.shape[1]
+    for t in prange(bounds.size - 1):
+        k = np.empty((_BLOCK, rank), flat.dtype)
+        h = np.empty((rank, rank), flat.dtype)
+        g = np.empty(rank, flat.dtype)
+        for i in range(bounds[t], bounds[t + 1]):
+            own = flat[first + i]
+            h[:] = 0
+            g[:] = 0
+            _accumulate(start[i], start[i + 1], rows, values, weights, flat, own, k, h, g)
+            for a in range(rank):
+                h[a, a] += ridge
+                g[a] -= ridge * own[a]
+            failed[i] = 0 if _solve(h, g, least) else 1
+            for a in range(rank):
+                out[i, a] = own[a] if failed[i] else own[a] + g[a]
+
+
+@kernel
+def solve_nonnegative_rows(
+    bounds: Any, start: Any, rows: Any, values: Any, weights: Any, first: int, flat: Any,
+    ridge: float, passes: int, out: Any,
+) -> None:  # fmt: skip
+    """Write to `out` what coordinate descent over nonnegative rows makes of each row."""
+    rank = flat.shape[1]
+    for t in prange(bounds.size - 1):
+        k = np.empty((_BLOCK, rank), flat.dtype)
+        h = np.empty((rank, rank), flat.dtype)
+        g = np.empty(rank, flat.dtype)
+        for i in range(bounds[t], bounds[t + 1]):
+            own = flat[first + i]
+            h[:] = 0
+            g[:] = 0
+            _accumulate(start[i], start[i + 1], rows, values, weights, flat, own, k, h, g)
+            for a in range(rank):
+                h[a, a] += ridge
+                g[a] -= ridge * own[a]
+                out[i, a] = own[a]
+            descend(h, g, out[i], passes)
+
+
+@kernel
+def triangular_rows(
+    chosen: Any, start: Any, rows: Any, values: Any, weights: Any, first: int, flat: Any,
+    ridge: float, out: Any,
+) -> None:  # fmt: skip
+    """Write the triangular factor and the right-hand side of each chosen row to `out` (m, r, r+1).
+
+    Givens rotations take in one entry after another: no product is squared, so that no digit is
+    lost of rows that are nearly dependent.
+    """
+    rank = flat.shape[1]
+    step = 1 if weights.size > 1 else 0
+    for t in prange(chosen.size):
+        i = chosen[t]
+        own = flat[first + i]
+        k = np.empty(rank, flat.dtype)
+        y = np.empty(rank + 1, flat.dtype)
+        triangle = out[t]
+        triangle[:] = 0
+        for a in range(rank):
+            triangle[a, a] = np.sqrt(ridge)
+            triangle[a, rank] = -np.sqrt(ridge) * own[a]
+        for p in range(start[i], start[i + 1]):
+            _product(rows[p], flat, k)
+            gap = values[p]
+            scale = np.sqrt(weights[p * step])
+            for r in range(rank):
+                gap -= k[r] * own[r]
+                y[r] = scale * k[r]
+            y[rank] = scale * gap
+            for a in range(rank):
+                top, low = triangle[a, a].real, y[a]
+                length = np.hypot(top, np.abs(low))
+                if length == 0:
+                    continue
+                c, s = top / length, low / length
+                for b in range(a, rank + 1):
+                    above, below = triangle[a, b], y[b]
+                    triangle[a, b] = c * above + np.conj(s) * below
+                    y[b] = c * below - s * above
+
+
+@kernel
+def along_line(
+    bounds: Any, start: Any, rows: Any, values: Any, weights: Any, first: int, flat: Any,
+    direction: Any, out: Any,
+) -> None:  # fmt: skip
+    r"""Write the Gram matrices of the coefficients of the misfit along a line to `out`.
+
+    An entry of the model of ``flat + t * direction`` less its value is a polynomial of `t`. With
+    its coefficients :math:`e_j`, the lower triangle of ``out`` sums :math:`w \operatorname{Re}
+    e_a \bar e_b` for each stretch of rows, in double precision.
+    """
+    rank = flat.shape[1]
+    size = rows.shape[1] + 2
+    step = 1 if weights.size > 1 else 0
+    for t in prange(bounds.size - 1):
+        c = np.empty((size, rank), flat.dtype)
+        e = np.empty(size, flat.dtype)
+        gram = out[t]
+        gram[:] = 0
+        for i in range(bounds[t], bounds[t + 1]):
+            for p in range(start[i], start[i + 1]):
+                c[0] = flat[first + i]
+                c[1] = direction[first + i]
+                for m in range(rows.shape[1]):
+                    f, d = flat[rows[p, m]], direction[rows[p, m]]
+                    for r in range(rank):
+                        c[m + 2, r] = c[m + 1, r] * d[r]
+                    for j in range(m + 1, 0, -1):
+                        for r in range(rank):
+                            c[j, r] = c[j, r] * f[r] + c[j - 1, r] * d[r]
+                    for r in range(rank):
+                        c[0, r] *= f[r]
+                for j in range(size):
+                    total = c[j, 0]
+                    for r in range(1, rank):
+                        total += c[j, r]
+                    e[j] = total
+                e[0] -= values[p]
+                w = weights[p * step]
+                for a in range(size):
+                    for b in range(a + 1):
+                        gram[a, b] += w * (e[a] * np.conj(e[b])).real
