@@ -100,7 +100,11 @@ def n_parameters(fmt: Any, /) -> int:
     """
     if hasattr(fmt, "shape") and not isinstance(fmt, tuple):
         return math.prod(fmt.shape)
-    return sum(n_parameters(part) for part in fmt if hasattr(part, "shape") or part)
+    return sum(
+        n_parameters(part)
+        for part in fmt
+        if hasattr(part, "shape") or isinstance(part, tuple | list)
+    )
 
 
 def compression_ratio(fmt: Format, /) -> float:

@@ -9,18 +9,20 @@ from typing import Any
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint as adjoint_of
 from tdecomp._xp import namespace, prepare
+from tdecomp.ops._coo import COO, check_coo
 from tdecomp.ops._operands import as_matrix, first_array, promoted
+from tdecomp.ops._sparse_ttm import _sparse_mode_product, _sparse_mode_products
 from tdecomp.ops._unfold import check_mode
 
 
-def mode_product(x: Any, matrix: Any, mode: int, /) -> Array:
+def mode_product(x: Any, matrix: Any, mode: int, /) -> Any:
     r"""Multiply every fibre of a tensor along one mode by a matrix.
 
     .. math:: (X \times_n A)_{\ldots j \ldots} = \sum_i A_{ji}\, X_{\ldots i \ldots}
 
     Parameters
     ----------
-    x : array, shape (n_0, ..., n_{d-1})
+    x : array or COO, shape (n_0, ..., n_{d-1})
         The tensor.
     matrix : array, shape (m, n_mode)
         The matrix.
@@ -29,8 +31,9 @@ def mode_product(x: Any, matrix: Any, mode: int, /) -> Array:
 
     Returns
     -------
-    array, shape (n_0, ..., m, ..., n_{d-1})
-        The product, in the common dtype.
+    array or COO, shape (n_0, ..., m, ..., n_{d-1})
+        The product, in the common dtype; of a sparse tensor a sparse one, in which the fibres
+        that had an entry are full.
 
     Raises
     ------
@@ -55,13 +58,16 @@ def mode_product(x: Any, matrix: Any, mode: int, /) -> Array:
     >>> mode_product(np.ones((2, 3, 4)), np.ones((5, 3)), 1).shape
     (2, 5, 4)
     """
-    like = first_array((x, matrix))
-    xp, x = prepare(x, ndim=1, batch=True, like=like, name="x")
+    like = first_array((_entries(x), matrix))
+    xp, x = _tensor(x, like)
     _, matrix = prepare(matrix, ndim=2, like=like, name="matrix")
-    mode = check_mode(mode, x.ndim)
+    namespace(_entries(x), matrix)
+    mode = check_mode(mode, len(x.shape))
     _check_columns(matrix, x, mode, name="matrix", axis=1)
-    x, matrix = promoted((x, matrix), xp)
-    return _mode_product(x, matrix, mode, xp=xp)
+    entries, matrix = promoted((_entries(x), matrix), xp)
+    if isinstance(x, COO):
+        return _sparse_mode_product(x._replace(values=entries), matrix, mode, xp=xp)
+    return _mode_product(entries, matrix, mode, xp=xp)
 
 
 def _mode_product(x: Array, matrix: Array, mode: int, *, xp: Namespace) -> Array:
@@ -95,7 +101,7 @@ def mode_products(
 
     Parameters
     ----------
-    x : array, shape (n_0, ..., n_{d-1})
+    x : array or COO, shape (n_0, ..., n_{d-1})
         The tensor.
     matrices : sequence of array, shape (m_k, n_k)
         One for each of `modes`.
@@ -110,7 +116,8 @@ def mode_products(
     Returns
     -------
     array
-        The product, with :math:`m_k` in place of :math:`n_k`, in the common dtype.
+        The product, with :math:`m_k` in place of :math:`n_k`, in the common dtype; an array also
+        for a sparse tensor, which is multiplied entry by entry along all modes at once.
 
     Raises
     ------
@@ -143,16 +150,17 @@ def mode_products(
     (1, 5, 1)
     """
     matrices = list(matrices)
-    like = first_array((x, *matrices))
-    xp, x = prepare(x, ndim=1, batch=True, like=like, name="x")
-    namespace(x, *matrices)
+    like = first_array((_entries(x), *matrices))
+    xp, x = _tensor(x, like)
+    namespace(_entries(x), *matrices)
     chosen = list(range(len(matrices)) if modes is None else modes)
     if len(chosen) != len(matrices):
         raise ValueError(f"got {len(matrices)} matrices for {len(chosen)} modes")
-    chosen = [check_mode(mode, x.ndim, name=f"modes[{k}]") for k, mode in enumerate(chosen)]
+    ndim = len(x.shape)
+    chosen = [check_mode(mode, ndim, name=f"modes[{k}]") for k, mode in enumerate(chosen)]
     if len(set(chosen)) < len(chosen):
         raise ValueError(f"modes must all be different, got {tuple(chosen)}")
-    left_out = None if skip is None else check_mode(skip, x.ndim, name="skip")
+    left_out = None if skip is None else check_mode(skip, ndim, name="skip")
     factors = {
         mode: as_matrix(matrix, like, k)
         for k, (mode, matrix) in enumerate(zip(chosen, matrices, strict=True))
@@ -164,8 +172,23 @@ def mode_products(
             _check_columns(factors[mode], x, mode, name=name, axis=0 if adjoint else 1)
     if adjoint:
         factors = {mode: adjoint_of(factor, xp) for mode, factor in factors.items()}
-    x, *aligned = promoted((x, *factors.values()), xp)
-    return _mode_products(x, aligned, tuple(factors), xp=xp)
+    entries, *aligned = promoted((_entries(x), *factors.values()), xp)
+    if isinstance(x, COO):
+        sparse = x._replace(values=entries)
+        return _sparse_mode_products(sparse, aligned, tuple(factors), xp=xp)
+    return _mode_products(entries, aligned, tuple(factors), xp=xp)
+
+
+def _entries(x: Any) -> Any:
+    """Return the array of a tensor: that of its entries, if it is sparse."""
+    return x.values if isinstance(x, COO) else x
+
+
+def _tensor(x: Any, like: Array | None) -> tuple[Namespace, Any]:
+    """Validate a tensor, dense or sparse."""
+    if isinstance(x, COO):
+        return check_coo(x)
+    return prepare(x, ndim=1, batch=True, like=like, name="x")
 
 
 def _mode_products(

@@ -8,8 +8,10 @@ from typing import Any
 
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import namespace, prepare
+from tdecomp.ops._coo import COO, check_coo
 from tdecomp.ops._factor_products import _khatri_rao
 from tdecomp.ops._operands import as_matrix, first_array, promoted
+from tdecomp.ops._sparse_mttkrp import _sparse_mttkrp, check_factors
 from tdecomp.ops._unfold import check_mode
 
 
@@ -23,7 +25,7 @@ def mttkrp(x: Any, factors: Sequence[Any], mode: int, /) -> Array:
 
     Parameters
     ----------
-    x : array, shape (n_0, ..., n_{d-1})
+    x : array or COO, shape (n_0, ..., n_{d-1})
         The tensor.
     factors : sequence of array, shape (n_k, r)
         One for each mode; that of `mode` is not looked at and may be None.
@@ -45,6 +47,7 @@ def mttkrp(x: Any, factors: Sequence[Any], mode: int, /) -> Array:
     See Also
     --------
     khatri_rao : the second factor, formed.
+    SparseLayout : prepares a sparse tensor for many products.
 
     Notes
     -----
@@ -53,7 +56,7 @@ def mttkrp(x: Any, factors: Sequence[Any], mode: int, /) -> Array:
     :math:`\sqrt{\prod_k n_k}` each [1]_: the product with the Khatri-Rao product of the group
     without `mode` leaves an array of the other group's shape and `r` columns, of which the rest
     is contracted column by column. Neither a copy of the tensor nor the whole Khatri-Rao product
-    is formed.
+    is formed. Of a sparse tensor only entries are touched: :math:`d \, r` multiplications each.
 
     References
     ----------
@@ -71,6 +74,10 @@ def mttkrp(x: Any, factors: Sequence[Any], mode: int, /) -> Array:
     >>> np.allclose(mttkrp(x, factors, 1), slow)
     True
     """
+    if isinstance(x, COO):
+        xp, x = check_coo(x)
+        mode = check_mode(mode, x.modes)
+        return _sparse_mttkrp(*check_factors(x, factors, mode), mode, xp=xp)
     factors = list(factors)
     like = first_array((x, *factors))
     xp, x = prepare(x, ndim=1, batch=True, like=like, name="x")

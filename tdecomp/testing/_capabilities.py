@@ -17,6 +17,8 @@ COLUMNS = (
 
 _RANK = "at fixed `rank`: an array's shape cannot depend on its values"
 _PRODUCTS = "at fixed `rank` and `power`: how many products are made cannot depend on values"
+_ENTRIES = "how many entries there are depends on values, an array's shape cannot"
+_HOST = "SciPy takes NumPy arrays only"
 
 CONDITIONS: dict[str, dict[str, str]] = {
     "truncated_svd": {"jit": _RANK, "grad": _RANK},
@@ -41,6 +43,10 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "ops.khatri_rao": {},
     "ops.kronecker": {},
     "ops.mttkrp": {},
+    "ops.coo": {},
+    "ops.from_dense": {},
+    "ops.from_sparse": {},
+    "ops.to_scipy": {},
 }
 """Every function that takes arrays, with what it asks for in a mode."""
 
@@ -52,6 +58,15 @@ LIMITS: dict[tuple[str, str, str], str] = {
     ("cp.factor_match_score", "torch", "grad"): _ASSIGNMENT,
     ("cp.factor_match_score", "jax", "jit"): _ASSIGNMENT,
     ("cp.factor_match_score", "jax", "grad"): _ASSIGNMENT,
+    ("ops.coo", "jax", "jit"): _ENTRIES,
+    ("ops.from_dense", "jax", "jit"): _ENTRIES,
+    ("ops.from_sparse", "jax", "jit"): _ENTRIES,
+    ("ops.to_scipy", "array-api-strict", "eager"): _HOST,
+    ("ops.to_scipy", "torch", "eager"): _HOST,
+    ("ops.to_scipy", "torch", "grad"): _HOST,
+    ("ops.to_scipy", "jax", "eager"): _HOST,
+    ("ops.to_scipy", "jax", "jit"): _HOST,
+    ("ops.to_scipy", "jax", "grad"): _HOST,
 }
 """What does not work, with the reason, by function, library and mode."""
 

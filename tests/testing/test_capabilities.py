@@ -17,6 +17,11 @@ def cp(x, start=0):
     return td.cp.CP(first, (x[start : start + 4, :3], x[start + 4 : start + 9, :3]))
 
 
+def sparse(x):
+    """Return a sparse tensor of three entries, two of them at one place."""
+    return td.ops.coo([[0, 1, 0], [2, 0, 2]], x[0, :3], (2, 3))
+
+
 # At fixed rank and power everywhere: the conditions of the table. Results that signs and the
 # choice of a basis do not touch.
 CALLS = {
@@ -42,6 +47,10 @@ CALLS = {
     "ops.khatri_rao": lambda x: td.ops.khatri_rao([x, x[:2, :]]),
     "ops.kronecker": lambda x: td.ops.kronecker([x[:3, :3], x[:2, :]]),
     "ops.mttkrp": lambda x: td.ops.mttkrp(x[:, :, None], [None, x[:30, :2], x[:1, :2]], 0),
+    "ops.coo": lambda x: sparse(x).to_array(),
+    "ops.from_dense": lambda x: td.ops.from_dense(x).to_array(),
+    "ops.from_sparse": lambda x: td.ops.from_sparse(sparse(x)).to_array(),
+    "ops.to_scipy": lambda x: td.ops.to_scipy(sparse(x)).toarray(),
 }
 
 A = matrix(40, 30, 0.7 ** np.arange(30.0))
