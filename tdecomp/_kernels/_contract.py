@@ -92,23 +92,24 @@ def right_product(x: Any, b: Any, lanes: int, out: Any) -> None:
 
 
 @kernel
-def left_product(x: Any, a: Any, b: Any, lanes: int, out: Any) -> None:
+def left_product(x: Any, a: Any, b: Any, lanes: int, stripe: int, out: Any) -> None:
     """Write to ``out[t]`` a share of the product of ``x.T`` with all products of rows of `a`, `b`.
 
     The shares of `out` (T, n, w) sum up to ``x.T @ khatri_rao([a, b])``, which is formed a few
-    rows at a time; `x` is (len(a) * len(b), n). Each share is the work of one thread.
+    rows at a time; `x` is (len(a) * len(b), n). A thread takes `stripe` columns of `x` at a time.
     """
-    n, width = out.shape[1:]
+    shares, n, width = out.shape
     inner = b.shape[0]
     m = a.shape[0] * inner
     flat_x = x.reshape(-1)
-    shares = out.shape[0]
-    for t in prange(shares):
-        low, high = m * t // shares, m * (t + 1) // shares
+    stripes = (n + stripe - 1) // stripe
+    for task in prange(shares * stripes):
+        t, start = task // stripes, task % stripes * stripe
+        count = min(stripe, n - start)
         flat_out = out[t].reshape(-1)
-        flat_out[:] = 0
+        flat_out[start * width : (start + count) * width] = 0
         rows = np.empty(_DEPTH * width, x.dtype)
-        first = low
+        first, high = m * t // shares, m * (t + 1) // shares
         while first < high:
             depth = min(_DEPTH, high - first)
             for p in range(depth):
@@ -116,8 +117,26 @@ def left_product(x: Any, a: Any, b: Any, lanes: int, out: Any) -> None:
                 for r in range(width):
                     rows[p * width + r] = a[i, r] * b[j, r]
             _multiply(
-                flat_x, first * n, 1, n, n, rows, width, lanes, depth,
-                flat_out, 0, _AHEAD * n, 0,
+                flat_x, first * n + start, 1, n, count, rows, width, lanes, depth,
+                flat_out, start * width, _AHEAD * n, 0,
+            )  # fmt: skip
+            first += depth
+
+
+@kernel
+def middle_product(x: Any, b: Any, lanes: int, out: Any) -> None:
+    """Write to `out` (m, n, w) the sums over j of ``x[i, j, k] * b[j, r]``; `x` is (m, p, n)."""
+    m, p, n = x.shape
+    width = b.shape[1]
+    flat_x, flat_b, flat_out = x.reshape(-1), b.reshape(-1), out.reshape(-1)
+    for i in prange(m):
+        flat_out[i * n * width : (i + 1) * n * width] = 0
+        first = 0
+        while first < p:
+            depth = min(_DEPTH, p - first)
+            _multiply(
+                flat_x, (i * p + first) * n, 1, n, n, flat_b[first * width :], width, lanes, depth,
+                flat_out, i * n * width, _AHEAD * n, 0,
             )  # fmt: skip
             first += depth
 

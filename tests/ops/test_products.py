@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tdecomp.ops import khatri_rao, mttkrp
-from tdecomp.ops._mttkrp import even_split
-from tdecomp.ops._products import DenseProducts
+from tdecomp.ops._products import DenseProducts, even_groups
 from tdecomp.testing import gaussian
 
 EPS = np.finfo(float).eps
@@ -65,7 +64,9 @@ def test_on_every_backend(xp, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rank", [4, 7, 8, 17, 40])
-@pytest.mark.parametrize("shape", [(23, 19, 29), (40, 31), (9, 7, 5, 8), (6, 5, 4, 3, 5, 4)])
+@pytest.mark.parametrize(
+    "shape", [(23, 19, 29), (60, 61, 62), (40, 31), (9, 7, 5, 8), (6, 5, 4, 3, 5, 4), (20, 700, 3)]
+)
 def test_the_kernels_equal_their_twin(shape, rank, dtype):
     x, factors = problem(shape, rank, dtype)
     x.setflags(write=False)
@@ -98,14 +99,44 @@ def test_what_is_returned_is_not_overwritten():
         np.testing.assert_array_equal(first, kept)
 
 
-@given(shape=st.lists(st.integers(1, 5), min_size=2, max_size=6).map(tuple))
-def test_the_split_is_as_even_as_any(shape):
-    products = DenseProducts(np.ones(shape), 1, sweeps=1, xp=np)
+@given(shape=shapes, number=st.integers(2, 3))
+def test_groups_are_the_modes_in_order(shape, number):
+    groups = even_groups(shape, number)
+    assert [mode for group in groups for mode in group] == list(range(len(shape)))
+    if len(shape) >= number:
+        assert len(groups) == number
+        assert all(len(group) > 0 for group in groups)
 
-    def larger(split):
-        return max(np.prod(shape[:split]), np.prod(shape[split:]))
 
-    assert larger(products._split) == larger(even_split(shape))
+@pytest.mark.parametrize(
+    ("shape", "number", "lengths"),
+    [
+        ((9, 9, 9), 2, [2, 1]),
+        ((9, 9, 9, 9), 2, [2, 2]),
+        ((9, 9, 9), 3, [1, 1, 1]),
+        ((2, 3, 50, 7, 4), 3, [2, 1, 2]),
+        ((9,), 2, [0, 1]),
+    ],
+)
+def test_groups_are_as_even_as_they_can_be(shape, number, lengths):
+    assert [len(group) for group in even_groups(shape, number)] == lengths
+
+
+def test_two_sweeps_over_three_long_modes_read_the_tensor_three_times(monkeypatch):
+    x, factors = problem((50, 51, 52), 8)
+    products = compiled(x, 8)
+    assert len(products._groups) == 3
+    passes, true = [], products._contract.group
+    monkeypatch.setattr(
+        products._contract, "group", lambda *args: passes.append(args[0]) or true(*args)
+    )
+    for _ in range(4):
+        for mode in range(3):
+            got = products.mttkrp(mode, factors)
+            gap = abs(got - mttkrp(x, factors, mode))
+            assert np.all(gap <= 1e3 * EPS * np.max(abs(got)))
+            factors[mode] = factors[mode] + 1e-3 * got
+    assert passes == [2, 1, 0, 2, 1, 0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
