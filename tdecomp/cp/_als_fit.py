@@ -116,10 +116,10 @@ def _moderate(x: Any, xp: Namespace) -> tuple[Any, float, float]:
     """Return data whose squares are in range, the power of two taken out, the squared norm."""
     values = values_of(x)
     flat = xp.reshape(values, (-1,))
-    square = float(xp.real(xp.vecdot(flat, flat)) if _complex(flat, xp) else xp.vecdot(flat, flat))
-    low = float(xp.finfo(values.dtype).smallest_normal) ** 0.25
-    if low < square < 1 / low:
-        return x, 1.0, square
+    norm = float(xp.linalg.vector_norm(flat))
+    low = float(xp.finfo(values.dtype).smallest_normal) ** 0.125
+    if low < norm < 1 / low:
+        return x, 1.0, norm**2
     flat, scale = equilibrate(flat, xp, axis=0)
     square = float(xp.linalg.vector_norm(flat)) ** 2
     values = xp.reshape(flat, values.shape)
@@ -216,7 +216,3 @@ def _leader(
     ]
     winner = race(small, batch, xp)
     return [basis @ factor for basis, factor in zip(bases, winner, strict=True)]
-
-
-def _complex(x: Array, xp: Namespace) -> bool:
-    return bool(xp.isdtype(x.dtype, "complex floating"))

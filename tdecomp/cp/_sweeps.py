@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps
 from tdecomp.cp._anderson import anderson
+from tdecomp.cp._degeneracy import Watch, opposition
 from tdecomp.cp._format import CP
 from tdecomp.cp._least_squares import gram, joint_gram, solve_normal, solve_orthogonal
 from tdecomp.ops._products import Products
@@ -18,6 +20,10 @@ from tdecomp.ops._products import Products
 _MEMORY = 5
 # Errors below this many eps are rounding: at once, and where they stopped falling.
 _EXACT, _ROUNDING = 8.0, 64.0
+# Sweeps between two looks for components that grow and cancel.
+_LOOK = 5
+# Components at a smaller angle than this are nearly collinear.
+_PARALLEL = 0.9
 # A difference of squares is trusted where cancellation leaves it six digits.
 _DIGITS = 1e6
 
@@ -60,12 +66,28 @@ class Problem(NamedTuple):
 
 
 class State(NamedTuple):
-    """Factors, their relative error, the objective; where past sweeps began and what they did."""
+    """Factors after a number of sweeps.
+
+    Attributes
+    ----------
+    factors : tuple of array
+        One for each mode; columns are spread over them anyhow.
+    grams : list of array
+        Their Gram matrices, none before the first sweep.
+    error, objective : float
+        The relative error; the squared misfit and the penalty.
+    past : tuple of pairs
+        Where the last sweeps began and what they changed, all factors in one vector.
+    sweeps : int
+        How many there were.
+    """
 
     factors: tuple[Array, ...]
+    grams: Sequence[Array] = ()
     error: float = math.inf
     objective: float = math.inf
     past: tuple[tuple[Array, Array], ...] = ()
+    sweeps: int = 0
 
 
 def unweighted(factors: Sequence[Array], xp: Namespace) -> CP:
@@ -86,17 +108,38 @@ def als(
     show: Callable[[State], CP],
 ) -> Fit[CP]:
     """Iterate sweeps from `factors` until the error changes by at most `tol`, relatively."""
-    unit = eps(factors[0].dtype, problem.xp)
+    xp, unit = problem.xp, eps(factors[0].dtype, problem.xp)
+    watch, norm = Watch(unit), math.sqrt(problem.square)
+    latest = State(tuple(factors))
 
     def step(state: State) -> Step[State]:
-        state = _accelerated(problem, state) if accelerate else sweep(problem, state)
-        return Step(state, state.error, 0.0 if state.error <= _EXACT * unit else None)
+        nonlocal latest
+        state = latest = _accelerated(problem, state) if accelerate else sweep(problem, state)
+        change = 0.0 if state.error <= _EXACT * unit else None
+        if state.sweeps % _LOOK:
+            return Step(state, state.error, change)
+        weights = xp.ones_like(state.grams[0][0, :])
+        hopeless = watch.see(opposition(weights, list(state.grams), norm, xp))
+        return Step(state, state.error, change, Status.DEGENERATE if hopeless else None)
 
-    start = State(tuple(factors))
-    fit = iterate(step, start, max_iter=max_iter, tol=tol, callback=callback, show=show)
-    if fit.status is Status.STAGNATED and fit.error <= _ROUNDING * unit:
-        fit = fit._replace(status=Status.CONVERGED)
-    return fit
+    fit = iterate(step, latest, max_iter=max_iter, tol=tol, callback=callback, show=show)
+    status = watch.judge(fit.status)
+    if status is Status.STAGNATED and fit.error <= _ROUNDING * unit:
+        status = Status.CONVERGED
+    if status in {Status.MAX_ITER, Status.STAGNATED} and _collinear(latest, xp):
+        status = Status.SWAMP
+    return fit._replace(status=status)
+
+
+def _collinear(state: State, xp: Namespace) -> bool:
+    """Tell whether two components are nearly parallel, or nearly opposite."""
+    if not state.grams:
+        return False
+    inner = xp.abs(reduce(lambda a, b: a * b, state.grams))
+    sizes = xp.sqrt(xp.linalg.diagonal(inner))
+    identity = xp.eye(sizes.shape[0], dtype=inner.dtype, device=device(inner))
+    excess = inner * (1 - identity) - _PARALLEL * sizes[:, None] * sizes[None, :]
+    return bool(xp.any(excess > 0))
 
 
 def _accelerated(problem: Problem, state: State) -> State:
@@ -107,7 +150,7 @@ def _accelerated(problem: Problem, state: State) -> State:
     ahead = _unflat(anderson(state.past, xp), state.factors, xp)
     for mode in problem.constrain:
         ahead[mode] = xp.where(ahead[mode] > 0, ahead[mode], xp.zeros_like(ahead[mode]))
-    following = sweep(problem, State(tuple(ahead), past=state.past))
+    following = sweep(problem, state._replace(factors=tuple(ahead)))
     if following.objective <= state.objective:
         return following
     return sweep(problem, state._replace(past=()))
@@ -138,7 +181,7 @@ def sweep(problem: Problem, state: State) -> State:
     objective = error**2 * problem.square + penalty
     before = _flat(state.factors, xp)
     past = (*state.past, (before, _flat(factors, xp) - before))[-_MEMORY:]
-    return State(tuple(factors), error, objective, past)
+    return State(tuple(factors), grams, error, objective, past, state.sweeps + 1)
 
 
 def _update(
