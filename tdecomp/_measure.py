@@ -7,7 +7,7 @@ from typing import Any
 
 from tdecomp._errors import check_count
 from tdecomp._typing import Array, Format
-from tdecomp._xp import equilibrate, namespace, prepare
+from tdecomp._xp import device, equilibrate, namespace, prepare
 
 _BLOCK_ENTRIES = 1 << 22
 
@@ -21,8 +21,9 @@ def relative_error(x: Any, fmt: Format, /, *, block: int | None = None) -> Array
 
     Parameters
     ----------
-    x : array, shape (..., n1, ..., nd)
-        The data. Integers and narrow floats are promoted as everywhere.
+    x : array, shape (..., n1, ..., nd), or COO
+        The data. Integers and narrow floats are promoted as everywhere. Of a sparse tensor the
+        zeros are not filled in: see :meth:`tdecomp.ops.COO.distance`.
     fmt : format
         What approximates it, of the same shape and library.
     block : int, optional
@@ -52,6 +53,8 @@ def relative_error(x: Any, fmt: Format, /, *, block: int | None = None) -> Array
     >>> float(td.relative_error(a, td.truncated_svd(a, rank=1)))
     0.6
     """
+    if hasattr(x, "_compare"):
+        return _relative_distance(x, fmt)
     modes = fmt.modes
     xp, x = prepare(x, ndim=modes, batch=True, name="x")
     if tuple(x.shape) != tuple(fmt.shape):
@@ -76,6 +79,15 @@ def relative_error(x: Any, fmt: Format, /, *, block: int | None = None) -> Array
         misfit = misfit + xp.sum(xp.real(gap * xp.conj(gap)), axis=axes)
     ratio = xp.sqrt(misfit / xp.where(total > 0, total, xp.ones_like(total)))
     return xp.where(total > 0, ratio, xp.where(misfit > 0, xp.inf, xp.zeros_like(total)))
+
+
+def _relative_distance(x: Any, fmt: Format) -> Array:
+    """Measure against data that know their distance from a format: a sparse tensor."""
+    distance, norm, _ = x._compare(fmt)
+    xp = namespace(x.values)
+    ratio = distance / norm if norm > 0 else math.inf if distance > 0 else 0.0
+    real = xp.real(x.values).dtype if xp.isdtype(x.dtype, "complex floating") else x.dtype
+    return xp.asarray(ratio, dtype=real, device=device(x.values))
 
 
 def n_parameters(fmt: Any, /) -> int:

@@ -102,6 +102,43 @@ class COO(NamedTuple):
             out = out if order is None else xp.take(out, order, axis=axis)
         return out
 
+    def distance(self, fmt: Any) -> float:
+        r"""Measure how far a format is, :math:`\|X - \hat X\|_F`, without filling in the zeros.
+
+        .. math:: \|X - \hat X\|^2 = \sum_p |v_p - \hat x_p|^2 + \Bigl(\|\hat X\|^2 - \sum_p
+                  |\hat x_p|^2\Bigr)
+
+        with :math:`\hat x_p` the entries of the format where :math:`X` has its own. The bracket
+        is a difference of squares, in double precision; it is used where it leaves six digits.
+        Elsewhere, for relative errors below about :math:`10^{-5}`, all entries are formed and
+        the result is true to rounding; only where there are more than :math:`2^{32}` of them, it
+        is an upper bound, which exceeds the truth by less than :math:`10^{-6}` of what the norm
+        of the format would be if nothing in it cancelled.
+
+        Parameters
+        ----------
+        fmt : format
+            What approximates the tensor, of the same shape and library.
+
+        Returns
+        -------
+        float
+            The distance. ``td.relative_error(x, fmt)`` divides it by the norm.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ, or the tensor is not valid.
+        """
+        gap, _, scale = self._compare(fmt)
+        return gap * scale
+
+    def _compare(self, fmt: Any) -> tuple[float, float, float]:
+        """Return the distance of a format, the norm of the tensor, and the scale of both."""
+        from tdecomp.ops._sparse_distance import format_distance
+
+        return format_distance(coo(*self), fmt)
+
 
 # Else NumPy would take the tuple for a stack of arrays in ``array @ format``.
 setattr(COO, "__array_ufunc__", None)  # noqa: B010 - NamedTuple takes no other attribute

@@ -133,6 +133,24 @@ class SparseLayout:
         values = arranged.values.astype(x.values.dtype, copy=False)
         return arranged_mttkrp(arranged._replace(values=values), chosen, mode, x.shape)
 
+    def distance(self, factors: Sequence[Array], /) -> float:
+        """Return the distance from the CP tensor of `factors`, as `COO.distance` measures it.
+
+        Parameters
+        ----------
+        factors : sequence of array, shape (n_k, r)
+            One for each mode, of weights 1. They are not searched for NaN and Inf.
+
+        Returns
+        -------
+        float
+            The distance.
+        """
+        from tdecomp.ops._sparse_distance import cp_model, distance
+
+        xp = namespace(self.tensor.values, *factors)
+        return distance(self.tensor, cp_model(factors, xp=xp), xp=xp)
+
 
 def arrangeable(x: COO) -> bool:
     """Tell whether the kernel takes a tensor: NumPy's, real, and not too long for 32 bits."""
