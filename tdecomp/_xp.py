@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import array_api_compat
@@ -127,8 +128,8 @@ def finite(x: Array, xp: Namespace, *, name: str = "a") -> Array:
     One infinite entry can make LAPACK loop forever, so nothing may reach it unchecked. A traced
     program cannot raise; a matrix full of NaN is what the factorisation then returns.
     """
-    if is_numpy(x) and x.flags.forc and np.isfinite(np.vdot(flat := x.ravel(order="K"), flat)):
-        return x  # no square is finite that an infinite entry, or a NaN, went into
+    if is_numpy(x) and x.flags.forc and math.isfinite(squared_norm(x, xp)):
+        return x  # no sum of squares is finite that an infinite entry, or a NaN, went into
     mask = xp.isfinite(x)
     verdict = concrete(xp.all(mask))
     if verdict is False:
@@ -166,6 +167,16 @@ def structured(x: Any, *, name: str = "x") -> tuple[Namespace, Array]:
     """Return the namespace of `x` and `x` as an array of any dtype: for what only moves data."""
     xp = namespace(x)
     return xp, _as_array(x, xp, None, name)
+
+
+def squared_norm(x: Array, xp: Namespace) -> float:
+    """Return the sum of the squared magnitudes of all entries, infinite where it overflows."""
+    if is_numpy(x):
+        flat = x.ravel(order="K")
+        return float(np.vdot(flat, flat).real)  # without a warning, unlike vecdot
+    flat = xp.reshape(x, (-1,))
+    total = xp.vecdot(flat, flat)
+    return float(xp.real(total) if xp.isdtype(x.dtype, "complex floating") else total)
 
 
 def _largest(x: Array, xp: Namespace, axis: int | tuple[int, ...]) -> Array:

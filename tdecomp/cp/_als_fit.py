@@ -12,7 +12,7 @@ import numpy as np
 from tdecomp._iterate import Callback, Fit, Status
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, equilibrate, prepare
+from tdecomp._xp import adjoint, equilibrate, prepare, squared_norm
 from tdecomp.cp._format import CP
 from tdecomp.cp._hals import hals
 from tdecomp.cp._initial import _initialise, check_init, values_of
@@ -115,15 +115,17 @@ def fit_traced(
 def _moderate(x: Any, xp: Namespace) -> tuple[Any, float, float]:
     """Return data whose squares are in range, the power of two taken out, the squared norm."""
     values = values_of(x)
-    flat = xp.reshape(values, (-1,))
-    norm = float(xp.linalg.vector_norm(flat))
-    low = float(xp.finfo(values.dtype).smallest_normal) ** 0.125
-    if low < norm < 1 / low:
-        return x, 1.0, norm**2
-    flat, scale = equilibrate(flat, xp, axis=0)
-    square = float(xp.linalg.vector_norm(flat)) ** 2
-    values = xp.reshape(flat, values.shape)
-    return (x._replace(values=values) if isinstance(x, COO) else values), float(scale[0]), square
+    square = squared_norm(values, xp)
+    low = float(xp.finfo(values.dtype).smallest_normal) ** 0.25
+    if low < square < 1 / low:
+        return x, 1.0, square
+    values, scale = equilibrate(values, xp, axis=tuple(range(values.ndim)))
+    size = float(xp.reshape(scale, (-1,))[0])
+    return (
+        x._replace(values=values) if isinstance(x, COO) else values,
+        size,
+        squared_norm(values, xp),
+    )
 
 
 def _problem(x: Any, options: Options, size: float, square: float, xp: Namespace) -> Problem:
