@@ -4,23 +4,31 @@ from tdecomp.cp._algebra import add, evaluate, mode_product, permute, section
 from tdecomp.cp._algebra_norm import inner, norm
 from tdecomp.cp._alignment import align, congruence, factor_match_score
 from tdecomp.cp._als import cp_als
+from tdecomp.cp._arls import cp_arls
 from tdecomp.cp._format import CP
 from tdecomp.cp._gauss_newton import cp_gauss_newton
+from tdecomp.cp._gcp import gcp
 from tdecomp.cp._initial import initialise
+from tdecomp.cp._losses import Loss, huber, negative_binomial
 from tdecomp.cp._normalise import normalise
 
 __all__ = [
     "CP",
+    "Loss",
     "add",
     "align",
     "congruence",
     "cp_als",
+    "cp_arls",
     "cp_gauss_newton",
     "evaluate",
     "factor_match_score",
+    "gcp",
+    "huber",
     "initialise",
     "inner",
     "mode_product",
+    "negative_binomial",
     "norm",
     "normalise",
     "permute",
