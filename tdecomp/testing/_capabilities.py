@@ -17,6 +17,7 @@ COLUMNS = (
 
 _RANK = "at fixed `rank`: an array's shape cannot depend on its values"
 _PRODUCTS = "at fixed `rank` and `power`: how many products are made cannot depend on values"
+_AT_RANDOM = "with `init='random'`: other starts look at values"
 _ENTRIES = "how many entries there are depends on values, an array's shape cannot"
 _HOST = "SciPy takes NumPy arrays only"
 
@@ -28,8 +29,12 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "cp.add": {},
     "cp.align": {},
     "cp.congruence": {},
+    "cp.cp_arls": {},
+    "cp.cp_gauss_newton": {},
     "cp.evaluate": {},
     "cp.factor_match_score": {},
+    "cp.gcp": {},
+    "cp.initialise": {"jit": _AT_RANDOM, "grad": _AT_RANDOM},
     "cp.inner": {},
     "cp.mode_product": {},
     "cp.norm": {},
@@ -50,14 +55,25 @@ CONDITIONS: dict[str, dict[str, str]] = {
 }
 """Every function that takes arrays, with what it asks for in a mode."""
 
+_STEPS = "how many steps are made depends on values"
 _ASSIGNMENT = "components are assigned on the host"
+_DRAWN = "rows are drawn by their values"
 
 LIMITS: dict[tuple[str, str, str], str] = {
     ("cp.align", "jax", "jit"): _ASSIGNMENT,
     ("cp.align", "jax", "grad"): _ASSIGNMENT,
+    ("cp.cp_gauss_newton", "torch", "grad"): _STEPS,
+    ("cp.cp_gauss_newton", "jax", "jit"): _STEPS,
+    ("cp.cp_gauss_newton", "jax", "grad"): _STEPS,
+    ("cp.cp_arls", "torch", "grad"): _DRAWN,
+    ("cp.cp_arls", "jax", "jit"): _DRAWN,
+    ("cp.cp_arls", "jax", "grad"): _DRAWN,
     ("cp.factor_match_score", "torch", "grad"): _ASSIGNMENT,
     ("cp.factor_match_score", "jax", "jit"): _ASSIGNMENT,
     ("cp.factor_match_score", "jax", "grad"): _ASSIGNMENT,
+    ("cp.gcp", "torch", "grad"): _STEPS,
+    ("cp.gcp", "jax", "jit"): _STEPS,
+    ("cp.gcp", "jax", "grad"): _STEPS,
     ("ops.coo", "jax", "jit"): _ENTRIES,
     ("ops.from_dense", "jax", "jit"): _ENTRIES,
     ("ops.from_sparse", "jax", "jit"): _ENTRIES,

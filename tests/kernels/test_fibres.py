@@ -1,0 +1,24 @@
+"""The kernel multiplies fibres as NumPy does once they are gathered."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from tdecomp._kernels._fibres import multiply_fibres
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("count", [1, 4, 11])
+def test_fibres_times_factors(dtype, compiled, count):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 40, 5)).astype(dtype)
+    x = x + (1j * x[::-1] if np.dtype(dtype).kind == "c" else 0)
+    factors = rng.standard_normal((count, 6)).astype(dtype)
+    i, k = rng.integers(0, 3, count), rng.integers(0, 5, count)
+    out = np.full((40, 6), np.nan, dtype)
+    function = multiply_fibres if compiled else multiply_fibres.py_func
+    function(x.reshape(-1), 200 * i + k, 5, factors, out)
+    wanted = x[i, :, k].T @ factors
+    assert np.abs(out - wanted).max() <= 32 * np.finfo(dtype).eps * np.abs(wanted).max()
