@@ -13,6 +13,7 @@ from tdecomp.io._plan import (
     stored_names,
 )
 from tdecomp.io._tensors import CheckpointError, TensorInfo, numpy_dtype
+from tdecomp.io._tns import read_tns, write_tns
 from tdecomp.io._writer import CheckpointWriter
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "numpy_dtype",
     "open_checkpoint",
     "read_plan",
+    "read_tns",
     "save",
     "stored_names",
+    "write_tns",
 ]

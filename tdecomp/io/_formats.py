@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,17 +15,23 @@ from numpy.typing import NDArray
 
 from tdecomp._typing import Array
 from tdecomp._xp import namespace
+from tdecomp.cp import CP
 from tdecomp.io._atomic import AtomicFile
 from tdecomp.io._checkpoint import open_checkpoint
 from tdecomp.io._sources import METADATA
 from tdecomp.io._tensors import CheckpointError, numpy_dtype
 from tdecomp.io._writer import CheckpointWriter
 from tdecomp.linalg import SVD, LowRank
+from tdecomp.ops import COO
+from tdecomp.tt import TensorRing, TensorTrain
+from tdecomp.tucker import Tucker
 
-Format: TypeAlias = SVD | LowRank
+Format: TypeAlias = SVD | LowRank | Tucker | CP | TensorTrain | TensorRing | COO
 
-_CLASS_KEY = "tdecomp.class"
-_CLASSES: dict[str, type[Format]] = {cls.__name__: cls for cls in (SVD, LowRank)}
+_CLASS_KEY, _FIELDS_KEY, _SUM_KEY = "tdecomp.class", "tdecomp.fields", "tdecomp.crc32"
+_CLASSES: dict[str, type[Format]] = {
+    cls.__name__: cls for cls in (SVD, LowRank, Tucker, CP, TensorTrain, TensorRing, COO)
+}
 
 
 def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
@@ -33,7 +41,7 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
     ----------
     path : str or path
         A name that ends in ``.safetensors`` or ``.npz``.
-    fmt : SVD or LowRank
+    fmt : SVD, LowRank, Tucker, CP, TensorTrain, TensorRing or COO
         What to save; arrays of PyTorch and JAX, on any device, are copied to NumPy.
 
     Raises
@@ -60,8 +68,12 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
     name = type(fmt).__name__
     if _CLASSES.get(name) is not type(fmt):
         raise TypeError(f"fmt must be one of {', '.join(_CLASSES)}, got {name}")
-    arrays = {field: _to_numpy(array) for field, array in fmt._asdict().items()}
-    metadata = {_CLASS_KEY: name}
+    fields = fmt._asdict()
+    arrays = {key: _to_numpy(part) for key, part in _flat(fields) if part is not None}
+    metadata = {_CLASS_KEY: name, _SUM_KEY: _checksum(arrays)}
+    layout = {field: len(part) for field, part in fields.items() if _is_several(part)}
+    if layout:
+        metadata[_FIELDS_KEY] = json.dumps(layout)
     suffix = Path(path).suffix
     if suffix == ".safetensors":
         with CheckpointWriter(path, overwrite=True) as writer:
@@ -84,7 +96,7 @@ def load(path: str | os.PathLike[str], /) -> Format:
 
     Returns
     -------
-    SVD or LowRank
+    SVD, LowRank, Tucker, CP, TensorTrain, TensorRing or COO
         The format.
 
     Raises
@@ -111,12 +123,62 @@ def load(path: str | os.PathLike[str], /) -> Format:
             raise CheckpointError(f"{path} was not written by tdecomp.io.save")
         if name not in _CLASSES:
             raise CheckpointError(f"{path} holds a {name}, which this version does not know")
-        cls = _CLASSES[name]
-        if set(checkpoint.names) != set(cls._fields):
-            raise CheckpointError(
-                f"{path}: {name} has the fields {cls._fields}, found {checkpoint.names}"
-            )
-        return cls(**checkpoint)
+        arrays = dict(checkpoint)
+        if checkpoint.metadata.get(_SUM_KEY, "") not in ("", _checksum(arrays)):
+            raise CheckpointError(f"{path} is damaged: its checksum is another")
+        return _restored(path, _CLASSES[name], arrays, checkpoint.metadata)
+
+
+def _is_several(part: Any) -> bool:
+    """Tell whether a field holds a tuple of arrays; a tuple of ints, a shape, is one array."""
+    return isinstance(part, tuple) and not all(isinstance(n, int) for n in part)
+
+
+def _flat(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield all parts by name: a field that is one array, or ``field.0``, ``field.1``, ..."""
+    for field, part in fields.items():
+        if _is_several(part):
+            yield from ((f"{field}.{k}", item) for k, item in enumerate(part))
+        else:
+            yield field, part
+
+
+def _restored(
+    path: str | os.PathLike[str],
+    cls: type[Format],
+    arrays: dict[str, NDArray[Any]],
+    metadata: Mapping[str, str],
+) -> Format:
+    """Put the arrays of a file into the fields of their class."""
+    try:
+        layout = {str(k): int(n) for k, n in json.loads(metadata.get(_FIELDS_KEY, "{}")).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    several = {field: [f"{field}.{k}" for k in range(n)] for field, n in layout.items()}
+    expected = {name for field in cls._fields for name in several.get(field, [field])}
+    # Tucker factors of None, the identity, are not in the file.
+    optional = set(several.get("factors", [])) if cls is Tucker else set()
+    if not (expected - optional <= set(arrays) <= expected and set(layout) <= set(cls._fields)):
+        raise CheckpointError(
+            f"{path}: {cls.__name__} has the fields {cls._fields}, found {tuple(arrays)}"
+        )
+    values: dict[str, Any] = {
+        field: tuple(map(arrays.get, several[field])) if field in several else arrays[field]
+        for field in cls._fields
+    }
+    if "shape" in values:
+        values["shape"] = tuple(values["shape"].tolist())
+    return cls(**values)
+
+
+def _checksum(arrays: dict[str, NDArray[Any]]) -> str:
+    """Sum up names, dtypes, shapes and bytes, whatever order a file keeps them in."""
+    total = 0
+    for name, array in sorted(arrays.items()):
+        total = zlib.crc32(f"{name} {array.dtype.name} {array.shape}".encode(), total)
+        plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        total = zlib.crc32(plain.reshape(-1).view(np.uint8).data, total)
+    return f"{total:08x}"
 
 
 def _to_numpy(x: Array) -> NDArray[Any]:

@@ -41,7 +41,7 @@ def test_the_class_comes_back(tmp_path, suffix):
     save(path, svd)
     assert_same(load(path), svd)
     with open_checkpoint(path) as checkpoint:
-        assert checkpoint.metadata == {"tdecomp.class": "SVD"}
+        assert checkpoint.metadata["tdecomp.class"] == "SVD"
         assert set(checkpoint) == {"U", "S", "Vh"}
 
 
@@ -95,7 +95,7 @@ class Foreign(NamedTuple):
 
 @pytest.mark.parametrize("bad", [np.ones((2, 2)), (np.ones(1), np.ones(1)), Foreign(np.ones(1))])
 def test_what_is_no_format_is_refused(tmp_path, bad):
-    with pytest.raises(TypeError, match="fmt must be one of SVD, LowRank, got"):
+    with pytest.raises(TypeError, match=r"fmt must be one of SVD, LowRank, .* got"):
         save(tmp_path / "t.npz", bad)
 
 
@@ -113,7 +113,7 @@ def save_raw(path, text, **arrays):
     [
         (None, "was not written by tdecomp.io.save"),
         ("{}", "was not written by tdecomp.io.save"),
-        ('{"tdecomp.class": "Tucker"}', "holds a Tucker, which this version does not know"),
+        ('{"tdecomp.class": "Other"}', "holds a Other, which this version does not know"),
         ('{"tdecomp.class": "SVD"}', "SVD has the fields .*, found"),
         ("not json", "damaged"),
         ("3", "damaged"),
