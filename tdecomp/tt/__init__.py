@@ -6,6 +6,8 @@ from tdecomp.tt._evaluate import evaluate
 from tdecomp.tt._formats import TensorRing, TensorTrain
 from tdecomp.tt._maxvol import maxvol
 from tdecomp.tt._orthogonalise import orthogonalise
+from tdecomp.tt._ring_als import tr_als
+from tdecomp.tt._ring_svd import tr_svd
 from tdecomp.tt._round import round
 from tdecomp.tt._svd import tt_svd
 
@@ -24,6 +26,8 @@ __all__ = [
     "round",
     "scale",
     "section",
+    "tr_als",
+    "tr_svd",
     "tt_cross",
     "tt_svd",
 ]

@@ -15,7 +15,7 @@ from tdecomp._typing import Array, Seed
 from tdecomp._xp import eps
 from tdecomp.tt._evaluate import as_indices
 from tdecomp.tt._formats import TensorTrain
-from tdecomp.tt._held_out import held_out
+from tdecomp.tt._held_out import HeldOut, held_out
 from tdecomp.tt._ranks import check_ranks, largest_ranks
 from tdecomp.tt._round import round
 from tdecomp.tt._sampler import ExhaustedError, Sampler, host, random_points
@@ -126,9 +126,9 @@ def tt_cross(
         at ``m = samples`` uniformly random points that nothing else has used: an estimate of the
         relative error in the Frobenius norm, unbiased in the square of its numerator; the error
         itself where the grid has no more than `samples` points. `n_iter` counts half sweeps.
-        `status` is CONVERGED where `error` is at most `rtol` (without `rtol`: where more half
-        sweeps at these ranks gain nothing), MAX_ITER where a limit came first, STAGNATED where
-        the error stopped falling.
+        `status` is CONVERGED where `error`, two standard errors added to its square, is at most
+        `rtol` (without `rtol`: where more half sweeps at these ranks gain nothing), MAX_ITER
+        where a limit came first, STAGNATED where the error stopped falling.
 
     Raises
     ------
@@ -202,9 +202,9 @@ def tt_cross(
         return fit
     sampler.limit += samples
     train = _rounded(fit.tensor, task)
-    error = held_out(sampler, tuple(map(host, train.cores)), draws, samples).error
-    met = rtol is not None and error <= rtol
-    return Fit(train, error, fit.n_iter, Status.CONVERGED if met else fit.status)
+    found = held_out(sampler, tuple(map(host, train.cores)), draws, samples)
+    met = rtol is not None and found.upper <= rtol
+    return Fit(train, found.error, fit.n_iter, Status.CONVERGED if met else fit.status)
 
 
 class Counted:
@@ -266,10 +266,11 @@ def _step(task: Task, state: State) -> Step[State]:
         floor = _NOISE / 4 * unit * math.sqrt(len(sampler.shape))
         check_reachable(rtol, floor, dtype=cross.cores[0].dtype)
         if probe.error <= rtol:
-            train, error = _verified(task, TensorTrain(cross.cores))
-            if error <= rtol:
-                done = state._replace(cross=cross._replace(cores=train.cores), error=error)
-                return Step(done, error, verdict=Status.CONVERGED)
+            train, found = _verified(task, TensorTrain(cross.cores))
+            if found is not None and found.upper <= rtol:
+                cross = cross._replace(cores=train.cores)
+                done = state._replace(cross=cross, error=found.error)
+                return Step(done, found.error, verdict=Status.CONVERGED)
     growing = _growing(cross, sampler.shape, task.limits)
     tau = state.tau if growing else state.tau / _TIGHTER
     count = max(_START, math.ceil(_GROWTH * max(growing, default=0)))
@@ -298,12 +299,12 @@ def _growing(cross: Cross, shape: Sequence[int], limits: Sequence[int] | None) -
     return [r for r, saturated, top in bonds if not saturated and r < top]
 
 
-def _verified(task: Task, train: TensorTrain) -> tuple[TensorTrain, float]:
+def _verified(task: Task, train: TensorTrain) -> tuple[TensorTrain, HeldOut | None]:
     """Round a train, and measure its error at points that nothing else has used."""
     train = _rounded(train, task)
     if task.sampler.evaluations + task.samples > task.sampler.limit:
-        return train, math.inf
-    return train, held_out(task.sampler, train.cores, task.rng, task.samples).error
+        return train, None
+    return train, held_out(task.sampler, train.cores, task.rng, task.samples)
 
 
 def _rounded(train: TensorTrain, task: Task) -> TensorTrain:

@@ -15,9 +15,14 @@ from tdecomp.tt._sampler import Sampler, random_points
 
 
 class HeldOut(NamedTuple):
-    """An error relative to the norm, and the points it was measured at, worst first."""
+    """An error relative to the norm, the points it was measured at, worst first, and a bound.
+
+    `upper` is the error two standard errors of the mean square higher, as another sample may have
+    it.
+    """
 
     error: float
+    upper: float
     worst: np.ndarray
 
 
@@ -34,13 +39,18 @@ def held_out(
     points = random_points(rng, sampler.shape, count)
     values = sampler.at(points)
     gaps = np.abs(values - _evaluate(cores, points, xp=xp))
-    size = _root_mean_square(np.abs(values))
+    size, spread = _root_mean_square(np.abs(values)), 0.0
     if points.shape[0] < math.prod(sampler.shape):
         scaled = [core / math.sqrt(core.shape[1]) for core in cores]
         size = max(size, float(_norm(scaled, xp=xp)))
+        spread = 2.0
     gap = _root_mean_square(gaps)
     error = 0.0 if gap == 0 else math.inf if size == 0 else gap / size
-    return HeldOut(error, points[np.argsort(-gaps, kind="stable")])
+    upper = error
+    if spread and 0 < error < math.inf:
+        squares = np.square(gaps / gap)
+        upper = error * math.sqrt(1 + spread * float(np.std(squares)) / math.sqrt(len(squares)))
+    return HeldOut(error, upper, points[np.argsort(-gaps, kind="stable")])
 
 
 def _root_mean_square(x: np.ndarray) -> float:
