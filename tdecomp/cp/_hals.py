@@ -67,11 +67,11 @@ def hals(factor: Array, mttkrp: Array, gram: Array, *, inner: int = 8, xp: Names
             nonnegative_rows(mttkrp, gram, inner, found)
     else:
         found = descend(gram[None, :, :], mttkrp - factor @ gram, factor, inner, xp)
-    return _alive(found, xp)
+    return alive(found, xp)
 
 
-def _alive(factor: Array, xp: Namespace) -> Array:
-    """Give columns of zeros entries of the size of rounding."""
+def alive(factor: Array, xp: Namespace) -> Array:
+    """Give columns of zeros entries of the size of rounding, from which they can grow."""
     top = xp.max(factor)
     spark = eps(factor.dtype, xp) * xp.where(top > 0, top, xp.ones_like(top))
     dead = xp.all(factor == 0, axis=0)

@@ -14,6 +14,7 @@ from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import device, eps, equilibrate, floats
 from tdecomp.cp._anderson import anderson
 from tdecomp.cp._format import CP, real_dtype
+from tdecomp.cp._hals import alive
 from tdecomp.cp._weighted_data import Observations, Observed, observe
 from tdecomp.cp._weighted_solve import minimise_polynomial
 
@@ -120,6 +121,11 @@ def weighted_als(
     *Extrapolation.* The sweeps of the past are combined as in Anderson's method [1]_ to a point to
     aim at. Along the line through it the objective is a polynomial of degree `2d`, whose
     coefficients take one pass over the entries; its least value is found exactly [2]_.
+
+    *Starts.* A random start is as near to the truth as one coordinate is to another; where a slice
+    has too few entries for that to stand out from the noise of the sample, random starts fail
+    however many there are. Singular vectors of the data with zeros for what is missing then still
+    tell the way.
 
     References
     ----------
@@ -276,7 +282,8 @@ def _sweep(plan: _Plan, flat: Array) -> Array:
     for mode in plan.free:
         joined = plan.xp.concat(parts)
         if mode in plan.nonnegative:
-            parts[mode] = plan.problem.solve_nonnegative(joined, mode, plan.ridge, _PASSES)
+            found = plan.problem.solve_nonnegative(joined, mode, plan.ridge, _PASSES)
+            parts[mode] = alive(found, plan.xp)
         else:
             parts[mode] = plan.problem.solve(joined, mode, plan.ridge)
     return plan.xp.concat(parts)

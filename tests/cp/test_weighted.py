@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+import tdecomp as td
 from tdecomp._iterate import Status
 from tdecomp.cp._format import CP
 from tdecomp.cp._weighted import weighted_als
@@ -420,3 +421,57 @@ def test_a_polynomial_is_minimised_exactly():
         inside, _ = minimise_polynomial(gram, low=0.0, high=0.5)
         assert 0 <= inside <= 0.5
     assert minimise_polynomial(np.zeros((3, 3))) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("missing", "starts"), [(0.7, 4), (0.9, 24)])
+def test_cp_als_recovers_what_is_missing(missing, starts):
+    for seed in range(3):
+        x, seen, _ = completion(missing, seed=seed)
+        fit = td.cp.cp_als(
+            np.where(seen, x, np.nan), rank=3, weights=seen, n_starts=starts, rng=100 + seed
+        )
+        assert fit.status is Status.CONVERGED
+        assert fit.error <= 1e-12
+        assert np.linalg.norm(fit.tensor.to_array() - x) <= 1e-8 * np.linalg.norm(x)
+
+
+def test_cp_als_takes_coordinates_of_a_large_tensor():
+    # Of ten million entries sixty thousand are known: too few for random starts to be any nearer
+    # to the truth than the noise of the sample, enough for singular vectors.
+    rng = np.random.default_rng(0)
+    factors = factors_of(rng, (200, 220, 240), 2)
+    places = np.stack([rng.integers(0, n, 60000) for n in (200, 220, 240)])
+    x = coo(places, np.zeros(60000))
+    values = math.prod(f[i] for f, i in zip(factors, x.indices, strict=True)).sum(1)
+    x = x._replace(values=values)
+    weights = x._replace(values=np.ones(x.nnz))
+    fit = td.cp.cp_als(x, rank=2, weights=weights, init="hosvd", rng=1)
+    assert fit.error <= 1e-12
+    fresh = np.stack([rng.integers(0, n, 100) for n in x.shape], axis=1)
+    wanted = math.prod(f[i] for f, i in zip(factors, fresh.T, strict=True)).sum(1)
+    found = td.cp.evaluate(fit.tensor, fresh)
+    assert np.abs(found - wanted).max() <= 1e-8 * np.abs(wanted).max()
+
+
+def test_nonnegative_components_that_vanish_come_back():
+    # Half of the columns of the free mode start with the wrong sign, and take the others to zero.
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        x = tensor_of([rng.random((n, 4)) for n in (12, 13, 14)])
+        seen = rng.random(x.shape) < 0.7
+        start = [rng.random((n, 4)) for n in x.shape]
+        start[1] *= [1, -1, 1, -1]
+        fit = weighted_als(x, seen, [start], nonnegative=(0, 2), max_iter=2000)
+        assert fit.error <= 1e-7
+        assert min(fit.tensor.factors[mode].min() for mode in (0, 2)) >= 0
+
+
+def test_a_ridge_shrinks_and_is_in_the_objective():
+    x, seen, _ = completion(0.5, n=10)
+    free, bound = (
+        td.cp.cp_als(x, rank=3, weights=seen, ridge=ridge, rng=1, n_starts=4)
+        for ridge in (0.0, 5.0)
+    )
+    sizes = [np.linalg.norm(fit.tensor.to_array()) for fit in (free, bound)]
+    assert sizes[1] < 0.9 * sizes[0]
+    assert free.error <= 1e-12 < bound.error
