@@ -59,8 +59,10 @@ SIX_DIGITS = 5e-7
 # Columns of the sketch along the contracted mode, and more directions than the rank asks for.
 _SAMPLES = 8
 _OVERSAMPLING = 8
-# The route pays while the block is this many times narrower than the mode.
+# The route pays while the block is this many times narrower than the mode: for a tolerance, or
+# where the step is made in less precision than the data have; and where neither helps.
 _PAYS = 6
+_PAYS_ALIKE = 12
 # A squared tolerance this many squared eps above nothing is seen in that precision.
 _SEEN = 1e4
 # What a difference of squares may lose, and what must be left of it, in eps * norm(X)^2.
@@ -106,7 +108,12 @@ def sketched(
     n, size = x.shape[mode], math.prod(x.shape)
     if x.ndim == 1 or not (always or (size >= _ASPECT * n * n and n >= _PAYS * _OVERSAMPLING)):
         return None
-    norm2, draft = energy(x, xp), single(x, xp)
+    draft = single(x, xp)
+    if atol is None and not always:
+        pays = _PAYS_ALIKE if draft == x.dtype else _PAYS
+        if pays * (rank + _OVERSAMPLING) > n:
+            return None
+    norm2 = energy(x, xp)
     if atol is not None:
         if atol**2 <= _CERTIFIED * eps(x.dtype, xp) * norm2:
             return None
@@ -121,7 +128,9 @@ def _sketch(task: _Task, rng: np.random.Generator) -> Array | None:
     """Contract the longest other axis with a Gaussian matrix, in the draft's precision."""
     x, mode, xp = task.x, task.mode, task.xp
     n, size = x.shape[mode], math.prod(x.shape)
-    axis = max((k for k in range(x.ndim) if k != mode), key=lambda k: x.shape[k])
+    # In between, an axis is contracted slab by slab, which reads memory in order.
+    last = x.ndim - 1
+    axis = max((k for k in range(x.ndim) if k != mode), key=lambda k: (x.shape[k], 0 < k < last))
     length = x.shape[axis]
     samples = min(length, max(_SAMPLES, -(-_COLUMNS * n * n * length // size)))
     if not task.always and samples * _SHARE > length:
@@ -135,7 +144,7 @@ def _sketch(task: _Task, rng: np.random.Generator) -> Array | None:
     for start in range(0, t.shape[cut], step):
         run = slice(start, min(start + step, t.shape[cut]))
         part = t[:, :, run] if cut else t[run, :, :]
-        parts.append(omega @ xp.astype(part, task.draft, copy=False))
+        parts.append(_mode_product(xp.astype(part, task.draft, copy=False), omega, 1, xp=xp))
     product = xp.concat(parts, axis=cut)
     return xp.reshape(product, (*x.shape[:axis], samples, *x.shape[axis + 1 :]))
 
