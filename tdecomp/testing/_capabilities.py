@@ -52,12 +52,28 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "ops.from_dense": {},
     "ops.from_sparse": {},
     "ops.to_scipy": {},
+    "tt.add": {},
+    "tt.evaluate": {},
+    "tt.hadamard": {},
+    "tt.inner": {},
+    "tt.maxvol": {},
+    "tt.mode_product": {},
+    "tt.norm": {},
+    "tt.orthogonalise": {},
+    "tt.round": {"jit": _RANK, "grad": _RANK},
+    "tt.scale": {},
+    "tt.section": {},
+    "tt.tr_als": {},
+    "tt.tr_svd": {"jit": _RANK, "grad": _RANK},
+    "tt.tt_cross": {},
+    "tt.tt_svd": {"jit": _RANK, "grad": _RANK},
 }
 """Every function that takes arrays, with what it asks for in a mode."""
 
 _STEPS = "how many steps are made depends on values"
 _ASSIGNMENT = "components are assigned on the host"
 _DRAWN = "rows are drawn by their values"
+_CHOSEN = "rows are chosen by their values"
 
 LIMITS: dict[tuple[str, str, str], str] = {
     ("cp.align", "jax", "jit"): _ASSIGNMENT,
@@ -83,6 +99,12 @@ LIMITS: dict[tuple[str, str, str], str] = {
     ("ops.to_scipy", "jax", "eager"): _HOST,
     ("ops.to_scipy", "jax", "jit"): _HOST,
     ("ops.to_scipy", "jax", "grad"): _HOST,
+    ("tt.maxvol", "jax", "jit"): _CHOSEN,
+    ("tt.tr_als", "jax", "jit"): _STEPS,
+    ("tt.tr_als", "jax", "grad"): _STEPS,
+    ("tt.tt_cross", "torch", "grad"): _CHOSEN,
+    ("tt.tt_cross", "jax", "jit"): _CHOSEN,
+    ("tt.tt_cross", "jax", "grad"): _CHOSEN,
 }
 """What does not work, with the reason, by function, library and mode."""
 

@@ -79,7 +79,7 @@ def _maxvol(a: Array, tol: float, *, xp: Namespace) -> tuple[tuple[int, ...], Ar
     for _ in range(_SWAPS * r):
         place = int(xp.argmax(xp.abs(c)))
         i, j = divmod(place, r)
-        if float(xp.abs(c[i, j])) <= 1 + tol:
+        if bool(xp.abs(c[i, j]) <= 1 + tol):
             break
         step = (c[i, :] - identity[j, :]) / c[i, j]
         c = c - c[:, j][:, None] * step[None, :]
@@ -89,13 +89,13 @@ def _maxvol(a: Array, tol: float, *, xp: Namespace) -> tuple[tuple[int, ...], Ar
 
 def _eliminated(a: Array, xp: Namespace) -> list[int]:
     """Return the pivots of Gaussian elimination by columns."""
-    least = eps(a.dtype, xp) * max(a.shape) * float(xp.max(xp.abs(a)))
+    least = eps(a.dtype, xp) * max(a.shape) * xp.max(xp.abs(a))
     rows: list[int] = []
     rest = a
     for j in range(a.shape[1]):
         column = rest[:, 0]
         i = int(xp.argmax(xp.abs(column)))
-        if not float(xp.abs(column[i])) > least:
+        if not bool(xp.abs(column[i]) > least):
             raise ValueError(
                 f"a must have full column rank, but column {j} depends on the ones before; pass "
                 "an orthonormal basis of its range"

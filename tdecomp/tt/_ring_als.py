@@ -119,20 +119,25 @@ def tr_als(
         raise ValueError(f"tol must be a number >= 0, got {tol}")
     unit, scale = equilibrate(x, xp, axis=tuple(range(x.ndim)))
     cores = _start(unit, rank, init, rng, xp)
-    size = float(xp.linalg.vector_norm(unit))
+    size = _number(xp.linalg.vector_norm(unit))
     limit = size / math.sqrt(eps(x.dtype, xp))
 
     def sweep(state: tuple[Array, ...]) -> Step[tuple[Array, ...]]:
         state = _sweep(unit, state, xp)
-        error = float(relative_error(unit, TensorRing(state)))
+        error = _number(relative_error(unit, TensorRing(state)))
         exact = error <= _EXACT * eps(x.dtype, xp)
-        grown = float(xp.linalg.vector_norm(state[-1])) > limit > 0
+        grown = _number(xp.linalg.vector_norm(state[-1])) > limit > 0
         return Step(state, error, 0.0 if exact else None, Status.DEGENERATE if grown else None)
 
     def show(state: tuple[Array, ...]) -> TensorRing:
         return TensorRing((*state[:-1], state[-1] * xp.reshape(scale, (1, 1, 1))))
 
     return iterate(sweep, cores, max_iter=max_iter, tol=tol, callback=callback, show=show)
+
+
+def _number(x: Array) -> float:
+    """Return a real 0-d array as a float, through which no gradient flows."""
+    return float(x.detach() if hasattr(x, "detach") else x)
 
 
 def _start(

@@ -9,9 +9,9 @@ from typing import Any
 from tdecomp._errors import check_rank, check_reachable, check_rtol
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import eps, equilibrate, prepare, traced
-from tdecomp.linalg._left_basis import left_basis
 from tdecomp.tt._formats import TensorRing
 from tdecomp.tt._ranks import Budget, doubled, floor_of, largest_ranks, stored_floor
+from tdecomp.tt._svd import basis
 
 
 def tr_svd(
@@ -110,12 +110,12 @@ def _tr_svd(
     if d == 1:
         return [xp.reshape(x, (1, shape[0], 1))]
     others = math.prod(shape[1:])
-    u, rest = _step(x, None if ranks is None else ranks[0] * ranks[1], budget, xp)
+    u, rest = basis(x, 0, None if ranks is None else ranks[0] * ranks[1], budget, xp)
     ends = _even(int(u.shape[1]))
     if ranks is not None:
         ends = _within(int(u.shape[1]), min(shape[0], others), ranks)
         if math.prod(ends) != u.shape[1]:
-            u, rest = _step(x, math.prod(ends), None, xp)
+            u, rest = basis(x, 0, math.prod(ends), None, xp)
     cores = [xp.permute_dims(xp.reshape(u, (shape[0], *ends)), (1, 0, 2))]
     rest = xp.reshape(rest, (*ends, others))
     # The first factor goes round: it ends up behind the last mode.
@@ -124,19 +124,10 @@ def _tr_svd(
     for k in range(1, d - 1):
         rows = before * shape[k]
         rest = xp.reshape(rest, (rows, *shape[k + 1 : -1], shape[-1] * ends[0]))
-        u, rest = _step(rest, None if ranks is None else ranks[k + 1], budget, xp)
+        u, rest = basis(rest, 0, None if ranks is None else ranks[k + 1], budget, xp)
         cores.append(xp.reshape(u, (before, shape[k], u.shape[1])))
         before = int(u.shape[1])
     return [*cores, xp.reshape(rest, (before, shape[-1], ends[0]))]
-
-
-def _step(x: Array, rank: int | None, budget: Budget | None, xp: Namespace) -> tuple[Array, Array]:
-    """Split off the first mode."""
-    atol = None if budget is None else budget.atol
-    basis = left_basis(x, 0, rank=rank, atol=atol, xp=xp)
-    if budget is not None:
-        budget.spend(basis.error)
-    return basis.U, basis.core
 
 
 def _even(total: int) -> tuple[int, int]:

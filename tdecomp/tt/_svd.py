@@ -126,28 +126,28 @@ def _peeled(
         rows, columns = before * shape[first], shape[last] * behind
         x = xp.reshape(x, (rows, *shape[first + 1 : last], columns))
         if rows <= columns:
-            u, x = _basis(x, 0, None if ranks is None else ranks[first], budget, xp)
+            u, x = basis(x, 0, None if ranks is None else ranks[first], budget, xp)
             left.append(xp.reshape(u, (before, shape[first], u.shape[1])))
             before, first = int(u.shape[1]), first + 1
         else:
-            u, x = _basis(x, x.ndim - 1, None if ranks is None else ranks[last - 1], budget, xp)
+            u, x = basis(x, x.ndim - 1, None if ranks is None else ranks[last - 1], budget, xp)
             core = xp.reshape(xp.matrix_transpose(u), (u.shape[1], shape[last], behind))
             right.insert(0, core)
             behind, last = int(u.shape[1]), last - 1
     return left, xp.reshape(x, (before, shape[first], behind)), right
 
 
-def _basis(
+def basis(
     x: Array, mode: int, rank: int | None, budget: Budget | None, xp: Namespace
 ) -> tuple[Array, Array]:
     """Return leading left singular vectors of an unfolding and the tensor in that basis."""
     if differentiated(x):
         return _fixed(x, mode, rank, xp)
     atol = None if budget is None else budget.atol
-    basis = left_basis(x, mode, rank=rank, atol=atol, xp=xp)
+    found = left_basis(x, mode, rank=rank, atol=atol, xp=xp)
     if budget is not None:
-        budget.spend(basis.error)
-    return basis.U, basis.core
+        budget.spend(found.error)
+    return found.U, found.core
 
 
 def _fixed(x: Array, mode: int, rank: int | None, xp: Namespace) -> tuple[Array, Array]:

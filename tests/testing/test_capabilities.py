@@ -7,6 +7,7 @@ import pytest
 
 import tdecomp as td
 import tdecomp.cp
+import tdecomp.tt
 from tdecomp.testing import capabilities_table, limitation, matrix
 from tdecomp.testing._capabilities import COLUMNS, CONDITIONS, LIMITS
 
@@ -15,6 +16,12 @@ def cp(x, start=0):
     """Return three components made of columns of a matrix."""
     first = x[start, :3]
     return td.cp.CP(first, (x[start : start + 4, :3], x[start + 4 : start + 9, :3]))
+
+
+def train(x, start=0):
+    """Return a train of three cores cut from a matrix."""
+    first, last = x[None, start : start + 4, :2], x[start + 1 : start + 4, :5, None]
+    return td.tt.TensorTrain((first, x[:2, :3, None] * x[:2, None, :3], last))
 
 
 def sparse(x):
@@ -54,6 +61,23 @@ CALLS = {
     "ops.from_dense": lambda x: td.ops.from_dense(x).to_array(),
     "ops.from_sparse": lambda x: td.ops.from_sparse(sparse(x)).to_array(),
     "ops.to_scipy": lambda x: td.ops.to_scipy(sparse(x)).toarray(),
+    "tt.add": lambda x: td.tt.add(train(x), train(x, 2)).to_array(),
+    "tt.evaluate": lambda x: td.tt.evaluate(train(x), [[3, 2, 4], [0, 1, 1]]),
+    "tt.hadamard": lambda x: td.tt.hadamard(train(x), train(x, 2)).to_array(),
+    "tt.inner": lambda x: td.tt.inner(train(x), train(x, 2)),
+    "tt.maxvol": lambda x: td.tt.maxvol(x[:, :3])[1],
+    "tt.mode_product": lambda x: td.tt.mode_product(train(x), x[:2, :5], 2).to_array(),
+    "tt.norm": lambda x: td.tt.norm(train(x)),
+    "tt.orthogonalise": lambda x: td.tt.orthogonalise(train(x), center=1).to_array(),
+    "tt.round": lambda x: td.tt.round(train(x), rank=1).to_array(),
+    "tt.scale": lambda x: td.tt.scale(train(x), 3).to_array(),
+    "tt.section": lambda x: td.tt.section(train(x), (1, slice(1, 3), [0, 2])).to_array(),
+    "tt.tr_als": lambda x: td.tt.tr_als(x[:4, :5], rank=2, rng=0, max_iter=2).tensor.to_array(),
+    "tt.tr_svd": lambda x: td.tt.tr_svd(x, rank=2).to_array(),
+    "tt.tt_cross": lambda x: td.tt.tt_cross(
+        lambda i: x[i[:, 0], i[:, 1]], x.shape, rank=2, rng=0, like=x
+    ).tensor.to_array(),
+    "tt.tt_svd": lambda x: td.tt.tt_svd(x, rank=2).to_array(),
 }
 
 A = matrix(40, 30, 0.7 ** np.arange(30.0))
@@ -111,7 +135,7 @@ def test_the_table_is_complete():
     functions = {
         name: getattr(td, name) for name in td.__all__ if inspect.isfunction(getattr(td, name))
     }
-    for room in (td.cp, td.ops):
+    for room in (td.cp, td.ops, td.tt):
         where = room.__name__.removeprefix("tdecomp.")
         members = {f"{where}.{name}": getattr(room, name) for name in room.__all__}
         functions |= {
