@@ -173,9 +173,10 @@ def squared_norm(x: Array, xp: Namespace) -> float:
     """Return the sum of the squared magnitudes of all entries, infinite where it overflows."""
     if is_numpy(x):
         flat = x.ravel(order="K")
-        return float(np.vdot(flat, flat).real)  # without a warning, unlike vecdot
+        return float(np.vdot(flat, flat).real)
     flat = xp.reshape(x, (-1,))
-    total = xp.vecdot(flat, flat)
+    with np.errstate(over="ignore"):
+        total = xp.vecdot(flat, flat)
     return float(xp.real(total) if xp.isdtype(x.dtype, "complex floating") else total)
 
 

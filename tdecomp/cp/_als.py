@@ -75,8 +75,8 @@ def cp_als(
     solver : {'auto', 'cholesky', 'qr'}
         How to solve for a factor: by normal equations, or by orthogonal transformations, which do
         not square the condition number but read the tensor once for each mode. ``'auto'`` takes
-        normal equations until their condition number exceeds :math:`\epsilon^{-1/2}`. Data in
-        coordinates, and constraints, always take normal equations.
+        normal equations while their rounding, :math:`\epsilon\, \kappa(H)^{1/2}`, is below a
+        thousandth of the error. Data in coordinates, and constraints, always take them.
     accelerate : bool
         Start sweeps from where the last five point to (Anderson's method) as long as that lowers
         the objective. False makes the plain sweeps that other packages make.

@@ -12,7 +12,7 @@ import numpy as np
 from tdecomp._iterate import Callback, Fit, Status
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, equilibrate, prepare, squared_norm
+from tdecomp._xp import adjoint, device, equilibrate, prepare, squared_norm
 from tdecomp.cp._format import CP
 from tdecomp.cp._hals import hals
 from tdecomp.cp._initial import _initialise, check_init, values_of
@@ -50,6 +50,8 @@ def fit_data(
 ) -> Fit[CP]:
     """Fit all of the data, dense or sparse, at a power-of-two scale near one."""
     x, size, square = _moderate(x, xp)
+    if square == 0:
+        return _of_zeros(x, init, options, xp)
     problem = _problem(x, options, size, square, xp)
     starts = _starts(x, init, size, options, rng, xp=xp)
 
@@ -70,6 +72,19 @@ def fit_data(
     weights, (first, *others) = fit.tensor
     first = first * xp.astype(weights / size, first.dtype)
     return fit._replace(error=true_error(problem, [first, *others]))
+
+
+def _of_zeros(x: Any, init: Any, options: Options, xp: Namespace) -> Fit[CP]:
+    """Fit a tensor of zeros, of which there is nothing to find out."""
+    known = {mode: init.factors[mode] for mode in options.fixed}
+    values = values_of(x)
+    factors = [
+        known[mode]
+        if mode in known
+        else xp.zeros((n, options.rank), dtype=values.dtype, device=device(values))
+        for mode, n in enumerate(x.shape)
+    ]
+    return Fit(unweighted(factors, xp), 0.0, 0, Status.CONVERGED)
 
 
 def fit_weighted(

@@ -22,6 +22,8 @@ _MEMORY = 5
 _EXACT, _ROUNDING = 8.0, 64.0
 # Sweeps between two looks for components that grow and cancel.
 _LOOK = 5
+# The part of an error that rounding in normal equations may make.
+_VISIBLE = 1e-3
 # Components at a smaller angle than this are nearly collinear.
 _PARALLEL = 0.9
 # A difference of squares is trusted where cancellation leaves it six digits.
@@ -168,7 +170,7 @@ def sweep(problem: Problem, state: State) -> State:
     for mode in problem.free:
         product = problem.products.mttkrp(mode, duals)
         joint = joint_gram(grams, mode)
-        factors[mode] = _update(problem, factors, mode, product, joint)
+        factors[mode] = _update(problem, factors, mode, (product, joint), state.error)
         grams[mode] = gram(factors[mode], xp)
         duals[mode] = _conj(factors[mode], xp)
     last = problem.free[-1]
@@ -185,10 +187,15 @@ def sweep(problem: Problem, state: State) -> State:
 
 
 def _update(
-    problem: Problem, factors: list[Array], mode: int, product: Array, joint: Array
+    problem: Problem, factors: list[Array], mode: int, equations: tuple[Array, Array], error: float
 ) -> Array:
-    """Return the next factor of `mode`."""
-    xp = problem.xp
+    r"""Return the next factor of `mode`.
+
+    Normal equations change the misfit by about :math:`\epsilon\, \kappa(H)^{1/2}` of the norm:
+    orthogonal transformations take over where that is a thousandth of the
+    present `error`.
+    """
+    xp, (product, joint) = problem.xp, equations
     if problem.ridge:
         rank = joint.shape[0]
         joint = joint + problem.ridge * xp.eye(rank, dtype=joint.dtype, device=device(joint))
@@ -197,14 +204,15 @@ def _update(
     if problem.solver == "qr":
         return solve_orthogonal(problem.x, factors, mode, problem.ridge, xp)
     solution = solve_normal(product, joint, xp)
-    if problem.solver == "auto" and solution.rcond < eps(joint.dtype, xp) ** 0.5:
+    visible = eps(joint.dtype, xp) > _VISIBLE * error * solution.rcond**0.5
+    if problem.solver == "auto" and (visible or solution.rcond == 0):
         return solve_orthogonal(problem.x, factors, mode, problem.ridge, xp)
     return solution.factor
 
 
 def _error(problem: Problem, factors: Sequence[Array], gap: float) -> float:
     """Return the relative error, from the difference of squares `gap` where that keeps digits."""
-    if gap > _DIGITS * eps(factors[0].dtype, problem.xp) * problem.square:
+    if gap > _DIGITS * eps(factors[0].dtype, problem.xp) * problem.square > 0:
         return math.sqrt(gap / problem.square)
     return true_error(problem, factors)
 
