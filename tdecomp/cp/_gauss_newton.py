@@ -28,8 +28,8 @@ from tdecomp.ops._mode_products import _mode_product, _mode_products
 
 # The first damping, in units of the largest diagonal entry of J^* J times the squared error.
 _DAMPING = 1e-3
-# How often the damping may be raised in one step.
-_TRIALS = 14
+# How often the damping may be raised in one step, and how often by 2 only.
+_TRIALS, _SMALL_RAISES = 18, 5
 # A step bends if its second derivative is shorter than this, in units of the first.
 _BEND = 0.75
 # A misfit below this many eps of the norm is rounding.
@@ -59,7 +59,6 @@ class _State(NamedTuple):
     misfit: float
     gradient: list[Array]
     damping: float = _DAMPING
-    growth: float = 2.0
 
 
 def cp_gauss_newton(
@@ -309,8 +308,8 @@ def _stepped(state: _State) -> tuple[_State, float, bool]:
     gradient = [g + problem.ridge * a for g, a in zip(state.gradient, state.factors, strict=True)]
     objective = _objective(state)
     unit = system.scale * (state.misfit / problem.norm) ** 2
-    damping, growth, promised = state.damping, state.growth, 0.0
-    for _ in range(_TRIALS):
+    damping, growth, promised = state.damping, 2.0, 0.0
+    for attempt in range(_TRIALS):
         shift = damping * unit
         step = system.step(gradient, shift)
         slope, square = _real_dot(step, gradient, xp), _real_dot(step, step, xp)
@@ -328,7 +327,9 @@ def _stepped(state: _State) -> tuple[_State, float, bool]:
             damping *= max(0.1, 1 - (2 * min(ratio, 1.0) - 1) ** 3)
             change = max(gain, promised) / (2 * objective)
             return _rebalanced(trial, damping), change, False
-        damping, growth = damping * growth, growth * 2
+        # Small raises first: a valley that bends asks for a little more than the last step had.
+        growth = growth if attempt < _SMALL_RAISES else growth * 2
+        damping *= growth
     return state, promised / (2 * objective), True
 
 
@@ -375,7 +376,7 @@ def _rebalanced(state: _State, damping: float) -> _State:
         before, after = (xp.linalg.vector_norm(f, axis=0) for f in (old, new))
         ratio = xp.where(after > 0, before / xp.where(after > 0, after, after + 1), after + 1)
         gradient.append(g * ratio)
-    return state._replace(factors=factors, gradient=gradient, damping=damping, growth=2.0)
+    return state._replace(factors=factors, gradient=gradient, damping=damping)
 
 
 def _balanced(factors: Sequence[Array], xp: Namespace) -> list[Array]:

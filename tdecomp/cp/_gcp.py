@@ -13,6 +13,7 @@ from tdecomp._xp import equilibrate, prepare
 from tdecomp.cp._format import CP
 from tdecomp.cp._gcp_minimise import Deviance, minimised
 from tdecomp.cp._gcp_objective import Filled, Grid, Listed, Objective
+from tdecomp.cp._gcp_sampled import sampled
 from tdecomp.cp._gcp_start import rescaled_ridge, start
 from tdecomp.cp._initial import as_data, check_init, values_of
 from tdecomp.cp._losses import Loss, named
@@ -32,6 +33,7 @@ def gcp(
     weights: Any = None,
     init: Any = "random",
     ridge: float = 0.0,
+    samples: int | None = None,
     tol: float = 1e-8,
     max_iter: int = 1000,
     rng: Seed = None,
@@ -79,6 +81,11 @@ def gcp(
         values where the model must not be negative.
     ridge : float
         The weight :math:`\lambda` of the squared factors, which share the weights evenly.
+    samples : int, optional
+        For sparse tensors whose zeros are too many to sum: estimate losses and gradients from so
+        many stored entries, and so many of all, drawn anew for each step of Adam [3]_. Then
+        `max_iter` counts epochs of 200 steps, `tol` is about epochs, and the error is an estimate
+        from a sample 20 times larger, which stays the same.
     tol : float
         Stop when two steps in a row lower the deviance by at most this, relatively.
     max_iter : int
@@ -99,7 +106,8 @@ def gcp(
 
         without the ridge, where :math:`M_*` fits each entry best and `c` is the best constant:
         0 for a perfect fit, 1 for one no better than a constant. For the Gaussian loss it is the
-        squared relative error of the centred data, :math:`1 - R^2`.
+        squared relative error of the centred data, :math:`1 - R^2`. Where all data are equal, no
+        constant is worse than any model, and it is :math:`F(M) - F(M_*)` itself.
 
     Raises
     ------
@@ -118,8 +126,9 @@ def gcp(
     first mode: beside the data, memory holds one slab. For a sparse tensor under a loss with
     :math:`f(0, m) = a m + b m^2` (``gaussian``, ``poisson``) the zeros are summed in closed form,
     and the cost is :math:`2 d R` flops for each stored entry; under others, slabs are filled with
-    zeros. Where logarithms or quotients need it, :math:`\epsilon^{2/3}` is added to the model, as
-    a part of the mean of the data. The vector of unknowns passes through the host.
+    zeros, or entries are sampled. Where logarithms or quotients need it, :math:`\epsilon^{2/3}` is
+    added to the model, as a part of the mean of the data. The vector of unknowns passes through
+    the host.
 
     References
     ----------
@@ -127,6 +136,9 @@ def gcp(
        decomposition", SIAM Rev. 62, 2020, Theorem 3. doi:10.1137/18M1203626
     .. [2] R. H. Byrd, P. Lu, J. Nocedal, C. Zhu, "A limited memory algorithm for bound constrained
        optimization", SIAM J. Sci. Comput. 16, 1995. doi:10.1137/0916069
+
+    .. [3] T. G. Kolda, D. Hong, "Stochastic gradients for large-scale tensor decomposition", SIAM
+       J. Math. Data Sci. 2, 2020, Section 5. doi:10.1137/19M1266265
 
     Examples
     --------
@@ -145,20 +157,32 @@ def gcp(
         raise ValueError(f"ridge must be a finite number >= 0, got {ridge}")
     max_iter = check_count(max_iter, name="max_iter", least=1)
     rank = check_rank(rank)
-    objective, unit, degree, xp = _objective(x, weights, loss)
+    if samples is not None:
+        samples = check_count(samples, name="samples", least=1)
+        if weights is not None or not isinstance(x, COO):
+            raise ValueError("samples= is for sparse tensors without weights; leave it out")
+    objective, unit, degree, xp = _objective(x, weights, loss, filled=samples is None)
     data = objective.x
     init = check_init(init, data, rank, xp=xp)
     if isinstance(init, CP):
         init = init._replace(weights=init.weights / unit)
         _check_start(init, objective.loss, xp)
-    factors = start(objective, init, rank, generator(rng), xp=xp)
+    rng = generator(rng)
+    factors = start(objective, init, rank, rng, xp=xp)
     deviance = Deviance.of(objective, rescaled_ridge(ridge, unit, 2 / len(data.shape) - degree))
+    if samples is not None:
+        return sampled(
+            deviance, factors, samples=samples, tol=tol, max_iter=max_iter, callback=callback,
+            unit=unit, rng=rng, xp=xp,
+        )  # fmt: skip
     return minimised(
         deviance, factors, tol=tol, max_iter=max_iter, callback=callback, unit=unit, xp=xp
     )
 
 
-def _objective(x: Any, weights: Any, loss: Loss) -> tuple[Any, float, float, Namespace]:
+def _objective(
+    x: Any, weights: Any, loss: Loss, *, filled: bool = True
+) -> tuple[Any, float, float, Namespace]:
     """Validate data and weights; return the objective at a moderate scale, scale and degree."""
     if weights is None:
         xp, x = as_data(x)
@@ -172,8 +196,14 @@ def _objective(x: Any, weights: Any, loss: Loss) -> tuple[Any, float, float, Nam
     if xp.isdtype(values.dtype, "complex floating"):
         raise TypeError("x is complex; losses are of real data")
     kind: Any
+    if isinstance(x, COO) and x.modes == 1:
+        heavy = None if listed is None else x._replace(values=listed).to_array()
+        x, listed = x.to_array(), heavy
+        values = x
     if isinstance(x, COO):
-        kind = _sparse(x, listed, loss, weights is None, xp)
+        zeros = weights is None
+        closed = not zeros or not filled or loss.zeros is not None
+        kind = Listed(x, listed, loss, zeros, xp) if closed else _filled(x, loss, xp)
     else:
         kind = Grid(x, listed, loss, xp)
     _check_domain(kind, loss)
@@ -207,14 +237,13 @@ def _gridded(x: Any, weights: Any) -> tuple[Namespace, Array, Array]:
     return xp, x, weights
 
 
-def _sparse(x: COO, weights: Array | None, loss: Loss, zeros: bool, xp: Namespace) -> Any:
-    """Choose how to sum over the zeros of a sparse tensor."""
-    if not zeros or loss.zeros is not None:
-        return Listed(x, weights, loss, zeros, xp)
+def _filled(x: COO, loss: Loss, xp: Namespace) -> Filled:
+    """Sum over the zeros of a sparse tensor one by one, unless they are too many."""
     if math.prod(x.shape) > _FILLED:
         raise ValueError(
             f"the zeros of a sparse x of shape {x.shape} are too many to sum this loss over one "
-            "by one; pass weights=, a COO: what it does not store is missing; or a Loss with zeros="
+            "by one; pass samples=, a Loss with zeros=, or weights= (what a COO of weights does "
+            "not store is missing)"
         )
     return Filled(x, loss, xp)
 

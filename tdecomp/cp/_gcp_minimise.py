@@ -49,17 +49,25 @@ class Deviance(NamedTuple):
         unit = float(self.objective.xp.finfo(values.dtype).eps)
         return unit * (unit + abs(self.least) / (self.span or 1.0))
 
+    def part(self, value: float) -> float:
+        """Return the part of the deviance that an objective stands for."""
+        return (value - self.least) / (self.span or 1.0)
+
     def at(self, factors: Sequence[Array]) -> tuple[float, float, list[Array]]:
         """Return the part of the deviance that is left, what is to be minimised, its gradient."""
-        factors = list(factors)
-        sums, unit = self.objective.at(factors), self.span or 1.0
-        part = (sums.value - self.least) / unit
-        squares, gradient = 0.0, [g / unit for g in sums.products]
-        if self.ridge:
-            share = self.ridge / unit
-            squares = share * sum(float((f * f).sum()) for f in map(host, factors))
-            gradient = [g + 2 * share * f for g, f in zip(gradient, factors, strict=True)]
-        return part, part + squares, gradient
+        sums = self.objective.at(list(factors))
+        part = self.part(sums.value)
+        squares = sum(float((f * f).sum()) for f in map(host, factors)) if self.ridge else 0.0
+        share = self.ridge / (self.span or 1.0)
+        return part, part + share * squares, self.with_ridge(sums.products, factors)
+
+    def with_ridge(self, gradient: Sequence[Array], factors: Sequence[Array]) -> list[Array]:
+        """Return the gradient of what is minimised from that of the objective."""
+        unit = self.span or 1.0
+        if not self.ridge:
+            return [g / unit for g in gradient]
+        share = 2 * self.ridge
+        return [(g + share * f) / unit for g, f in zip(gradient, factors, strict=True)]
 
 
 def _constant(objective: Any) -> float:
@@ -114,7 +122,7 @@ def minimised(
         },
     )
     part, _, _ = deviance.at(state.cut(result.x))
-    return Fit(state.shown(result.x), part, int(result.nit), state.status(result))
+    return Fit(state.shown(result.x), max(part, 0.0), int(result.nit), state.status(result))
 
 
 class _Minimisation:

@@ -123,7 +123,7 @@ def test_a_tensor_of_border_rank_two_is_reported_as_degenerate():
 def test_a_ridge_keeps_components_bounded():
     x = border()
     for ridge in (1e-2, 1e-4):
-        fit = cp_gauss_newton(x, rank=2, init="random", rng=0, ridge=ridge)
+        fit = cp_gauss_newton(x, rank=2, init="random", rng=0, ridge=ridge, tol=1e-13)
         assert fit.status is Status.CONVERGED
         even = [f * fit.tensor.weights ** (1 / 3) for f in fit.tensor.factors]
         gap = CP(np.ones(2), tuple(even)).to_array() - x
@@ -185,12 +185,21 @@ def test_the_three_solvers_agree(monkeypatch, dtype):
             monkeypatch.setattr(system, name, value)
         step = system.System(factors, 0.05, np).step(gradient, 0.05)
         np.testing.assert_allclose(np.concatenate([v.ravel() for v in step]), true, atol=1e-10)
-    monkeypatch.setattr(system, "_rcond", lambda *_: 0.0)
-    monkeypatch.setattr(system, "_SVD_ENTRIES", 1 << 20)
-    monkeypatch.setattr(system, "_CHOLESKY_UNKNOWNS", 100)
-    exact = system.System(factors, 0.0, np)
-    monkeypatch.setattr(exact, "_solve", exact._by_svd())
-    step = exact.step(gradient, 0.1)
+    # The Jacobian decomposed; and a ridge, whose gradient may leave the row space.
+    monkeypatch.undo()
+    for ridge, rest in ((0.0, 0.1), (0.05, 0.05)):
+        exact = system.System(factors, ridge, np)
+        exact._solve = exact._by_svd()
+        step = exact.step(gradient, rest)
+        np.testing.assert_allclose(np.concatenate([v.ravel() for v in step]), true, atol=1e-10)
+    outside = [g + 0.05 * f for g, f in zip(gradient, factors, strict=True)]
+    true = np.linalg.solve(matrix, -np.concatenate([g.ravel() for g in outside]))
+    step = exact.step(outside, 0.05)
+    np.testing.assert_allclose(np.concatenate([v.ravel() for v in step]), true, atol=1e-10)
+    # Where Cholesky breaks down, least squares.
+    monkeypatch.setattr(system, "cholesky", lambda *_: None)
+    exact._solve = exact._by_cholesky()
+    step = exact.step(outside, 0.05)
     np.testing.assert_allclose(np.concatenate([v.ravel() for v in step]), true, atol=1e-10)
 
 

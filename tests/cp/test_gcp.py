@@ -9,6 +9,7 @@ from tdecomp import Status, cp
 from tdecomp.cp import CP, gcp
 from tdecomp.cp._gcp import _objective
 from tdecomp.cp._gcp_minimise import Deviance, _Minimisation
+from tdecomp.cp._gcp_sampled import _draw, _estimate
 from tdecomp.cp._losses import LOSSES
 from tdecomp.ops import COO, coo, from_dense
 from tdecomp.testing import gaussian
@@ -92,6 +93,50 @@ def test_the_zeros_of_counts_are_summed_without_a_look_at_them():
     assert np.isfinite(fit.error)
     # Where rows and columns are scaled freely, a Poisson optimum has the total of the data.
     assert fit.tensor.shape == shape
+
+
+@pytest.mark.parametrize("loss", ["poisson", "bernoulli-logit", "huber"])
+def test_sampled_losses_and_gradients_are_right_on_average(loss):
+    x = from_dense(sparse_counts() > 0)
+    state, point = minimisation(x, loss)
+    factors = [f / 3 for f in state.cut(point)]
+    exact = state._deviance.objective.at(factors)
+    rng, runs = np.random.default_rng(0), 400
+    values, products = [], []
+    for _ in range(runs):
+        value, gradient = _estimate(_draw(x, 50, rng, np), factors, LOSSES[loss], SHAPE, np)
+        values.append(value)
+        products.append(gradient[1])
+    for drawn, true in ((values, exact.value), (products, exact.products[1])):
+        spread = np.std(drawn, axis=0) / runs**0.5
+        # Five standard deviations.
+        assert np.all(np.abs(np.mean(drawn, axis=0) - true) <= 5 * spread)
+
+
+def test_samples_come_near_the_minimum():
+    rng = np.random.default_rng(0)
+    factors = tuple(np.where(rng.random((n, 2)) < 0.3, rng.random((n, 2)), 0.01) for n in SHAPE)
+    odds = CP(np.full(2, 30.0), factors).to_array()
+    x = from_dense(rng.random(SHAPE) < odds / (1 + odds))
+    exact = gcp(x, rank=2, loss="bernoulli-odds", rng=0)
+    seen = []
+    fit = gcp(x, rank=2, loss="bernoulli-odds", rng=0, samples=100, callback=seen.append)
+    assert fit.status in (Status.CONVERGED, Status.MAX_ITER)
+    assert [p.error for p in seen] == sorted((p.error for p in seen), reverse=True)
+    true = gcp(x, rank=2, loss="bernoulli-odds", init=fit.tensor, max_iter=1).error
+    assert exact.error <= true <= exact.error + 0.1
+    assert fit.error == pytest.approx(true, abs=0.1)
+    assert all(np.all(f >= 0) for f in fit.tensor.factors)
+
+
+def test_samples_serve_tensors_of_any_size():
+    rng = np.random.default_rng(0)
+    shape = (3000, 2000, 5000)
+    x = coo(np.stack([rng.integers(0, n, 2000) for n in shape]), np.ones(2000), shape)
+    x = x._replace(values=np.minimum(x.values, 1.0))
+    fit = gcp(x, rank=2, loss="bernoulli-logit", rng=0, samples=20, max_iter=1)
+    assert fit.tensor.shape == shape
+    assert np.isfinite(fit.error)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -227,18 +272,17 @@ def test_scales(scale, loss):
     np.testing.assert_allclose(two.tensor.weights / power, one.tensor.weights, rtol=1e-9)
 
 
-@pytest.mark.parametrize("loss", ["gaussian", "poisson", "bernoulli-logit"])
-@pytest.mark.parametrize("sparse", [False, True])
-def test_every_backend(xp, loss, sparse):
-    x = data(loss) if not sparse else from_dense(sparse_counts() > 0)
-    if sparse:
-        other = COO(xp.asarray(x.indices), xp.asarray(x.values), x.shape)
-    else:
-        other = xp.asarray(x)
-    options = {"rank": 2, "loss": loss, "rng": 0, "max_iter": 6}
-    one, two = gcp(x, **options), gcp(other, **options)
+@pytest.mark.parametrize("loss", ["poisson", "bernoulli-logit"])
+def test_every_backend(xp, loss):
+    sparse = loss == "bernoulli-logit"
+    x = data(loss, shape=(6, 6, 6))
+    host = from_dense(x) if sparse else x
+    move = xp.asarray
+    other = COO(move(host.indices), move(host.values), host.shape) if sparse else move(x)
+    options = {"rank": 2, "loss": loss, "rng": 0, "max_iter": 4}
+    one, two = gcp(host, **options), gcp(other, **options)
     assert two.error == pytest.approx(one.error, rel=1e-6)
-    assert two.tensor.dtype == xp.asarray(np.zeros(1)).dtype
+    assert two.tensor.dtype == move(np.zeros(1)).dtype
     np.testing.assert_allclose(xp.to_numpy(two.tensor.weights), one.tensor.weights, rtol=1e-4)
 
 
@@ -284,6 +328,26 @@ def test_all_numbers_of_modes(shape):
     fit = gcp(x, rank=1, loss="poisson", rng=0)
     assert fit.tensor.shape == shape
     assert np.isfinite(fit.error)
+    listed = from_dense(x)
+    for weights in (None, listed._replace(values=np.ones(listed.nnz))):
+        again = gcp(listed, rank=1, loss="poisson", rng=0, weights=weights, max_iter=5)
+        assert again.tensor.shape == shape
+
+
+def test_a_loss_that_is_not_finite_is_reported():
+    broken = cp.Loss(lambda x, m: np.where(np.isfinite(m), np.inf, x), lambda x, m: 0 * m + 0 * x)
+    fit = gcp(data("gaussian"), rank=2, loss=broken, rng=0)
+    assert fit.status is Status.NONFINITE
+    assert all(np.all(np.isfinite(f)) for f in fit.tensor.factors)
+
+
+def test_a_loss_of_ones_own():
+    x = data("gaussian")
+    mine = cp.Loss(lambda x, m: (m - x) ** 2, lambda x, m: 2 * (m - x))
+    one, two = (gcp(x, rank=2, loss=loss, rng=0, max_iter=9) for loss in (mine, "gaussian"))
+    assert one.error == pytest.approx(two.error, rel=1e-2)
+    positive = gcp(x - 5.0, rank=2, loss=mine._replace(lower=0.0), rng=0)
+    assert all(np.all(f >= 0) for f in positive.tensor.factors)
 
 
 def test_a_ridge_shrinks():
@@ -323,6 +387,8 @@ def test_what_does_not_fit_is_refused():
         (x, {"rank": 2, "ridge": -1}, ValueError, "ridge must be"),
         (x, {"rank": 2, "max_iter": 0}, ValueError, "max_iter must be"),
         (x, {"rank": 3, "init": truth()}, ValueError, "init must have"),
+        (x, {"rank": 2, "samples": 10}, ValueError, "samples= is for sparse tensors"),
+        (from_dense(x), {"rank": 2, "samples": 0}, ValueError, "samples must be"),
     ]
     for value, options, error, message in refusals:
         with pytest.raises(error, match=message):

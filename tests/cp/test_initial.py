@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import tdecomp as td
 from tdecomp import cp
 from tdecomp.cp import CP
+from tdecomp.cp._initial_gevd import _solved
 from tdecomp.ops import COO, coo, from_dense, unfold
 from tdecomp.testing import gaussian, low_rank_tensor, tensor
 
@@ -93,13 +94,19 @@ def test_gevd_of_complex_pencils_stays_real():
 
 
 @pytest.mark.parametrize(
-    ("shape", "rank"), [((4, 5), 3), ((4, 4, 4), 6), ((5, 2, 2), 4), ((6, 5, 4), 1), ((7,), 2)]
+    ("shape", "rank"),
+    [((4, 5), 3), ((4, 4, 4), 6), ((5, 2, 2), 4), ((6, 5, 4), 1), ((7,), 2), ((5, 5, 1), 3)],
 )
 def test_gevd_falls_back_to_hosvd(shape, rank):
     x = gaussian(shape, rng=1)
     one, two = (cp.initialise(x, rank=rank, init=init, rng=5) for init in ("gevd", "hosvd"))
     for a, b in zip(one.factors, two.factors, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+def test_a_singular_pencil_has_no_solution():
+    slices = np.zeros((3, 3, 2))
+    assert _solved(slices, (slices[..., 0], slices[..., 1])) is None
 
 
 def test_gevd_of_a_tensor_of_lower_rank_falls_back():
