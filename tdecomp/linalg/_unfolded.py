@@ -23,14 +23,20 @@ def slabs(x: Array, mode: int, xp: Namespace) -> Array:
     return xp.reshape(x, (before, shape[mode], after))
 
 
-def blocks(t: Array, *, entries: int = ENTRIES) -> Iterator[Array]:
-    """Cut ``(before, n, after)`` into blocks of about so many entries, none across the mode."""
-    before, n, after = t.shape
+def spans(shape: tuple[int, ...], *, entries: int = ENTRIES) -> Iterator[tuple[slice, slice]]:
+    """Cut ``(before, n, after)`` into ranges of about so many entries, none across the mode."""
+    before, n, after = shape
     deep = max(1, entries // (n * after))
     wide = after if deep > 1 else max(1, entries // n)
     for j in range(0, before, deep):
         for k in range(0, after, wide):
-            yield t[j : min(j + deep, before), :, k : min(k + wide, after)]
+            yield slice(j, min(j + deep, before)), slice(k, min(k + wide, after))
+
+
+def blocks(t: Array, *, entries: int = ENTRIES) -> Iterator[Array]:
+    """Cut ``(before, n, after)`` into blocks of about so many entries."""
+    for rows, run in spans(tuple(t.shape), entries=entries):
+        yield t[rows, :, run]
 
 
 def columns(t: Array, xp: Namespace) -> Array:

@@ -11,14 +11,18 @@ from tdecomp.tucker._algebra import (
     truncate,
 )
 from tdecomp.tucker._format import Tucker
+from tdecomp.tucker._hooi import hooi
 from tdecomp.tucker._hosvd import hosvd, sthosvd
+from tdecomp.tucker._nonnegative import nonnegative_tucker
 
 __all__ = [
     "Tucker",
     "add",
+    "hooi",
     "hosvd",
     "inner",
     "mode_product",
+    "nonnegative_tucker",
     "norm",
     "orthogonalise",
     "scale",
