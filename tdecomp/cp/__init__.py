@@ -5,6 +5,7 @@ from tdecomp.cp._algebra_norm import inner, norm
 from tdecomp.cp._alignment import align, congruence, factor_match_score
 from tdecomp.cp._als import cp_als
 from tdecomp.cp._arls import cp_arls
+from tdecomp.cp._core_consistency import core_consistency
 from tdecomp.cp._format import CP
 from tdecomp.cp._gauss_newton import cp_gauss_newton
 from tdecomp.cp._gcp import gcp
@@ -18,6 +19,7 @@ __all__ = [
     "add",
     "align",
     "congruence",
+    "core_consistency",
     "cp_als",
     "cp_arls",
     "cp_gauss_newton",
