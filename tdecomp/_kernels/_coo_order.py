@@ -21,15 +21,14 @@ def find_disorder(indices: Any, shape: Any, found: Any) -> None:
     d, n = indices.shape
     bad = 0
     for p in prange(n):
-        outside, after = False, p == 0
+        before = p - 1 if p else 0
+        inside, after, alike = True, False, True
         for m in range(d):
-            outside |= indices[m, p] < 0 or indices[m, p] >= shape[m]
-        if p:
-            m = 0
-            while m < d - 1 and indices[m, p] == indices[m, p - 1]:
-                m += 1
-            after = indices[m, p] > indices[m, p - 1]
-        bad += outside or not after
+            here, there = indices[m, p], indices[m, before]
+            inside &= (here >= 0) & (here < shape[m])
+            after |= alike & (here > there)
+            alike &= here == there
+        bad += (not inside) | ((not after) & (p > 0))
     found[0] = bad
 
 
@@ -61,37 +60,44 @@ def sort_by_digit(keys: Any, values: Any, shift: Any, out_keys: Any, out_values:
 
 
 @kernel
-def count_rows(cuts: Any, rows: Any, starts: Any) -> None:
-    """Write to `starts` (blocks, n + 1), zero before, where each row of each block begins.
+def count_rows(cuts: Any, rows: Any, parts: Any, shift: Any, starts: Any) -> None:
+    """Write to `starts` (blocks * pieces, n + 1), zero before, where rows of pieces begin.
 
-    Block `b` holds the entries ``cuts[b]`` to ``cuts[b + 1]``, here and once they are arranged.
+    Block `b` holds the entries ``cuts[b]`` to ``cuts[b + 1]``, here and once they are written;
+    ``parts[p] >> shift`` is the piece of the block that entry `p` belongs to.
     """
-    for b in prange(cuts.size - 1):
-        mine = starts[b]
+    blocks = cuts.size - 1
+    pieces = starts.shape[0] // blocks
+    for b in prange(blocks):
+        mine = starts[b * pieces : (b + 1) * pieces]
         for p in range(cuts[b], cuts[b + 1]):
-            mine[rows[p] + 1] += 1
+            mine[parts[p] >> shift, rows[p] + 1] += 1
         total = cuts[b]
-        for i in range(mine.size):
-            total += mine[i]
-            mine[i] = total
+        for piece in range(pieces):
+            for i in range(mine.shape[1]):
+                total += mine[piece, i]
+                mine[piece, i] = total
 
 
 @kernel
 def write_by_row(
-    cuts: Any, indices: Any, values: Any, mode: Any, others: Any, offsets: Any, starts: Any,
-    out_indices: Any, out_values: Any,
+    cuts: Any, indices: Any, values: Any, mode: Any, part: Any, shift: Any, others: Any,
+    offsets: Any, starts: Any, out_indices: Any, out_values: Any,
 ) -> None:  # fmt: skip
-    """Write the entries of every block by rows of `mode`, with their rows in stacked factors.
+    """Write the entries of every piece by rows of `mode`, with their rows in stacked factors.
 
-    The factor of ``others[m]``, a mode, begins at row ``offsets[m]`` of the stack. The rows of one
-    entry lie together, so that two streams are written and not one more for each mode.
+    Mode `part` tells the pieces, as in `count_rows`. The factor of ``others[m]``, a mode, begins
+    at row ``offsets[m]`` of the stack. The rows of one entry lie together, so that two streams
+    are written and not one more for each mode.
     """
-    for b in prange(cuts.size - 1):
-        heads = starts[b].copy()
+    blocks = cuts.size - 1
+    pieces = starts.shape[0] // blocks
+    for b in prange(blocks):
+        heads = starts[b * pieces : (b + 1) * pieces].copy()
         for p in range(cuts[b], cuts[b + 1]):
-            row = indices[mode, p]
-            place = heads[row]
-            heads[row] = place + 1
+            piece, row = indices[part, p] >> shift, indices[mode, p]
+            place = heads[piece, row]
+            heads[piece, row] = place + 1
             out_values[place] = values[p]
             for m in range(len(others)):
                 out_indices[place, m] = indices[others[m], p] + offsets[m]

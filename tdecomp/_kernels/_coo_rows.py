@@ -20,7 +20,8 @@ def add_products(
 ) -> None:
     """Add to ``out[row]`` the products of the entries `first` to `last` with rows of `factors`.
 
-    `lanes` has one item for each vector in a row: a count that the compiler sees.
+    `lanes` has one item for each vector in a row: a count that the compiler sees. Rows of
+    `factors` and `out` are as long, all of them contiguous, and so are the indices of an entry.
     """
     for p in range(first, last):
         product = values[p] * factors[indices[p, 0]]
@@ -88,6 +89,11 @@ def _generator(bits: int, vectors: int) -> Any:
             place = b.add(start, ir.Constant(integer, q * width))
             return b.bitcast(b.gep(data, [place]), vector.as_pointer())
 
+        def item(array: Any, p: Any, kind: Any) -> Any:
+            step = b.mul(p, b.extract_value(array.strides, 0))
+            start = b.bitcast(array.data, ir.IntType(8).as_pointer())
+            return b.bitcast(b.gep(start, [step]), kind.as_pointer())
+
         undefined = ir.Constant(vector, ir.Undefined)
         everywhere = ir.Constant(ir.VectorType(lane, width), [0] * width)
         order = b.extract_value(indices.shape, 1)
@@ -97,13 +103,13 @@ def _generator(bits: int, vectors: int) -> Any:
         for q in range(vectors):
             b.store(b.load(at(out.data, target, q), align=align), sums[q])
         with cgutils.for_range_slice(b, first, last, ir.Constant(integer, 1), integer) as (p, _):
-            entry = b.insert_element(undefined, b.load(b.gep(values.data, [p])), lane(0))
+            entry = b.insert_element(undefined, b.load(item(values, p, number)), lane(0))
             for q in range(vectors):
                 b.store(b.shuffle_vector(entry, undefined, everywhere), terms[q])
-            start = b.mul(p, order)
+            record = item(indices, p, lane)
 
-            def source(m: Any) -> Any:
-                index = b.load(b.gep(indices.data, [b.add(start, m)]))
+            def source(m: Any, record: Any = record) -> Any:
+                index = b.load(b.gep(record, [m]))
                 return times(b.zext(index, integer), vectors * width)
 
             with cgutils.for_range(b, b.sub(order, ir.Constant(integer, 1))) as loop:

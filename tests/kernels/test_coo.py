@@ -60,11 +60,11 @@ def test_rows_are_counted_and_written_in_order(compiled, mode):
     indices, values = entries()
     cuts = np.array([0, 25, 25, 60])
     starts = np.zeros((3, SHAPE[mode] + 1), np.int64)
-    variant(_coo_order.count_rows, compiled)(cuts, indices[mode], starts)
+    variant(_coo_order.count_rows, compiled)(cuts, indices[mode], indices[mode], 63, starts)
     others = tuple(k for k in range(3) if k != mode)
     offsets = (0, SHAPE[others[0]])
     rows, out = np.empty((60, 2), np.uint32), np.empty(60)
-    args = (cuts, indices, values, mode, others, offsets, starts, rows, out)
+    args = (cuts, indices, values, mode, mode, 63, others, offsets, starts, rows, out)
     variant(_coo_order.write_by_row, compiled)(*args)
     for b in range(3):
         part = slice(cuts[b], cuts[b + 1])
@@ -77,6 +77,23 @@ def test_rows_are_counted_and_written_in_order(compiled, mode):
             [indices[k, order] + first for k, first in zip(others, offsets, strict=True)], 1
         )
         np.testing.assert_array_equal(rows[part], expected)
+
+
+def test_pieces_of_blocks_have_rows_of_their_own(compiled):
+    indices, values = entries()
+    cuts, starts = np.array([0, 25, 60]), np.zeros((2 * 3, SHAPE[0] + 1), np.int64)
+    variant(_coo_order.count_rows, compiled)(cuts, indices[0], indices[2], 1, starts)
+    rows, out = np.empty((60, 2), np.uint32), np.empty(60)
+    args = (cuts, indices, values, 0, 2, 1, (1, 2), (0, SHAPE[1]), starts, rows, out)
+    variant(_coo_order.write_by_row, compiled)(*args)
+    for b in range(2):
+        part = slice(cuts[b], cuts[b + 1])
+        order = cuts[b] + np.lexsort((indices[0, part], indices[2, part] >> 1))
+        np.testing.assert_array_equal(out[part], values[order])
+        np.testing.assert_array_equal(rows[part, 1], indices[2, order] + SHAPE[1])
+        for piece in range(3):
+            first, last = starts[3 * b + piece, [0, -1]]
+            assert np.all(rows[first:last, 1] - SHAPE[1] >> 1 == piece)
 
 
 def sums(values, rows, factors, starts):
@@ -101,9 +118,11 @@ def test_products_are_summed_by_row(compiled, dtype, order, by_block):
     sizes = sum(sums(abs(values), rows, abs(factors), row).real for row in starts)
     kernel = _coo_rows.products_by_block if by_block else _coo_rows.products_by_row
     bounds = np.array([0, 1, 2]) if by_block else np.array([0, 2, 3])
-    out = np.zeros((2 if by_block else 1, 3, width), dtype)
-    variant(kernel, compiled)(starts, bounds, values, rows, factors, lanes, out)
-    assert np.all(abs(out.sum(axis=0) - expected) <= 40 * np.finfo(dtype).eps * sizes)
+    apart = np.repeat(values, 2)[::2], np.concatenate([rows, rows], axis=1)[:, :order]
+    for some, where in ((values, rows), apart):
+        out = np.zeros((2 if by_block else 1, 3, width), dtype)
+        variant(kernel, compiled)(starts, bounds, some, where, factors, lanes, out)
+        assert np.all(abs(out.sum(axis=0) - expected) <= 40 * np.finfo(dtype).eps * sizes)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])

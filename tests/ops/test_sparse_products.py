@@ -57,7 +57,8 @@ def compiled(monkeypatch):
     monkeypatch.setattr(_sparse_mttkrp, "_KERNEL_WORK", 0)
     monkeypatch.setattr(_sparse_ttm, "_KERNEL_WORK", 0)
     monkeypatch.setattr(_sparse_layout, "_SMALL", 1)
-    monkeypatch.setattr(_sparse_layout, "_ENTRIES_PER_ROW", 1)
+    monkeypatch.setattr(_sparse_layout, "_ENTRIES_PER_ROW", 0.1)
+    monkeypatch.setattr(_sparse_layout, "_PIECE_ROWS", 4)
 
 
 # --- MTTKRP ------------------------------------------------------------------------------------
@@ -104,7 +105,8 @@ def test_a_layout_multiplies_any_shape(shape, seed, data):
     x, dense, factors = problem(shape, 3, seed=seed, nnz=data.draw(st.integers(0, 60)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_sparse_layout, "_SMALL", 1)
-        patch.setattr(_sparse_layout, "_ENTRIES_PER_ROW", data.draw(st.sampled_from([1, 100])))
+        patch.setattr(_sparse_layout, "_ENTRIES_PER_ROW", data.draw(st.sampled_from([0.1, 100])))
+        patch.setattr(_sparse_layout, "_PIECE_ROWS", data.draw(st.sampled_from([1, 2, 2048])))
         patch.setattr(_sparse_layout, "_SHORT", data.draw(st.sampled_from([0, 4096])))
         layout = SparseLayout(x)
     for mode in range(-len(shape), len(shape)):
