@@ -67,6 +67,18 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "tt.tr_svd": {"jit": _RANK, "grad": _RANK},
     "tt.tt_cross": {},
     "tt.tt_svd": {"jit": _RANK, "grad": _RANK},
+    "tucker.add": {},
+    "tucker.hooi": {},
+    "tucker.hosvd": {"jit": _RANK, "grad": _RANK},
+    "tucker.inner": {},
+    "tucker.mode_product": {},
+    "tucker.nonnegative_tucker": {},
+    "tucker.norm": {},
+    "tucker.orthogonalise": {},
+    "tucker.scale": {},
+    "tucker.section": {},
+    "tucker.sthosvd": {"jit": _RANK, "grad": _RANK},
+    "tucker.truncate": {"jit": _RANK, "grad": _RANK},
 }
 """Every function that takes arrays, with what it asks for in a mode."""
 
@@ -105,6 +117,12 @@ LIMITS: dict[tuple[str, str, str], str] = {
     ("tt.tt_cross", "torch", "grad"): _CHOSEN,
     ("tt.tt_cross", "jax", "jit"): _CHOSEN,
     ("tt.tt_cross", "jax", "grad"): _CHOSEN,
+    ("tucker.hooi", "torch", "grad"): _STEPS,
+    ("tucker.hooi", "jax", "jit"): _STEPS,
+    ("tucker.hooi", "jax", "grad"): _STEPS,
+    ("tucker.nonnegative_tucker", "torch", "grad"): _STEPS,
+    ("tucker.nonnegative_tucker", "jax", "jit"): _STEPS,
+    ("tucker.nonnegative_tucker", "jax", "grad"): _STEPS,
 }
 """What does not work, with the reason, by function, library and mode."""
 

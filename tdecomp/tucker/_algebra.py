@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, device, equilibrate, namespace, prepare
+from tdecomp._xp import adjoint, device, differentiated, equilibrate, namespace, prepare
 from tdecomp.ops._mode_products import _mode_product
 from tdecomp.ops._operands import promoted
 from tdecomp.ops._unfold import check_mode
 from tdecomp.tucker._format import Tucker, as_tucker, cut
-from tdecomp.tucker._hosvd import Plan, decompose
+from tdecomp.tucker._hosvd import Plan, _sthosvd, decompose
 from tdecomp.tucker._targets import check_tucker_target, precision_for
 
 
@@ -183,6 +183,10 @@ def _compressed(
     if not modes:
         return Tucker(core, (None,) * len(shape))
     ranks, rtol = check_tucker_target(rank, rtol, shape, modes)
+    if differentiated(core):
+        if ranks is None or rtol is not None:
+            raise ValueError("under tracing or grad the rank must be fixed: pass rank= alone")
+        return Tucker(*_sthosvd(core, ranks, modes, xp=xp))
     atol = None
     if rtol is not None:
         _, floor = precision_for(rtol, shape, modes, dtype=core.dtype, wide=core.dtype, xp=xp)

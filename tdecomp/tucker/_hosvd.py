@@ -201,13 +201,13 @@ def _friendly(  # noqa: PLR0917 - two functions above name every one of them
     turn = _turn(shape, chosen, ranks, order)
     if ranks is not None:
         ranks = tuple(ranks[chosen.index(mode)] for mode in turn)
-    if rtol is not None and traced(x):
+    values = x.detach() if hasattr(x, "detach") else x
+    if rtol is not None and (traced(x) or differentiated(values)):
         raise ValueError("under tracing (jit, vmap) the rank must be fixed: pass rank= alone")
     plan = Plan(turn, ranks, None, method, rng, nested)
     if not differentiated(x):
         return _planned(x, scale, plan, rtol, xp)
     if rtol is not None:
-        values = x.detach() if hasattr(x, "detach") else x
         found = _planned(values, None, plan, rtol, xp)
         ranks = tuple(found.rank[mode] for mode in turn)
     core, factors = (_sthosvd if nested else _hosvd)(x, ranks or (), turn, xp=xp)

@@ -8,6 +8,7 @@ import pytest
 import tdecomp as td
 import tdecomp.cp
 import tdecomp.tt
+import tdecomp.tucker
 from tdecomp.testing import capabilities_table, limitation, matrix
 from tdecomp.testing._capabilities import COLUMNS, CONDITIONS, LIMITS
 
@@ -22,6 +23,12 @@ def train(x, start=0):
     """Return a train of three cores cut from a matrix."""
     first, last = x[None, start : start + 4, :2], x[start + 1 : start + 4, :5, None]
     return td.tt.TensorTrain((first, x[:2, :3, None] * x[:2, None, :3], last))
+
+
+def compact(x, start=0):
+    """Return a Tucker tensor made of pieces of a matrix, one mode of it left alone."""
+    core = x[:2, :3, None] * x[:2, None, :2]
+    return td.tucker.Tucker(core, (x[start : start + 4, :2], x[start + 1 : start + 6, :3], None))
 
 
 def sparse(x):
@@ -78,6 +85,20 @@ CALLS = {
         lambda i: x[i[:, 0], i[:, 1]], x.shape, rank=2, rng=0, like=x
     ).tensor.to_array(),
     "tt.tt_svd": lambda x: td.tt.tt_svd(x, rank=2).to_array(),
+    "tucker.add": lambda x: td.tucker.add(compact(x), compact(x, 2)).to_array(),
+    "tucker.hooi": lambda x: td.tucker.hooi(x[:4, :5], rank=2, max_iter=2).tensor.to_array(),
+    "tucker.hosvd": lambda x: td.tucker.hosvd(x, rank=2).to_array(),
+    "tucker.inner": lambda x: td.tucker.inner(compact(x), compact(x, 2)),
+    "tucker.mode_product": lambda x: td.tucker.mode_product(compact(x), x[:3, :5], 1).to_array(),
+    "tucker.nonnegative_tucker": lambda x: td.tucker.nonnegative_tucker(
+        x[:4, :5], rank=2, rng=0, max_iter=2
+    ).tensor.to_array(),
+    "tucker.norm": lambda x: td.tucker.norm(compact(x)),
+    "tucker.orthogonalise": lambda x: td.tucker.orthogonalise(compact(x)).to_array(),
+    "tucker.scale": lambda x: td.tucker.scale(compact(x), 3).to_array(),
+    "tucker.section": lambda x: td.tucker.section(compact(x), (1, [0, 2], 1)).to_array(),
+    "tucker.sthosvd": lambda x: td.tucker.sthosvd(x, rank=2).to_array(),
+    "tucker.truncate": lambda x: td.tucker.truncate(compact(x), rank=1).to_array(),
 }
 
 A = matrix(40, 30, 0.7 ** np.arange(30.0))
@@ -135,7 +156,7 @@ def test_the_table_is_complete():
     functions = {
         name: getattr(td, name) for name in td.__all__ if inspect.isfunction(getattr(td, name))
     }
-    for room in (td.cp, td.ops, td.tt):
+    for room in (td.cp, td.ops, td.tt, td.tucker):
         where = room.__name__.removeprefix("tdecomp.")
         members = {f"{where}.{name}": getattr(room, name) for name in room.__all__}
         functions |= {
