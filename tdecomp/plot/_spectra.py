@@ -1,4 +1,4 @@
-"""Pictures of spectra: of one matrix, of a compressed checkpoint."""
+"""What was done to a checkpoint: spectra, ranks and errors of many matrices."""
 
 from __future__ import annotations
 
@@ -10,41 +10,32 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tdecomp._errors import check_rank
-from tdecomp._xp import floats
 from tdecomp.linalg import tail_norms
+from tdecomp.plot._curves import Values, bottom, checked, logarithmic
+from tdecomp.plot._style import (
+    INK,
+    OTHER,
+    SMALL,
+    SOFT,
+    STYLES,
+    TEXT,
+    Style,
+    headline,
+    new_figure,
+    plain,
+    write,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Values = NDArray[np.float64]
-_Style = tuple[str, Any, str]
-
-# Okabe and Ito's palette, less yellow: distinct in every kind of colour vision. Lines and markers
-# differ too, for paper.
-_STYLES: tuple[_Style, ...] = (
-    ("#0072B2", "-", "o"),
-    ("#D55E00", (0, (6, 1.2)), "s"),
-    ("#009E73", (0, (4, 1, 1, 1)), "^"),
-    ("#CC79A7", (0, (2.2, 1)), "D"),
-    ("#E69F00", (0, (8, 1.5, 1, 1.5)), "v"),
-    ("#56B4E9", (0, (3, 0.8)), "p"),
-    ("#333333", (0, (10, 1.2)), "X"),
-)
-_OTHER: _Style = ("#8c8c8c", "-", "h")
-_INK, _SOFT, _RULE = "#222222", "#6b6b6b", "#d9d9d9"
-_SMALL, _TEXT, _TITLE = 7.0, 8.0, 9.5
 # Where the columns on the right end, in points from the bars.
 _AT = (32.0, 68.0)
 
 # Inches: heights, then widths.
 _ROW, _KEY, _HEAD, _FOOT, _CURVES_HEIGHT, _LEAST, _TALLEST = 0.165, 0.16, 0.6, 0.5, 5.0, 4.4, 400.0
 _CURVES, _BARS, _COLUMNS, _LETTER = 4.3, 2.9, 1.15, 0.06
-
-# Nearly every spectrum of weights ends in a cliff that says nothing about rank.
-_MOST = 0.97
 
 
 class _Row(NamedTuple):
@@ -59,80 +50,11 @@ class _Sheet(NamedTuple):
     """What is drawn: the lines, the style of each kind, and the facts by name."""
 
     rows: list[_Row]
-    styles: Mapping[str, _Style]
+    styles: Mapping[str, Style]
     spectra: Mapping[str, Values]
     ranks: Mapping[str, int | None]
     errors: Mapping[str, float]
     kept: Mapping[str, float]
-
-
-def spectrum(s: Any, /, *, rank: int | None = None, figure: Any = None) -> Figure:
-    r"""Draw the singular values of a matrix, and the error of each of its truncations.
-
-    Parameters
-    ----------
-    s : array, shape (k,)
-        Singular values, descending, of any library.
-    rank : int, optional
-        A rank to mark.
-    figure : matplotlib Figure or SubFigure, optional
-        Where to draw; a new figure by default.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Singular values :math:`\sigma_r / \sigma_1` and truncation errors
-        :math:`(\sum_{i > r} \sigma_i^2 / \sum_i \sigma_i^2)^{1/2}` over :math:`r`.
-
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-    ValueError, TypeError
-        If `s` is no spectrum, or `rank` does not lie between 1 and `k`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tdecomp.plot import spectrum
-    >>> figure = spectrum(0.5 ** np.arange(30), rank=10)
-    >>> figure.axes[0].get_yscale()
-    'log'
-    """
-    values = _checked(s, "s")
-    if rank is not None:
-        rank = check_rank(rank, values.size)
-    drawn: Figure = _figure((6.0, 3.8)) if figure is None else figure
-    axes = drawn.add_axes((0.115, 0.145, 0.855, 0.765))
-    _plain(axes)
-    top = values[0] if values[0] > 0 else 1.0
-    norms = tail_norms(values)
-    errors = norms / (norms[0] if norms[0] > 0 else 1.0)
-    ranks = np.arange(values.size + 1)
-    for style, label, y in (
-        (_STYLES[0], r"singular value $\sigma_r / \sigma_1$", np.append(np.nan, values / top)),
-        (_STYLES[1], "error of the best approximation of rank $r$", errors),
-    ):
-        few: dict[str, Any] = {"marker": style[2], "markersize": 3.5} if values.size <= 40 else {}
-        axes.plot(ranks, _logarithmic(y), color=style[0], ls=style[1], lw=1.6, label=label, **few)
-    axes.set_yscale("log")
-    floor = float(np.finfo(np.float64).eps)
-    marks = [float(errors[rank])] if rank else []
-    axes.set_ylim(_bottom([values / top, errors], marks, floor), 1.6)
-    axes.set_xlim(0, values.size)
-    axes.set_xlabel("rank $r$", fontsize=_TEXT, color=_INK)
-    if rank is not None:
-        _mark(axes, rank, float(errors[rank]), values.size)
-    axes.legend(
-        frameon=False,
-        fontsize=_TEXT,
-        loc="lower left",
-        bbox_to_anchor=(-0.01, 1.0),
-        ncols=2,
-        borderaxespad=0.2,
-        handlelength=2.6,
-    )
-    return drawn
 
 
 def spectra(
@@ -184,7 +106,7 @@ def spectra(
     >>> len(figure.axes)
     2
     """
-    values = {name: _checked(s, f"spectra[{name!r}]") for name, s in spectra.items()}
+    values = {name: checked(s, f"spectra[{name!r}]") for name, s in spectra.items()}
     names = list(dict.fromkeys((*ranks, *values, *errors)))
     if not names:
         raise ValueError("there is nothing to draw: spectra, ranks and errors are empty")
@@ -195,7 +117,7 @@ def spectra(
     left = _CURVES + 1.05 if values else 0.2
     width = left + label + _BARS + _COLUMNS
     height = max(_LEAST if values else 0.0, body + _HEAD + _FOOT)
-    drawn: Figure = _figure((width, height)) if figure is None else figure
+    drawn: Figure = new_figure((width, height)) if figure is None else figure
 
     def place(x: float, below: float, w: float, h: float) -> Any:
         return drawn.add_axes((x / width, 1.0 - (below + h) / height, w / width, h / height))
@@ -205,74 +127,6 @@ def spectra(
         _draw_curves(place(0.6, _HEAD, _CURVES, min(_CURVES_HEIGHT, room)), sheet)
     _draw_bars(place(left + label, _HEAD, _BARS, body), sheet, 72 * label)
     return drawn
-
-
-def _figure(size: tuple[float, float]) -> Figure:
-    """Return an empty figure that belongs to no global state."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "pictures need matplotlib: pip install 'tdecomp-array[plot]'", name="matplotlib"
-        ) from error
-    return Figure(figsize=size, facecolor="white")
-
-
-def _checked(s: Any, name: str) -> Values:
-    """Return a spectrum as a NumPy array in double precision."""
-    if getattr(s, "ndim", 1) != 1:
-        raise ValueError(f"{name} must have one axis, got shape {tuple(s.shape)}")
-    values = np.asarray(floats(s) if hasattr(s, "shape") else s, dtype=np.float64)
-    if values.ndim != 1 or not values.size:
-        raise ValueError(f"{name} must be a vector of singular values, got shape {values.shape}")
-    if not np.all(np.isfinite(values)) or values[-1] < 0 or np.any(np.diff(values) > 0):
-        raise ValueError(f"{name} must be finite, nonnegative and descending")
-    return values
-
-
-def _logarithmic(y: Values) -> Values:
-    """Leave gaps for zeros."""
-    return np.where(y > 0, y, np.nan)
-
-
-def _bottom(curves: list[Values], marks: list[float], floor: float) -> float:
-    """Return where a logarithmic axis ends: below all marks and most values, above rounding."""
-    most = [float(y[int(_MOST * (y.size - 1))]) for y in curves]
-    least = max(min((y for y in most if y > 0), default=1.0), floor)
-    return 0.6 * min([least, *(mark for mark in marks if mark > 0)])
-
-
-def _plain(axes: Any) -> None:
-    """Leave of the frame what is needed for reading values."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("bottom", "left"):
-        axes.spines[side].set(color=_SOFT, linewidth=0.7)
-    axes.tick_params(labelsize=_SMALL, color=_SOFT, labelcolor=_INK, width=0.7, length=3)
-    axes.tick_params(which="minor", length=0)
-    axes.grid(color=_RULE, linewidth=0.5)
-    axes.set_axisbelow(True)
-
-
-def _mark(axes: Any, rank: int, error: float, size: int) -> None:
-    """Mark a rank on the curve of errors, and say what it costs."""
-    axes.axvline(rank, color=_SOFT, lw=0.8, ls=(0, (4, 3)), zorder=1)
-    note = f"rank {rank}\nerror {error:.2g}"
-    right = rank > 0.7 * size
-    if error > 0:
-        axes.plot([rank], [error], "o", ms=6, color=_STYLES[1][0], mec="white", mew=0.9, zorder=3)
-    axes.annotate(
-        note,
-        (rank, 1.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(-5 if right else 5, -3),
-        textcoords="offset points",
-        ha="right" if right else "left",
-        va="top",
-        fontsize=_TEXT,
-        color=_INK,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
-    )
 
 
 def _rows(names: list[str]) -> list[_Row]:
@@ -305,49 +159,45 @@ def _rows(names: list[str]) -> list[_Row]:
     return rows
 
 
-def _styles(rows: list[_Row]) -> dict[str, _Style]:
+def _styles(rows: list[_Row]) -> dict[str, Style]:
     """Give the most frequent kinds of tensors a style each, in the order of the rows."""
     kinds = Counter(row.kind for row in rows if row.name)
     if max(kinds.values()) > 1:
         kinds = Counter({kind: count for kind, count in kinds.items() if count > 1})
-    chosen = {kind for kind, _ in kinds.most_common(len(_STYLES))}
+    chosen = {kind for kind, _ in kinds.most_common(len(STYLES))}
     ordered = dict.fromkeys(row.kind for row in rows if row.kind in chosen)
-    return dict(zip(ordered, _STYLES, strict=False))
+    return dict(zip(ordered, STYLES, strict=False))
 
 
 def _draw_curves(axes: Any, sheet: _Sheet) -> None:
     """Draw every spectrum over its largest value, with a mark at the rank that was chosen."""
-    _plain(axes)
+    plain(axes)
     curves, marks, used = [], [], set()
     for row in sheet.rows:
         if row.name not in sheet.spectra:
             continue
-        color, line, marker = sheet.styles.get(row.kind, _OTHER)
+        color, line, marker = sheet.styles.get(row.kind, OTHER)
         used.add(row.kind if row.kind in sheet.styles else "other")
         s, rank = sheet.spectra[row.name], sheet.ranks.get(row.name)
         y = s / (s[0] or 1.0)
         curves.append(y)
-        axes.plot(np.arange(1, y.size + 1), _logarithmic(y), c=color, ls=line, lw=0.9, alpha=0.7)
+        axes.plot(np.arange(1, y.size + 1), logarithmic(y), c=color, ls=line, lw=0.9, alpha=0.7)
         if rank is not None and 0 < rank <= y.size and y[rank - 1] > 0:
             marks.append(float(y[rank - 1]))
             axes.plot([rank], marks[-1:], marker, c=color, ms=5.5, mec="white", mew=0.7, zorder=3)
     axes.set_yscale("log")
-    axes.set_ylim(_bottom(curves, marks, float(np.finfo(np.float32).eps)), 1.3)
+    axes.set_ylim(bottom(curves, marks, float(np.finfo(np.float32).eps)), 1.3)
     axes.set_xlim(0, max(y.size for y in curves))
-    axes.set_xlabel("number of the singular value", fontsize=_TEXT, color=_INK)
+    axes.set_xlabel("number of the singular value", fontsize=TEXT, color=INK)
     note = "a mark is a chosen rank; without one a matrix stays dense" if marks else ""
-    _headline(axes, "Singular values, over the largest", note)
+    headline(axes, "Singular values, over the largest", note)
     _draw_key(
         axes,
-        {
-            kind: sheet.styles.get(kind, _OTHER)
-            for kind in (*sheet.styles, "other")
-            if kind in used
-        },
+        {kind: sheet.styles.get(kind, OTHER) for kind in (*sheet.styles, "other") if kind in used},
     )
 
 
-def _draw_key(axes: Any, styles: Mapping[str, _Style]) -> None:
+def _draw_key(axes: Any, styles: Mapping[str, Style]) -> None:
     """Say below the axes which style means what."""
     from matplotlib.lines import Line2D
 
@@ -359,7 +209,7 @@ def _draw_key(axes: Any, styles: Mapping[str, _Style]) -> None:
     axes.legend(
         handles=handles,
         frameon=False,
-        fontsize=_SMALL,
+        fontsize=SMALL,
         loc="upper left",
         bbox_to_anchor=(-0.02, -down),
         borderaxespad=0.0,
@@ -370,11 +220,11 @@ def _draw_key(axes: Any, styles: Mapping[str, _Style]) -> None:
 
 def _draw_bars(axes: Any, sheet: _Sheet, margin: float) -> None:
     """Draw one line for each tensor; names go into the `margin`, in points, on the left."""
-    _plain(axes)
+    plain(axes)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.set_yticks([])
-    axes.axvline(0, color=_SOFT, lw=0.7)
+    axes.axvline(0, color=SOFT, lw=0.7)
     errors = {row.name: _error(row.name, sheet) for row in sheet.rows}
     finite = [error for error in errors.values() if error is not None and math.isfinite(error)]
     axes.set_xlim(0, 1.18 * (max(finite, default=0.0) or 1.0))
@@ -383,19 +233,19 @@ def _draw_bars(axes: Any, sheet: _Sheet, margin: float) -> None:
         if row.name:
             _draw_line(axes, line, row, errors[row.name], sheet)
         else:
-            _write(axes, 0, line + 0.12, -margin, row.label, ha="left", weight="bold")
+            write(axes, 0, line + 0.12, -margin, row.label, ha="left", weight="bold")
     guessed = any(error is not None and name not in sheet.errors for name, error in errors.items())
-    _headline(axes, "Relative error", "outlined: predicted by the spectrum" if guessed else "")
+    headline(axes, "Relative error", "outlined: predicted by the spectrum" if guessed else "")
     for column, title in zip(_AT, ("rank", "kept" if sheet.kept else ""), strict=True):
-        _write(axes, 1, -0.6 - 0.1 / _ROW, column, title, color=_SOFT)
+        write(axes, 1, -0.6 - 0.1 / _ROW, column, title, color=SOFT)
 
 
 def _draw_line(axes: Any, line: int, row: _Row, error: float | None, sheet: _Sheet) -> None:
     """Draw the name of a tensor, a bar for its error, its rank, and what it keeps."""
-    _write(axes, 0, line, -5, row.label)
-    rank, color = sheet.ranks.get(row.name), sheet.styles.get(row.kind, _OTHER)[0]
+    write(axes, 0, line, -5, row.label)
+    rank, color = sheet.ranks.get(row.name), sheet.styles.get(row.kind, OTHER)[0]
     if error is None:
-        _write(axes, 0, line, 4, "" if rank else "dense", ha="left", color=_SOFT, style="italic")
+        write(axes, 0, line, 4, "" if rank else "dense", ha="left", color=SOFT, style="italic")
     else:
         length = error if math.isfinite(error) else 0.0
         fill = {"color": color} if row.name in sheet.errors else {"fc": "none", "ec": color}
@@ -407,13 +257,13 @@ def _draw_line(axes: Any, line: int, row: _Row, error: float | None, sheet: _She
             xytext=(3, -0.4),
             textcoords="offset points",
             va="center",
-            fontsize=_SMALL,
-            color=_INK,
+            fontsize=SMALL,
+            color=INK,
         )
     share = sheet.kept.get(row.name)
     cells = (str(rank) if rank else "", "" if share is None else f"{share:.0%}")
     for column, cell in zip(_AT, cells, strict=True):
-        _write(axes, 1, line, column, cell)
+        write(axes, 1, line, column, cell)
 
 
 def _error(name: str, sheet: _Sheet) -> float | None:
@@ -425,30 +275,3 @@ def _error(name: str, sheet: _Sheet) -> float | None:
         return None
     norms = tail_norms(sheet.spectra[name])
     return float(norms[min(rank, norms.size - 1)] / (norms[0] or 1.0))
-
-
-def _headline(axes: Any, title: str, note: str) -> None:
-    """Write a title and a quieter line over the axes."""
-    for text, size, color, up in ((title, _TITLE, _INK, 18), (note, _SMALL, _SOFT, 6)):
-        axes.annotate(
-            text,
-            (0, 1),
-            xycoords="axes fraction",
-            xytext=(0, up),
-            textcoords="offset points",
-            fontsize=size,
-            color=color,
-        )
-
-
-def _write(axes: Any, edge: int, line: float, shift: float, text: str, **how: Any) -> None:
-    """Write on a line, some points to the right of the left (0) or right (1) edge."""
-    axes.annotate(
-        text,
-        (edge, line),
-        xycoords=("axes fraction", "data"),
-        xytext=(shift, -0.4),
-        textcoords="offset points",
-        annotation_clip=False,
-        **({"ha": "right", "va": "center", "fontsize": _SMALL, "color": _INK} | how),
-    )
