@@ -196,7 +196,8 @@ def cp_gauss_newton(
         show=show,
     )
     error = float(relative_error(x, fit.tensor._replace(weights=fit.tensor.weights / unit)))
-    return fit._replace(error=error, status=watch.judge(fit.status))
+    exact = error <= _ROUNDING * eps(x.dtype, xp)
+    return fit._replace(error=error, status=fit.status if exact else watch.judge(fit.status))
 
 
 def _rescaled(ridge: float, unit: float, modes: int) -> float:
@@ -290,7 +291,7 @@ def _stepper(whole: _Problem, watch: Watch, tol: float) -> Callable[[_State], St
                 following = _evaluated(whole, _expanded(following))
                 return Step(following, _error(following))
             rounding = _ROUNDING * eps(whole.x.dtype, whole.xp)
-            done = change <= tol or _error(following) <= rounding
+            done = change <= max(tol, rounding) or _error(following) <= rounding
             verdict = Status.CONVERGED if done else Status.STAGNATED
         elif watch.see(_opposition(following)):
             verdict = Status.DEGENERATE
