@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, equilibrate, prepare, squared_norm
 from tdecomp.cp._format import CP
 from tdecomp.cp._hals import hals
-from tdecomp.cp._initial import _initialise, check_init, values_of
+from tdecomp.cp._initial import _initialise, check_init, random_start, values_of
 from tdecomp.cp._normalise import _normalise, phase_of
 from tdecomp.cp._starts import OVERSAMPLE, _cp_als, compressed, compressible, misfits, race
 from tdecomp.cp._sweeps import Problem, State, als, sweep, true_error, unweighted
@@ -45,19 +46,27 @@ class Options(NamedTuple):
     callback: Callback | None
 
 
+class Data(NamedTuple):
+    """Data whose squares are in range, the power of two taken out, their norm."""
+
+    x: Any
+    size: float
+    norm: float
+
+
 def fit_data(
     x: Any, init: Any, options: Options, rng: np.random.Generator, xp: Namespace
 ) -> Fit[CP]:
     """Fit all of the data, dense or sparse, at a power-of-two scale near one."""
-    x, size, square = _moderate(x, xp)
-    if square == 0:
+    data = _moderate(x, xp)
+    if data.norm == 0:
         return _of_zeros(x, init, options, xp)
-    problem = _problem(x, options, size, square, xp)
-    starts = _starts(x, init, size, options, rng, xp=xp)
+    problem = _problem(data, options, xp)
+    starts = _starts(data, init, options, rng, xp=xp)
 
     def show(state: State) -> CP:
         cp = unweighted(state.factors, xp)
-        cp = cp._replace(weights=cp.weights * size)
+        cp = cp._replace(weights=cp.weights * data.size)
         return cp if options.fixed else _normalise(cp, xp=xp)
 
     fit = als(
@@ -70,7 +79,7 @@ def fit_data(
         show=show,
     )
     weights, (first, *others) = fit.tensor
-    first = first * xp.astype(weights / size, first.dtype)
+    first = first * xp.astype(weights / data.size, first.dtype)
     return fit._replace(error=true_error(problem, [first, *others]))
 
 
@@ -91,8 +100,12 @@ def fit_weighted(
     x: Any, weights: Any, init: Any, options: Options, rng: np.random.Generator, *, xp: Namespace
 ) -> Fit[CP]:
     """Fit the observed entries, each as its weight says."""
-    seen = _filled(x, weights, xp)
-    starts = _starts(seen, init, 1.0, options, rng, xp=xp)
+    data = _moderate(_filled(x, weights, xp), xp)
+    share = data.size ** (1 / len(data.x.shape))
+    starts = [
+        [factor if mode in options.fixed else factor * share for mode, factor in enumerate(start)]
+        for start in _starts(data, init, options, rng, xp=xp)
+    ]
     fit = weighted_als(
         x,
         weights,
@@ -127,24 +140,22 @@ def fit_traced(
     return Fit(unweighted(factors, xp), error, max_iter, Status.MAX_ITER)
 
 
-def _moderate(x: Any, xp: Namespace) -> tuple[Any, float, float]:
-    """Return data whose squares are in range, the power of two taken out, the squared norm."""
+def _moderate(x: Any, xp: Namespace) -> Data:
+    """Scale data by a power of two where squares would leave the range."""
     values = values_of(x)
     square = squared_norm(values, xp)
     low = float(xp.finfo(values.dtype).smallest_normal) ** 0.25
     if low < square < 1 / low:
-        return x, 1.0, square
+        return Data(x, 1.0, math.sqrt(square))
     values, scale = equilibrate(values, xp, axis=tuple(range(values.ndim)))
     size = float(xp.reshape(scale, (-1,))[0])
-    return (
-        x._replace(values=values) if isinstance(x, COO) else values,
-        size,
-        squared_norm(values, xp),
-    )
+    scaled = x._replace(values=values) if isinstance(x, COO) else values
+    return Data(scaled, size, math.sqrt(squared_norm(values, xp)))
 
 
-def _problem(x: Any, options: Options, size: float, square: float, xp: Namespace) -> Problem:
+def _problem(data: Data, options: Options, xp: Namespace) -> Problem:
     """Gather what sweeps need."""
+    x = data.x
     modes = range(len(x.shape))
     sweeps = min(options.max_iter, _EXPECTED)
     sparse = isinstance(x, COO)
@@ -154,9 +165,9 @@ def _problem(x: Any, options: Options, size: float, square: float, xp: Namespace
     return Problem(
         x,
         products,
-        square,
+        data.norm**2,
         tuple(mode for mode in modes if mode not in options.fixed),
-        _scaled_ridge(options.ridge, size, len(modes)),
+        _scaled_ridge(options.ridge, data.size, len(modes)),
         "cholesky" if sparse else options.solver,
         {mode: partial(hals, xp=xp) for mode in options.nonnegative},
         products.distance,
@@ -170,23 +181,20 @@ def _scaled_ridge(ridge: float, size: float, modes: int) -> float:
 
 
 def _starts(
-    x: Any, init: Any, size: float, options: Options, rng: np.random.Generator, *, xp: Namespace
+    data: Data, init: Any, options: Options, rng: np.random.Generator, *, xp: Namespace
 ) -> list[list[Array]]:
     """Return the factors of all starts, weights spread evenly over the modes that are free."""
-    starts = []
-    for k in range(options.n_starts):
-        start = _initialise(x, options.rank, init if k == 0 else "random", rng, xp=xp)
-        if k == 0 and not isinstance(init, str):
-            start = start._replace(weights=start.weights / size)
-        elif options.fixed:
-            start = start._replace(
-                factors=tuple(
-                    init.factors[m] if m in options.fixed else f
-                    for m, f in enumerate(start.factors)
-                )
-            )
-        starts.append(_spread(start, options, xp))
-    return starts
+    start = _initialise(data.x, options.rank, init, rng, xp=xp)
+    if isinstance(init, CP):
+        start = start._replace(weights=start.weights / data.size)
+    starts = [start]
+    for _ in range(options.n_starts - 1):
+        drawn = random_start(data.x, options.rank, data.norm, rng, xp=xp)
+        for mode in options.fixed:
+            factors = (*drawn.factors[:mode], init.factors[mode], *drawn.factors[mode + 1 :])
+            drawn = drawn._replace(factors=factors)
+        starts.append(drawn)
+    return [_spread(start, options, xp) for start in starts]
 
 
 def _spread(cp: CP, options: Options, xp: Namespace) -> list[Array]:

@@ -129,22 +129,33 @@ def _initialise(x: Any, rank: int, init: Any, rng: np.random.Generator, *, xp: N
     """Dispatch on a validated start."""
     if isinstance(init, CP):
         return init
-    values = values_of(x)
-    scaled, scale = _moderate(values, xp)
+    scaled, scale = _moderate(values_of(x), xp)
+    norm = xp.linalg.vector_norm(scaled) * scale
+    if init == "random":
+        return random_start(x, rank, norm, rng, xp=xp)
     tensor = x._replace(values=scaled) if isinstance(x, COO) else scaled
     if init == "gevd":
         found = algebraic(tensor, rank, rng, xp=xp)
         if found is not None:
             return found._replace(weights=found.weights * scale)
-    factors = [
-        _unit_normal(rng, (n, rank), values, xp)
-        if init == "random"
-        else _padded(_left_vectors(tensor, mode, rank, rng, xp), rank, rng, xp)
-        for mode, n in enumerate(x.shape)
-    ]
-    norm = xp.linalg.vector_norm(scaled) * scale / math.sqrt(rank)
-    ones = xp.ones(rank, dtype=real_dtype(values.dtype, xp), device=device(values))
-    return CP(ones * norm, tuple(factors))
+    modes = range(len(x.shape))
+    bases = [_padded(_left_vectors(tensor, mode, rank, rng, xp), rank, rng, xp) for mode in modes]
+    return _evenly_weighted(bases, norm, xp)
+
+
+def random_start(
+    x: Any, rank: int, norm: float | Array, rng: np.random.Generator, *, xp: Namespace
+) -> CP:
+    """Draw columns for a tensor like `x` of a given norm."""
+    factors = [_unit_normal(rng, (n, rank), values_of(x), xp) for n in x.shape]
+    return _evenly_weighted(factors, norm, xp)
+
+
+def _evenly_weighted(factors: Sequence[Array], norm: float | Array, xp: Namespace) -> CP:
+    """Give all components one weight, as if they were orthogonal parts of a given norm."""
+    rank, like = factors[0].shape[1], factors[0]
+    ones = xp.ones(rank, dtype=real_dtype(like.dtype, xp), device=device(like))
+    return CP(ones * (norm / math.sqrt(rank)), tuple(factors))
 
 
 def _moderate(values: Array, xp: Namespace) -> tuple[Array, Array]:

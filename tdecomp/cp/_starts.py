@@ -18,8 +18,9 @@ from tdecomp.ops._unfold import _unfold
 
 # Columns of the random sketches beyond the rank.
 OVERSAMPLE = 8
-# Sweeps in the first round of the race; every round is twice as long, for half of the starts.
-_ROUND = 10
+# Sweeps in the first round of the race; every round is twice as long, for half of the starts. The
+# winner runs on in such rounds, at most that many, while one gains that much.
+_ROUND, _ROUNDS, _GAIN = 5, 40, 1e-3
 # A core is worth its making where the tensor has this many times more entries.
 _SMALLER = 8
 
@@ -46,21 +47,27 @@ def compressed(
 
 
 def race(x: Array, starts: Sequence[Array], xp: Namespace) -> list[Array]:
-    """Return the factors of the start that leads after rounds of sweeps, each of all at once.
+    """Return the factors of the start that wins, after rounds of sweeps and a run of its own.
 
     `starts` holds one array (S, n_k, R) for each mode: `S` starts side by side.
     """
     factors, sweeps = list(starts), _ROUND
-    while True:
+    while factors[0].shape[0] > 1:
         factors = _cp_als(x, factors, sweeps, xp=xp)
-        contenders = factors[0].shape[0]
         errors = floats(misfits(x, factors, xp=xp))
-        ranking = sorted(range(contenders), key=lambda k: (math.isnan(errors[k]), errors[k]))
-        if contenders == 1:
-            return [factor[0, ...] for factor in factors]
-        better = ranking[: (contenders + 1) // 2]
+        ranking = sorted(range(len(errors)), key=lambda k: (math.isnan(errors[k]), errors[k]))
+        best = ranking[0]
+        better = ranking[: (len(errors) + 1) // 2]
         factors = [xp.stack([factor[k, ...] for k in better]) for factor in factors]
         sweeps *= 2
+    last = errors[best]
+    for _ in range(_ROUNDS):
+        factors = _cp_als(x, factors, _ROUND, xp=xp)
+        error = float(misfits(x, factors, xp=xp)[0])
+        if not error < (1 - _GAIN) * last:
+            break
+        last = error
+    return [factor[0, ...] for factor in factors]
 
 
 def _cp_als(x: Array, factors: Sequence[Array], sweeps: int, *, xp: Namespace) -> list[Array]:
