@@ -40,25 +40,28 @@ def _accumulate(
     rank = own.size
     step = 1 if weights.size > 1 else 0
     w = np.empty(_BLOCK, weights.dtype)
+    x = np.empty(_BLOCK, values.dtype)
+    k0, k1, k2, k3 = k[0], k[1], k[2], k[3]
     for p in range(low, high, _BLOCK):
         for q in range(_BLOCK):
             if p + q >= high:
                 k[q, :] = 0
                 w[q] = 0
+                x[q] = 0
                 continue
-            row = k[q]
-            _product(rows[p + q], flat, row)
-            gap = values[p + q]
-            for r in range(rank):
-                gap -= row[r] * own[r]
+            _product(rows[p + q], flat, k[q])
             w[q] = weights[(p + q) * step]
-            gap *= w[q]
-            for r in range(rank):
-                g[r] += np.conj(row[r]) * gap
-        k0, k1, k2, k3 = k[0], k[1], k[2], k[3]
+            x[q] = values[p + q]
+        x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
+        for r in range(rank):
+            x0 -= k0[r] * own[r]
+            x1 -= k1[r] * own[r]
+            x2 -= k2[r] * own[r]
+            x3 -= k3[r] * own[r]
         for a in range(rank):
             c0, c1 = w[0] * np.conj(k0[a]), w[1] * np.conj(k1[a])
             c2, c3 = w[2] * np.conj(k2[a]), w[3] * np.conj(k3[a])
+            g[a] += (c0 * x0 + c1 * x1) + (c2 * x2 + c3 * x3)
             line = h[a]
             for b in range(rank):
                 line[b] += (c0 * k0[b] + c1 * k1[b]) + (c2 * k2[b] + c3 * k3[b])
@@ -189,6 +192,41 @@ def triangular_rows(
                     y[b] = c * below - s * above
 
 
+@routine
+def _along_three(a: Any, b: Any, c: Any, da: Any, db: Any, dc: Any, out: Any) -> None:
+    """Write the coefficients of the sum of ``(a + t da) (b + t db) (c + t dc)`` to `out`."""
+    s0 = s1 = s2 = s3 = out.dtype.type(0)
+    for r in range(a.size):
+        p0, p2 = a[r] * b[r], da[r] * db[r]
+        p1 = a[r] * db[r] + da[r] * b[r]
+        s0 += p0 * c[r]
+        s1 += p0 * dc[r] + p1 * c[r]
+        s2 += p1 * dc[r] + p2 * c[r]
+        s3 += p2 * dc[r]
+    out[0], out[1], out[2], out[3] = s0, s1, s2, s3
+
+
+@routine
+def _along_any(places: Any, flat: Any, direction: Any, c: Any, out: Any) -> None:
+    """Write the coefficients of the sum of products of any number of rows to `out`."""
+    rank = flat.shape[1]
+    c[0], c[1] = flat[places[0]], direction[places[0]]
+    for m in range(1, places.size):
+        f, d = flat[places[m]], direction[places[m]]
+        for r in range(rank):
+            c[m + 1, r] = c[m, r] * d[r]
+        for j in range(m, 0, -1):
+            for r in range(rank):
+                c[j, r] = c[j, r] * f[r] + c[j - 1, r] * d[r]
+        for r in range(rank):
+            c[0, r] *= f[r]
+    for j in range(out.size):
+        total = c[j, 0]
+        for r in range(1, rank):
+            total += c[j, r]
+        out[j] = total
+
+
 @kernel
 def along_line(
     bounds: Any, start: Any, rows: Any, values: Any, weights: Any, first: int, flat: Any,
@@ -200,32 +238,23 @@ def along_line(
     its coefficients :math:`e_j`, the lower triangle of ``out`` sums :math:`w \operatorname{Re}
     e_a \bar e_b` for each stretch of rows, in double precision.
     """
-    rank = flat.shape[1]
     size = rows.shape[1] + 2
     step = 1 if weights.size > 1 else 0
     for t in prange(bounds.size - 1):
-        c = np.empty((size, rank), flat.dtype)
-        e = np.empty(size, flat.dtype)
+        places = np.empty(size - 1, np.uint64)
+        c, e = np.empty((size, flat.shape[1]), flat.dtype), np.empty(size, flat.dtype)
         gram = out[t]
         gram[:] = 0
         for i in range(bounds[t], bounds[t + 1]):
+            own, slope = flat[first + i], direction[first + i]
             for p in range(start[i], start[i + 1]):
-                c[0] = flat[first + i]
-                c[1] = direction[first + i]
-                for m in range(rows.shape[1]):
-                    f, d = flat[rows[p, m]], direction[rows[p, m]]
-                    for r in range(rank):
-                        c[m + 2, r] = c[m + 1, r] * d[r]
-                    for j in range(m + 1, 0, -1):
-                        for r in range(rank):
-                            c[j, r] = c[j, r] * f[r] + c[j - 1, r] * d[r]
-                    for r in range(rank):
-                        c[0, r] *= f[r]
-                for j in range(size):
-                    total = c[j, 0]
-                    for r in range(1, rank):
-                        total += c[j, r]
-                    e[j] = total
+                if size == 4:
+                    j, k = rows[p, 0], rows[p, 1]
+                    _along_three(own, flat[j], flat[k], slope, direction[j], direction[k], e)
+                else:
+                    places[0] = first + i
+                    places[1:] = rows[p]
+                    _along_any(places, flat, direction, c, e)
                 e[0] -= values[p]
                 w = weights[p * step]
                 for a in range(size):

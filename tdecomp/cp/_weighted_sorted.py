@@ -105,7 +105,8 @@ def sorted_entries(
     """Sort observed entries (d, nnz) by every mode; equal weights are kept only once."""
     from tdecomp._kernels._counting import counting_sort
 
-    kind = np.int32 if sum(shape) < np.iinfo(np.int32).max else np.int64
+    # Unsigned, so that no index need be looked at for its sign.
+    kind = np.uint32 if sum(shape) <= np.iinfo(np.uint32).max else np.uint64
     total = float(np.sum(weights * np.abs(values) ** 2, dtype=np.float64))
     one = np.ascontiguousarray(weights[:1])
     weights = one if bool(np.all(weights == one)) else weights

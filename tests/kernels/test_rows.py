@@ -115,6 +115,25 @@ def test_a_line_has_the_misfit_of_its_points(dtype, compiled):
 
 
 @COMPILED
+@pytest.mark.parametrize("modes", [1, 2, 4])
+def test_a_line_of_any_number_of_modes(compiled, modes):
+    rng = np.random.default_rng(0)
+    shape = (3, 2, 3, 2)[:modes]
+    indices, values = np.indices(shape).reshape(modes, -1), rng.standard_normal(np.prod(shape))
+    layout = sorted_entries(indices, values, np.ones(values.size), shape).layouts[0]
+    flat, direction = rng.standard_normal((2, sum(shape), RANK))
+    parts = np.empty((layout.bounds.size - 1, modes + 1, modes + 1))
+    run(along_line, compiled, *layout, flat, direction, parts)
+    gram = np.tril(parts.sum(0)) + np.tril(parts.sum(0), -1).T
+    firsts = np.concatenate([[0], np.cumsum(shape)])
+    for t in (0.0, 0.7):
+        factors = [(flat + t * direction)[firsts[k] + indices[k]] for k in range(modes)]
+        misfit = np.linalg.norm(np.prod(factors, axis=0).sum(1) - values) ** 2
+        powers = t ** np.arange(modes + 1)
+        close(powers @ gram @ powers, misfit, "float64")
+
+
+@COMPILED
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_nonnegative_rows_reach_what_scipy_reaches(dtype, compiled):
     from scipy.optimize import nnls
