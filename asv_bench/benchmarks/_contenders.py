@@ -13,6 +13,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -174,7 +175,8 @@ def available_threads() -> int:
 
 @contextmanager
 def pinned(threads: int, packages: tuple[str, ...]) -> Iterator[None]:
-    """Give every thread pool of `packages`, those of PyTorch too, the same number of threads."""
+    """Give every thread pool of `packages`, those of PyTorch and numba too, as many threads."""
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     if "torch" in packages:
         import torch
 
