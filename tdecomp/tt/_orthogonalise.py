@@ -12,6 +12,7 @@ from tdecomp.ops._unfold import check_mode
 from tdecomp.tt._algebra import left_matrix_of, times_power
 from tdecomp.tt._chain import as_chain
 from tdecomp.tt._formats import TensorTrain
+from tdecomp.tt._ranks import number
 
 
 def orthogonalise(train: Any, /, *, center: int = -1) -> TensorTrain:
@@ -130,7 +131,7 @@ def interface_lengths(cores: Sequence[Array], xp: Namespace) -> list[tuple[Array
         unit, size = equilibrate(core, xp, axis=(0, 1, 2), always=True)
         gram = left_matrix_of(unit @ gram, xp) @ adjoint(left_matrix_of(unit, xp), xp)
         gram, square = equilibrate(gram, xp, axis=(0, 1), always=True)
-        exponent += math.log2(float(size[0, 0, 0])) + math.log2(float(square[0, 0])) / 2
+        exponent += math.log2(number(size[0, 0, 0])) + math.log2(number(square[0, 0])) / 2
         diagonal = xp.linalg.diagonal(gram)
         if xp.isdtype(gram.dtype, "complex floating"):
             diagonal = xp.real(diagonal)

@@ -57,6 +57,11 @@ def floor_of(sides: Sequence[int], eps: float) -> float:
     return math.hypot(*(reachable_rtol(side, side, eps) for side in sides))
 
 
+def number(x: Array | float) -> float:
+    """Return a real 0-d array as a float, through which no gradient flows."""
+    return float(x.detach() if hasattr(x, "detach") else x)
+
+
 def doubled(cores: Sequence[Array], xp: Namespace) -> list[Array] | None:
     """Return single-precision arrays in double; None where they are, or where there is none."""
     dtype = cores[0].dtype

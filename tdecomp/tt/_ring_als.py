@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tdecomp._errors import check_choice, check_count, check_number
-from tdecomp._iterate import Callback, Fit, Status, Step, iterate
+from tdecomp._iterate import Callback, Fit, Step, iterate
 from tdecomp._measure import relative_error
 from tdecomp._random import generator, normal
 from tdecomp._shim import lstsq
@@ -15,6 +15,7 @@ from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import device, eps, equilibrate, prepare
 from tdecomp.tt._chain import as_chain
 from tdecomp.tt._formats import TensorRing
+from tdecomp.tt._ranks import number
 from tdecomp.tt._ring_svd import _tr_svd, check_ring_ranks
 
 # What fills up a start whose ranks are too small, relative to the entries that are there.
@@ -77,8 +78,8 @@ def tr_als(
     Returns
     -------
     Fit
-        The ring, its true relative error, the number of sweeps, and why they stopped: DEGENERATE
-        where cores grow without bound and cancel, as they may where no best ring exists.
+        The ring, its true relative error, the number of sweeps, and why they stopped. Where no
+        best ring exists, cores may grow and cancel while the error creeps.
 
     Raises
     ------
@@ -119,25 +120,17 @@ def tr_als(
         raise ValueError(f"tol must be a number >= 0, got {tol}")
     unit, scale = equilibrate(x, xp, axis=tuple(range(x.ndim)))
     cores = _start(unit, rank, init, rng, xp)
-    size = _number(xp.linalg.vector_norm(unit))
-    limit = size / math.sqrt(eps(x.dtype, xp))
 
     def sweep(state: tuple[Array, ...]) -> Step[tuple[Array, ...]]:
         state = _sweep(unit, state, xp)
-        error = _number(relative_error(unit, TensorRing(state)))
+        error = number(relative_error(unit, TensorRing(state)))
         exact = error <= _EXACT * eps(x.dtype, xp)
-        grown = _number(xp.linalg.vector_norm(state[-1])) > limit > 0
-        return Step(state, error, 0.0 if exact else None, Status.DEGENERATE if grown else None)
+        return Step(state, error, 0.0 if exact else None)
 
     def show(state: tuple[Array, ...]) -> TensorRing:
         return TensorRing((*state[:-1], state[-1] * xp.reshape(scale, (1, 1, 1))))
 
     return iterate(sweep, cores, max_iter=max_iter, tol=tol, callback=callback, show=show)
-
-
-def _number(x: Array) -> float:
-    """Return a real 0-d array as a float, through which no gradient flows."""
-    return float(x.detach() if hasattr(x, "detach") else x)
 
 
 def _start(

@@ -10,7 +10,14 @@ from tdecomp._errors import check_rank, check_reachable, check_rtol
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import eps, equilibrate, prepare, traced
 from tdecomp.tt._formats import TensorRing
-from tdecomp.tt._ranks import Budget, doubled, floor_of, largest_ranks, stored_floor
+from tdecomp.tt._ranks import (
+    Budget,
+    doubled,
+    floor_of,
+    largest_ranks,
+    number,
+    stored_floor,
+)
 from tdecomp.tt._svd import basis
 
 
@@ -95,7 +102,7 @@ def tr_svd(
             floor = min(floor, stored + floor_of(sides, eps(wide[0].dtype, xp)))
             x = wide[0]
         check_reachable(rtol, floor, dtype=dtype)
-        budget = Budget((rtol - floor / 4) * float(xp.linalg.vector_norm(x)), len(sides))
+        budget = Budget((rtol - floor / 4) * number(xp.linalg.vector_norm(x)), len(sides))
     cores = [xp.astype(core, dtype, copy=False) for core in _tr_svd(x, ranks, budget, xp=xp)]
     cores[-1] = cores[-1] * xp.reshape(scale, (1, 1, 1))
     return TensorRing(tuple(cores))

@@ -16,7 +16,7 @@ from tdecomp.tt._algebra import left_matrix_of, times_power
 from tdecomp.tt._chain import as_chain
 from tdecomp.tt._formats import TensorTrain
 from tdecomp.tt._orthogonalise import Sweep, interface_lengths, left_orthogonal
-from tdecomp.tt._ranks import Budget, check_ranks, doubled, floor_of, stored_floor
+from tdecomp.tt._ranks import Budget, check_ranks, doubled, floor_of, number, stored_floor
 
 
 def round(
@@ -110,7 +110,7 @@ def _within(
 ) -> tuple[Array, ...]:
     """Truncate within `rtol`, `stored` of which goes to rounding the result."""
     sweep = left_orthogonal(cores, xp)
-    total = float(xp.linalg.vector_norm(sweep.cores[-1]))
+    total = number(xp.linalg.vector_norm(sweep.cores[-1]))
     if total == 0:
         return tuple(xp.zeros_like(core[:1, :, :1]) for core in cores)
     sides = [min(core.shape[0], core.shape[1] * core.shape[2]) for core in sweep.cores[1:]]
@@ -141,7 +141,7 @@ def _truncated(
         r = s.shape[0] if ranks is None else min(ranks[k - 1], s.shape[0])
         if budget is not None:
             r = truncation_rank(s, rank=r, atol=budget.atol)
-            budget.spend(float(tail_norms(s)[r]))
+            budget.spend(number(tail_norms(s)[r]))
         v, uh = canonical_signs(v[:, :r], uh[:r, :], xp)
         cores[k] = xp.reshape(adjoint(v, xp), (r, n, q))
         weighted = adjoint(uh, xp) * xp.astype(s[:r], uh.dtype)
@@ -157,7 +157,7 @@ def _amplification(cores: Sequence[Array], sweep: Sweep, total: float, xp: Names
     for (left, power), (right, other) in zip(
         sweep.lengths, interface_lengths(cores, xp), strict=True
     ):
-        exponent = float(power) + other - float(sweep.exponent)
-        terms = float(xp.sum(left * right)) / total
+        exponent = number(power) + other - number(sweep.exponent)
+        terms = number(xp.sum(left * right)) / total
         worst = max(worst, math.ldexp(terms, min(int(exponent), 1000)))
     return worst

@@ -12,8 +12,9 @@ from tdecomp._xp import differentiated, eps, equilibrate, prepare, traced
 from tdecomp.linalg._left_basis import left_basis
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._truncation import tail_norms, truncation_rank
 from tdecomp.tt._formats import TensorTrain
-from tdecomp.tt._ranks import Budget, check_ranks, doubled, floor_of, stored_floor
+from tdecomp.tt._ranks import Budget, check_ranks, doubled, floor_of, number, stored_floor
 
 
 def tt_svd(
@@ -99,7 +100,7 @@ def tt_svd(
             floor = min(floor, stored + floor_of(sides, eps(wide[0].dtype, xp)))
             x = wide[0]
         check_reachable(rtol, floor, dtype=dtype)
-    budget = Budget((rtol - floor / 4) * float(xp.linalg.vector_norm(x)), len(sides))
+    budget = Budget((rtol - floor / 4) * number(xp.linalg.vector_norm(x)), len(sides))
     left, core, right = _peeled(x, ranks, budget, xp)
     cores = [xp.astype(core, dtype, copy=False) for core in (*left, core, *right)]
     cores[len(left)] = cores[len(left)] * unit
@@ -142,7 +143,7 @@ def basis(
 ) -> tuple[Array, Array]:
     """Return leading left singular vectors of an unfolding and the tensor in that basis."""
     if differentiated(x):
-        return _fixed(x, mode, rank, xp)
+        return _plain(x, mode, rank, budget, xp)
     atol = None if budget is None else budget.atol
     found = left_basis(x, mode, rank=rank, atol=atol, xp=xp)
     if budget is not None:
@@ -150,16 +151,22 @@ def basis(
     return found.U, found.core
 
 
-def _fixed(x: Array, mode: int, rank: int | None, xp: Namespace) -> tuple[Array, Array]:
+def _plain(
+    x: Array, mode: int, rank: int | None, budget: Budget | None, xp: Namespace
+) -> tuple[Array, Array]:
     """Do it by one SVD, through which gradients flow, for the first mode or the last one."""
     rest = math.prod(x.shape) // x.shape[mode]
-    if mode == 0:
-        u, s, vh = robust_svd(xp.reshape(x, (x.shape[0], rest)), xp)
-        u, vh = canonical_signs(u[:, :rank], vh[:rank, :], xp)
-        core = xp.astype(s[:rank], vh.dtype)[:, None] * vh
-        return u, xp.reshape(core, (core.shape[0], *x.shape[1:]))
-    u, core = _fixed(xp.matrix_transpose(xp.reshape(x, (rest, x.shape[mode]))), 0, rank, xp)
-    return u, xp.reshape(xp.matrix_transpose(core), (*x.shape[:-1], core.shape[0]))
+    if mode > 0:
+        turned = xp.matrix_transpose(xp.reshape(x, (rest, x.shape[mode])))
+        u, core = _plain(turned, 0, rank, budget, xp)
+        return u, xp.reshape(xp.matrix_transpose(core), (*x.shape[:-1], core.shape[0]))
+    u, s, vh = robust_svd(xp.reshape(x, (x.shape[0], rest)), xp)
+    if budget is not None:
+        rank = truncation_rank(s, rank=rank, atol=budget.atol)
+        budget.spend(number(tail_norms(s)[rank]))
+    u, vh = canonical_signs(u[:, :rank], vh[:rank, :], xp)
+    core = xp.astype(s[:rank], vh.dtype)[:, None] * vh
+    return u, xp.reshape(core, (core.shape[0], *x.shape[1:]))
 
 
 def _sides(shape: Sequence[int]) -> list[int]:

@@ -68,14 +68,3 @@ def on_host():
         return type(fmt)(tuple(map(xp.to_numpy, fmt.cores)))
 
     return move
-
-
-@pytest.fixture(scope="session")
-def numpy_backend():
-    """Take NumPy in and give it back, where a theorem is not about backends."""
-
-    class Same:
-        asarray = staticmethod(np.asarray)
-        to_numpy = staticmethod(np.asarray)
-
-    return Same()

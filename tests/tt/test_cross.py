@@ -159,11 +159,11 @@ def test_every_backend_is_asked_in_its_own_arrays(xp):
         total = namespace.sum(namespace.astype(i, namespace.float64), axis=1)
         return 1 / (1 + total)
 
-    fit = tt.tt_cross(f, (7,) * 5, rtol=1e-7, rng=0, like=xp.asarray(np.ones(1)))
+    fit = tt.tt_cross(f, (4,) * 3, rtol=1e-7, rng=0, like=xp.asarray(np.ones(1)))
     assert fit.status is td.Status.CONVERGED
-    index = np.array([[0, 1, 2, 3, 4], [6, 6, 6, 6, 6]])
+    index = np.array([[0, 1, 2], [3, 3, 3]])
     found = xp.to_numpy(tt.evaluate(fit.tensor, xp.asarray(index)))
-    assert np.allclose(found, [1 / 11, 1 / 31], rtol=1e-5)
+    assert np.allclose(found, [1 / 4, 1 / 10], rtol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_train():

@@ -6,9 +6,8 @@ import pytest
 from tdecomp import tt
 
 
-@pytest.mark.parametrize("dtype", ["float32", "complex128"])
-def test_entries_are_those_of_the_tensor(xp, dtype, train_of, ring_of, brute):
-    rng = np.random.default_rng(0)
+def test_entries_are_those_of_the_tensor(xp, train_of, ring_of, brute):
+    rng, dtype = np.random.default_rng(0), "complex64"
     for fmt in (
         train_of((4, 3, 5, 2), (2, 3, 2), dtype=dtype),
         ring_of((4, 3, 5, 2), (2, 3, 1, 2), dtype=dtype),

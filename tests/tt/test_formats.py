@@ -31,10 +31,8 @@ def indexed(x, region):
 
 
 @pytest.mark.parametrize("region", REGIONS, ids=str)
-@pytest.mark.parametrize("dtype", ["float32", "complex128"])
-def test_regions_are_cut_from_the_tensor(  # noqa: PLR0917
-    xp, region, dtype, train_of, ring_of, brute
-):
+def test_regions_are_cut_from_the_tensor(xp, region, train_of, ring_of, brute):
+    dtype = "complex64"
     for fmt in (
         train_of((4, 3, 5), (2, 3), dtype=dtype),
         ring_of((4, 3, 5), (2, 3, 2), dtype=dtype),

@@ -125,10 +125,10 @@ def test_one_update_solves_its_least_squares_problem(ring_of):
 
 def test_every_backend(xp, ring_of, on_host):
     kind = "float32" if xp.name == "jax" else "complex64"
-    x = ring_of((5, 5, 5), (2, 2, 2), dtype=kind, seed=3).to_array()
-    start = tt.TensorRing(tuple(map(xp.asarray, ring_of((5, 5, 5), (2, 2, 2), seed=4).cores)))
-    fit = tt.tr_als(xp.asarray(x), init=start, max_iter=2, tol=0)
-    expected = tt.tr_als(x, init=ring_of((5, 5, 5), (2, 2, 2), seed=4), max_iter=2, tol=0)
+    x = ring_of((3, 3, 3), (2, 2, 2), dtype=kind, seed=3).to_array()
+    start = tt.TensorRing(tuple(map(xp.asarray, ring_of((3, 3, 3), (2, 2, 2), seed=4).cores)))
+    fit = tt.tr_als(xp.asarray(x), init=start, max_iter=1, tol=0)
+    expected = tt.tr_als(x, init=ring_of((3, 3, 3), (2, 2, 2), seed=4), max_iter=1, tol=0)
     ring = on_host(fit.tensor, xp)
     assert ring.dtype == np.dtype(kind)
     assert fit.error == pytest.approx(expected.error, rel=1e-3)

@@ -59,7 +59,7 @@ def gradient(xp, function, x):
     if xp.name == "jax":
         import jax
 
-        return np.asarray(jax.grad(function)(xp.asarray(x)))
+        return np.asarray(jax.jit(jax.grad(function))(xp.asarray(x)))
     leaf = xp.asarray(x).requires_grad_()
     function(leaf).backward()
     return leaf.grad.numpy()
@@ -89,3 +89,21 @@ def test_gradients_of_norms_and_inner_products(xp):
     size = np.linalg.norm(full)
     found = gradient(xp, loss, full)
     assert np.vdot(found, full) == pytest.approx(size + 2 * size**2, rel=1e-10)
+
+
+def test_gradients_flow_to_a_tolerance_where_nothing_is_traced():
+    torch = pytest.importorskip("torch")
+    x = tensor((4, 5, 6), [1.0, 0.5, 1e-3])
+    weight = gaussian(x.shape, rng=1)
+    for call in (
+        lambda x: tt.tt_svd(x, rtol=0.1),
+        lambda x: tt.tr_svd(x, rtol=0.1),
+        lambda x: tt.round(tt.tt_svd(x, rank=3), rtol=0.1),
+    ):
+        leaf = torch.tensor(x, requires_grad=True)
+        train = call(leaf)
+        assert max(train.rank) == 2
+        (torch.tensor(weight) * train.to_array()).sum().backward()
+        # Scaling the tensor scales what is kept.
+        kept = np.vdot(weight, train.to_array().detach().numpy())
+        assert np.vdot(leaf.grad.numpy(), x) == pytest.approx(kept, rel=1e-10)
