@@ -1,25 +1,41 @@
 """Low-rank decompositions with certified error, for NumPy, PyTorch, JAX and their like."""
 
-from tdecomp import linalg, ops
+from tdecomp import cp, linalg, ops, tt, tucker
 from tdecomp._errors import ToleranceError
 from tdecomp._iterate import Fit, Progress, Status
 from tdecomp._measure import compression_ratio, n_parameters, relative_error
+from tdecomp.cp import CP, cp_als
 from tdecomp.linalg import SVD, LowRank, randomized_svd, truncated_svd, weighted_svd
+from tdecomp.ops import COO
+from tdecomp.tt import TensorTrain, tt_svd
+from tdecomp.tucker import Tucker, hooi, hosvd, sthosvd
 
 __all__ = [
+    "COO",
+    "CP",
     "SVD",
     "Fit",
     "LowRank",
     "Progress",
     "Status",
+    "TensorTrain",
     "ToleranceError",
+    "Tucker",
     "compression_ratio",
+    "cp",
+    "cp_als",
+    "hooi",
+    "hosvd",
     "linalg",
     "n_parameters",
     "ops",
     "randomized_svd",
     "relative_error",
+    "sthosvd",
     "truncated_svd",
+    "tt",
+    "tt_svd",
+    "tucker",
     "weighted_svd",
 ]
 

@@ -21,6 +21,8 @@ _AT_RANDOM = "with `init='random'`: other starts look at values"
 _ENTRIES = "how many entries there are depends on values, an array's shape cannot"
 _HOST = "SciPy takes NumPy arrays only"
 
+_SWEEPS = "at fixed `max_iter`, plain sweeps: when to stop cannot depend on values"
+
 CONDITIONS: dict[str, dict[str, str]] = {
     "truncated_svd": {"jit": _RANK, "grad": _RANK},
     "randomized_svd": {"jit": _PRODUCTS, "grad": _PRODUCTS},
@@ -29,6 +31,7 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "cp.add": {},
     "cp.align": {},
     "cp.congruence": {},
+    "cp.cp_als": {"jit": _SWEEPS, "grad": _SWEEPS},
     "cp.cp_arls": {},
     "cp.cp_gauss_newton": {},
     "cp.evaluate": {},
