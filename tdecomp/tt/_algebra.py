@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, equilibrate, namespace, prepare
 from tdecomp.ops._operands import first_array, promoted
 from tdecomp.ops._region import index_of, is_index, parts, restrict
 from tdecomp.ops._unfold import check_mode
-from tdecomp.tt._chain import as_chain, check_same_shape
+from tdecomp.tt._chain import as_chain, check_same_shape, left_matrix_of, times_power
 from tdecomp.tt._formats import TensorTrain
 
 
@@ -368,20 +366,6 @@ def _before(carry: Array, core: Array, xp: Namespace) -> Array:
     """Multiply a core by a matrix from the left."""
     product = carry @ left_matrix_of(core, xp)
     return xp.reshape(product, (carry.shape[0], *core.shape[1:]))
-
-
-def left_matrix_of(core: Array, xp: Namespace) -> Array:
-    """Return a core as a matrix (r_k, n_k * r_k+1)."""
-    return xp.reshape(core, (core.shape[0], core.shape[1] * core.shape[2]))
-
-
-def times_power(x: Array, exponent: Array | float, xp: Namespace) -> Array:
-    """Return ``x * 2 ** exponent`` in two steps, so that no factor leaves the range alone."""
-    half = xp.floor(xp.asarray(exponent, device=device(x)) / 2)
-    with np.errstate(over="ignore", under="ignore"):
-        for part in (half, exponent - half):
-            x = x * xp.astype(xp.pow(xp.ones_like(part) * 2.0, part), x.dtype)
-    return x
 
 
 def _pair(a: Any, b: Any) -> tuple[Namespace, list[Array], list[Array]]:

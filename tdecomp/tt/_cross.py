@@ -148,7 +148,7 @@ def tt_cross(
     Rows and columns are chosen on the host by NumPy, where the values go and from where the cores
     come back. About :math:`2 \sum_k r_k n_k r_{k+1}` values at the final ranks, and somewhat more
     for the way there; a fibre is asked for only once. With `rank` the function is interpolated at
-    half as large ranks again, and the result rounded to `rank`: nearly as good as `tt_svd`.
+    ranks half as large again, and the result rounded to `rank`: nearly as good as `tt_svd`.
 
     What is measured at random points says nothing of what random points do not meet: if the train
     is off by more than `t` in a fraction `p` of the entries, all `m` points miss them with

@@ -12,8 +12,7 @@ from tdecomp._xp import adjoint, eps, traced
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import robust_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
-from tdecomp.tt._algebra import left_matrix_of, times_power
-from tdecomp.tt._chain import as_chain
+from tdecomp.tt._chain import as_chain, left_matrix_of, times_power
 from tdecomp.tt._formats import TensorTrain
 from tdecomp.tt._orthogonalise import Sweep, interface_lengths, left_orthogonal
 from tdecomp.tt._ranks import Budget, check_ranks, doubled, floor_of, number, stored_floor
