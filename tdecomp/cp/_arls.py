@@ -22,7 +22,7 @@ from tdecomp.cp._normalise import _normalise
 from tdecomp.ops._coo import COO
 
 # Samples by default: some R^2 log R, as the theory asks for three modes, within these bounds.
-_SAMPLES = 20.0
+_SAMPLES = 5.0
 _FEWEST, _MOST = 1 << 10, 1 << 17
 # Sweeps in an epoch, entries by which fits are judged, epochs without gain before the end.
 _EPOCH = 5
@@ -83,7 +83,7 @@ def cp_arls(
         The number `R` of components.
     samples : int, optional
         The number `s` of rows for each least-squares problem, at least `rank`; by default
-        :math:`20 R^2 \log(R + 1)`, but between 1024 and 131072.
+        :math:`5 R^2 \log(R + 1)`, but between 1024 and 131072.
     init : {'random', 'hosvd', 'gevd'} or CP
         Where to start, see `initialise`; all but a `CP` and ``'random'`` read the tensor.
     epoch : int

@@ -62,10 +62,15 @@ class DenseFibres:
             starts += strides[k] * index
         work = n * factors.shape[0] * factors.shape[1]
         if work >= _KERNEL_WORK and accepts(self._flat, factors):
-            from tdecomp._kernels._fibres import multiply_fibres
+            from tdecomp._kernels._fibres import multiply_contiguous, multiply_strided
+            from tdecomp._kernels._threads import threads_for
 
             product = np.empty((n, factors.shape[1]), self._flat.dtype)
-            multiply_fibres(self._flat, starts, strides[mode], factors, product)
+            with threads_for(2 * work):
+                if strides[mode] == 1:
+                    multiply_contiguous(self._flat, starts, factors, product)
+                else:
+                    multiply_strided(self._flat, starts, strides[mode], factors, product)
             return product
         length, total = max(1, _BLOCK_ENTRIES // n), None
         for low in range(0, starts.size, length):
