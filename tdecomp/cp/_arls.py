@@ -127,6 +127,15 @@ def cp_arls(
     from one another better than it tells the error. The error at the end takes one pass over the
     data, whose difference it forms, or the stored entries of sparse data and the norm of the rest.
 
+    *When to prefer* :func:`cp_als`. Exact sweeps converge to the end; sampled ones leave every
+    factor off by a part of the residual, so that noisy data end about one percent above the least
+    error, and data of exact rank at rounding. Exact sweeps also read a tensor at the speed of
+    memory, samples at its latency. They win for arrays of less than about :math:`10^8` entries,
+    for well-conditioned problems of any size, which need but a few of them, and for sparse tensors
+    of up to some :math:`10^7` entries. For 500 x 500 x 500 numbers, rank 10, collinear components
+    and a tenth of noise, the sampled fit was measured to take two thirds of the time of the exact
+    one, a third where memory was busy.
+
     References
     ----------
     .. [1] B. W. Larsen, T. G. Kolda, "Practical leverage-based sampling for low-rank tensor

@@ -25,7 +25,7 @@ _PASSES = 8
 # Sweeps in the first round of the race between starts; every round is twice as long.
 _ROUND = 8
 # Beyond this power of two a ridge makes zeros of everything, or nothing.
-_FAR = 900.0
+_FAR = 60.0
 # Errors below this many eps are rounding.
 _EXACT = 8.0
 

@@ -14,6 +14,8 @@ Design = Callable[[int], tuple[Array, Array]]
 
 # Pivots below this many eps, times the rank, keep less than two digits of the change.
 _LOST = 64.0
+# No line is followed farther than that: powers of it stay in range.
+_FARTHEST = 2.0**20
 
 
 def least_pivot(rank: int, epsilon: float) -> float:
@@ -150,7 +152,8 @@ def minimise_polynomial(
     slope = np.trim_zeros(np.polynomial.polynomial.polyder(coefficients), "b")
     roots = np.polynomial.polynomial.polyroots(slope).real if slope.size > 1 else np.empty(0)
     ends = [end for end in (low, high) if np.isfinite(end)]
-    candidates = np.clip(np.concatenate([[0.0], roots, ends]), low, high)
+    candidates = np.concatenate([[0.0], roots, ends])
+    candidates = np.clip(candidates, max(low, -_FARTHEST), min(high, _FARTHEST))
     powers = candidates[:, None] ** np.arange(size)
     values = np.einsum("cj,jk,ck->c", powers, gram, powers)
     # Far out large terms cancel: what rounding may have taken away is added again.

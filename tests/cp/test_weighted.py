@@ -3,6 +3,8 @@
 import itertools
 import math
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 
@@ -215,6 +217,16 @@ def test_any_scale_of_the_data(scale, fixed):
     if fixed:
         assert fit.error == pytest.approx(plain.error, rel=1e-6)
     assert all(np.isfinite(f).all() for f in fit.tensor.factors)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_a_ridge_at_any_scale(scale):
+    # Beside such data the penalty is everything, or nothing.
+    rng = np.random.default_rng(0)
+    x, start = tensor_of(factors_of(rng)) * (scale / 100), factors_of(rng)
+    fit = weighted_als(x, rng.random(SHAPE), [start], ridge=1e-3, max_iter=2000)
+    assert fit.error == pytest.approx(1.0, abs=1e-12) if scale < 1 else fit.error <= 1e-6
+    assert np.isfinite(fit.tensor.to_array()).all()
 
 
 def test_fixed_modes_stay_and_the_others_fit():
@@ -475,3 +487,31 @@ def test_a_ridge_shrinks_and_is_in_the_objective():
     sizes = [np.linalg.norm(fit.tensor.to_array()) for fit in (free, bound)]
     assert sizes[1] < 0.9 * sizes[0]
     assert free.error <= 1e-12 < bound.error
+
+
+@hypothesis.settings(max_examples=25)
+@hypothesis.given(
+    shape=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+    rank=st.integers(1, 4),
+    share=st.floats(0.2, 1.0),
+    seed=st.integers(0, 2**32),
+)
+def test_errors_fall_and_are_true_whatever_the_shape(shape, rank, share, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape)
+    weights = np.where(rng.random(shape) < share, rng.random(shape) + 0.1, 0.0)
+    # No slice may be empty: let the diagonal of every pair of modes be seen.
+    longest = np.arange(max(shape))
+    weights[tuple(longest % n for n in shape)] = 1.0
+    errors = []
+    fit = weighted_als(
+        np.where(weights > 0, x, np.nan),
+        weights,
+        [factors_of(rng, shape, rank)],
+        tol=-1,
+        max_iter=12,
+        callback=lambda progress: errors.append(progress.error),
+    )
+    assert all(b <= a * (1 + 1e-12) + 1e-13 for a, b in itertools.pairwise(errors))
+    true = weighted_error(x, weights, fit.tensor.to_array())
+    assert fit.error == pytest.approx(true, rel=1e-8, abs=1e-13)
