@@ -59,6 +59,7 @@ def left_basis(
     atol: float | None = None,
     route: str = "auto",
     rng: Seed = 0,
+    norm2: float | None = None,
     xp: Namespace,
 ) -> LeftBasis:
     r"""Return the leading left singular basis of the unfolding :math:`X_{(n)}`, not formed.
@@ -98,6 +99,8 @@ def left_basis(
         cannot certify is met by ``'qr'``.
     rng : int, numpy.random.Generator or None
         For sketches.
+    norm2 : float, optional
+        The sum of squares of `x`, where it is known.
     xp : namespace
         The library of `x`.
 
@@ -132,7 +135,7 @@ def left_basis(
     large = math.prod(x.shape) >= _SMALL
     if route == "randomized" or (route == "auto" and large and not differentiated(x)):
         always = route == "randomized"
-        found = sketched(x, mode, rank=rank, atol=atol, rng=rng, always=always, xp=xp)
+        found = sketched(x, mode, rank=rank, atol=atol, rng=rng, norm2=norm2, always=always, xp=xp)
         if found is not None:
             u, core, error = found
             u, turned = canonical_signs(u, slabs(core, mode, xp), xp)

@@ -98,6 +98,7 @@ def sketched(
     rank: int,
     atol: float | None,
     rng: Seed,
+    norm2: float | None,
     always: bool,
     xp: Namespace,
 ) -> Found | None:
@@ -113,7 +114,7 @@ def sketched(
         pays = _PAYS_ALIKE if draft == x.dtype else _PAYS
         if pays * (rank + _OVERSAMPLING) > n:
             return None
-    norm2 = energy(x, xp)
+    norm2 = energy(x, xp) if norm2 is None else norm2
     if atol is not None:
         if atol**2 <= _CERTIFIED * eps(x.dtype, xp) * norm2:
             return None

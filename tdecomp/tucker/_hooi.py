@@ -129,13 +129,13 @@ def hooi(
         return fit_weighted(
             x, weights, rank, modes, init, max_iter=max_iter, tol=tol, rng=rng, callback=callback
         )
-    xp, x, scale = loaded(x)
+    xp, x, scale, known = loaded(x)
     shape = tuple(map(int, x.shape))
     chosen = check_modes(modes, x.ndim)
     ranks = check_ranks(rank, shape, chosen)
     wanted = dict(zip(chosen, ranks, strict=True))
     factors = start(x, wanted, init, rng, xp)
-    norm2 = energy(x, xp)
+    norm2 = energy(x, xp) if known is None else known
     if norm2 == 0:
         zero = decompose(x, Plan(chosen, ranks, None, "qr", 0, nested=True), xp)[0]
         return iterate(lambda state: Step(state, 0.0, 0.0), zero, max_iter=1, tol=tol)

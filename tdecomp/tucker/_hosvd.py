@@ -187,6 +187,7 @@ class Plan(NamedTuple):
     method: str
     rng: Seed
     nested: bool
+    norm2: float | None = None
 
 
 def _friendly(  # noqa: PLR0917 - two functions above name every one of them
@@ -194,7 +195,8 @@ def _friendly(  # noqa: PLR0917 - two functions above name every one of them
 ) -> Tucker:
     """Validate, choose order and precision, scale to where squares are safe, decompose."""
     check_choice(method, ROUTES, name="method")
-    xp, x, scale = loaded(x)
+    data = loaded(x)
+    x, xp = data.x, data.xp
     shape = tuple(map(int, x.shape))
     chosen = check_modes(modes, x.ndim)
     ranks, rtol = check_tucker_target(rank, rtol, shape, chosen)
@@ -206,27 +208,28 @@ def _friendly(  # noqa: PLR0917 - two functions above name every one of them
         raise ValueError("under tracing (jit, vmap) the rank must be fixed: pass rank= alone")
     plan = Plan(turn, ranks, None, method, rng, nested)
     if not differentiated(x):
-        return _planned(x, scale, plan, rtol, xp)
+        return _planned(data, plan, rtol)
     if rtol is not None:
-        found = _planned(values, None, plan, rtol, xp)
+        found = _planned(Loaded(xp, values, None, None), plan, rtol)
         ranks = tuple(found.rank[mode] for mode in turn)
     core, factors = (_sthosvd if nested else _hosvd)(x, ranks or (), turn, xp=xp)
-    return Tucker(core * scale, factors)
+    return Tucker(core if data.scale is None else core * data.scale, factors)
 
 
-def _planned(
-    x: Array, scale: Array | None, plan: Plan, rtol: float | None, xp: Namespace
-) -> Tucker:
+def _planned(data: Loaded, plan: Plan, rtol: float | None) -> Tucker:
     """Decompose in the precision that the tolerance needs, and store in that of the data."""
+    xp, x, scale, norm2 = data
     dtype, atol = x.dtype, None
     if rtol is not None:
         shape = tuple(map(int, x.shape))
         work, floor = precision_for(
             rtol, shape, plan.modes, dtype=dtype, wide=double(x, xp), xp=xp
         )
-        x = xp.astype(x, work, copy=False)
-        atol = (rtol - floor) * math.sqrt(energy(x, xp))
-    core, factors = decompose(x, plan._replace(atol=atol), xp)[0]
+        if work != dtype or norm2 is None:
+            x = xp.astype(x, work, copy=False)
+            norm2 = energy(x, xp)
+        atol = (rtol - floor) * math.sqrt(norm2)
+    core, factors = decompose(x, plan._replace(atol=atol, norm2=norm2), xp)[0]
     core = xp.astype(core, dtype, copy=False)
     if scale is not None:
         core = core * scale
@@ -234,11 +237,20 @@ def _planned(
     return Tucker(core, tuple(stored))
 
 
-def loaded(x: Any) -> tuple[Namespace, Array, Array | None]:
-    """Return library, tensor and the power of two that was taken out of it, if any.
+class Loaded(NamedTuple):
+    """A tensor of safe scale, the power of two taken out of it, its sum of squares if known."""
 
-    The sum of squares of a tensor tells in one reading that all entries are finite and of
-    moderate size; only where it does not, they are looked at one by one.
+    xp: Namespace
+    x: Array
+    scale: Array | None
+    norm2: float | None
+
+
+def loaded(x: Any) -> Loaded:
+    """Validate a tensor, and bring it to a scale where squares are safe.
+
+    The sum of squares tells in one reading that all entries are finite and of moderate size;
+    only where it does not, they are looked at one by one.
     """
     xp, x = prepare(x, ndim=1, batch=True, check_finite=False, name="x")
     if not differentiated(x):
@@ -246,10 +258,10 @@ def loaded(x: Any) -> tuple[Namespace, Array, Array | None]:
             total = energy(x, xp)
         bound = float(xp.finfo(x.dtype).max) ** 0.25
         if 1 / bound < total / math.prod(x.shape) and total < bound:
-            return xp, x, None
+            return Loaded(xp, x, None, total)
     x = finite(x, xp, name="x")
     x, scale = equilibrate(x, xp, axis=tuple(range(x.ndim)))
-    return xp, x, scale
+    return Loaded(xp, x, scale, None)
 
 
 def _turn(
@@ -307,6 +319,7 @@ def decompose(x: Array, plan: Plan, xp: Namespace) -> tuple[Tucker, list[float]]
             atol=atol,
             route=plan.method,
             rng=plan.rng,
+            norm2=plan.norm2 if core is x else None,
             xp=xp,
         )
         factors[mode] = basis.U

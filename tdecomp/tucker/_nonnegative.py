@@ -103,13 +103,13 @@ def nonnegative_tucker(
     """
     max_iter = check_count(max_iter, name="max_iter", least=1)
     tol = check_number(tol, name="tol")
-    xp, x, scale = loaded(x)
+    xp, x, scale, known = loaded(x)
     if xp.isdtype(x.dtype, "complex floating"):
         raise TypeError("x must be real: complex numbers have no sign")
     chosen = check_modes(modes, x.ndim)
     ranks = check_ranks(rank, tuple(map(int, x.shape)), chosen)
     wanted = dict(zip(chosen, ranks, strict=True))
-    norm2 = energy(x, xp)
+    norm2 = energy(x, xp) if known is None else known
     first = _start(x, wanted, init, rng, xp)
 
     def show(state: Tucker) -> Tucker:
@@ -179,12 +179,14 @@ def _renew_factor(x: Array, state: Tucker, mode: int, xp: Namespace) -> Tucker:
     columns = [factor[:, j] for j in range(factor.shape[1])]
     sizes = [float(h[j, j]) for j in range(len(columns))]
     least = eps(x.dtype, xp) * max(sizes)
+    rest = y - factor @ h
     for _ in range(_TURNS):
         for j, size in enumerate(sizes):
             if size > least:
-                rest = y[:, j] - xp.stack(columns, axis=1) @ h[:, j]
-                new = columns[j] + rest / size
-                columns[j] = xp.where(new > 0, new, xp.zeros_like(new))
+                new = columns[j] + rest[:, j] / size
+                new = xp.where(new > 0, new, xp.zeros_like(new))
+                rest = rest - (new - columns[j])[:, None] * h[j, :]
+                columns[j] = new
     factors = list(state.factors)
     factors[mode] = xp.stack(columns, axis=1)
     return _unit_columns(state._replace(factors=tuple(factors)), xp, modes=(mode,))

@@ -57,11 +57,8 @@ def test_a_limit_satisfies_the_conditions_of_karush_kuhn_and_tucker():
 
 def test_planted_tensors_are_explained():
     x = planted(SHAPE, (2, 3, 2))
-    errors = [
-        tucker.nonnegative_tucker(x, rank=(2, 3, 2), rng=seed, tol=1e-8, max_iter=3000).error
-        for seed in range(3)
-    ]
-    assert min(errors) <= 1e-2
+    fit = tucker.nonnegative_tucker(x, rank=(2, 3, 2), rng=1, max_iter=1000)
+    assert fit.error <= 1e-5
 
 
 def test_warm_starts_go_on(xp):
