@@ -17,7 +17,15 @@ from tdecomp._kernels._threads import threads_for
 from tdecomp.cp._weighted_sorted import sorted_entries
 
 COMPILED = pytest.mark.parametrize("compiled", [True, False])
-KINDS = pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+# Compiling takes seconds for each dtype; the fits in tests/cp compile the other two.
+CASES = pytest.mark.parametrize(
+    ("dtype", "compiled"),
+    [
+        *((dtype, False) for dtype in ("float32", "float64", "complex64", "complex128")),
+        ("float32", True),
+        ("complex128", True),
+    ],
+)
 SHAPE, RANK = (4, 5, 6), 3
 
 
@@ -60,8 +68,7 @@ def close(a, b, dtype, factor=1e3):
     assert np.abs(a - b).max() <= factor * np.finfo(dtype).eps * max(1.0, np.abs(b).max())
 
 
-@COMPILED
-@KINDS
+@CASES
 @pytest.mark.parametrize("even", [True, False])
 @pytest.mark.parametrize("mode", [0, 1, 2])
 def test_rows_solve_their_least_squares_problems(dtype, compiled, even, mode):
@@ -77,8 +84,7 @@ def test_rows_solve_their_least_squares_problems(dtype, compiled, even, mode):
     close(out, np.stack(wanted), dtype)
 
 
-@COMPILED
-@KINDS
+@CASES
 def test_rotations_leave_the_triangle_of_each_problem(dtype, compiled):
     indices, values, weights, flat = problem(dtype)
     layout = sorted_entries(indices, values, weights, SHAPE).layouts[1]
@@ -95,8 +101,7 @@ def test_rotations_leave_the_triangle_of_each_problem(dtype, compiled):
         close(triangle.conj().T @ right, a.conj().T @ gap, dtype)
 
 
-@COMPILED
-@KINDS
+@CASES
 def test_a_line_has_the_misfit_of_its_points(dtype, compiled):
     indices, values, weights, flat = problem(dtype)
     layout = sorted_entries(indices, values, weights, SHAPE).layouts[0]
