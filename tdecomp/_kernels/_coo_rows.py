@@ -14,6 +14,9 @@ from tdecomp._kernels._jit import kernel
 VECTOR_BYTES = 64
 """A cache line: the widest vectors there are; LLVM splits them where a machine has shorter."""
 
+# Sums of so many entries are taken apart: a long row in single precision then loses few digits.
+_RUN = 256
+
 
 def add_products(
     values: Any, indices: Any, factors: Any, first: Any, last: Any, out: Any, row: Any, lanes: Any
@@ -23,11 +26,13 @@ def add_products(
     `lanes` has one item for each vector in a row: a count that the compiler sees. Rows of
     `factors` and `out` are as long, all of them contiguous, and so are the indices of an entry.
     """
+    total = 0 * out[row]
     for p in range(first, last):
         product = values[p] * factors[indices[p, 0]]
         for m in range(1, indices.shape[1]):
             product = product * factors[indices[p, m]]
-        out[row] += product
+        total += product
+    out[row] += total
 
 
 def _scalar(
@@ -64,7 +69,7 @@ def _add_vectors(
     _: Any, values: Any, indices: Any, factors: Any, first: Any, last: Any, out: Any, row: Any,
     lanes: Any,
 ) -> Any:  # fmt: skip
-    """Keep the row of `out` in registers while its entries pass; compilers do not see that."""
+    """Keep the sums of a row in registers while its entries pass; compilers do not see that."""
     place = types.intp
     signature = types.void(values, indices, factors, place, place, out, place, lanes)
     return signature, _generator(values.dtype.bitwidth, lanes.count)
@@ -101,7 +106,7 @@ def _generator(bits: int, vectors: int) -> Any:
         sums = [cgutils.alloca_once(b, vector) for _ in range(vectors)]
         terms = [cgutils.alloca_once(b, vector) for _ in range(vectors)]
         for q in range(vectors):
-            b.store(b.load(at(out.data, target, q), align=align), sums[q])
+            b.store(ir.Constant(vector, [0.0] * width), sums[q])
         with cgutils.for_range_slice(b, first, last, ir.Constant(integer, 1), integer) as (p, _):
             entry = b.insert_element(undefined, b.load(item(values, p, number)), lane(0))
             for q in range(vectors):
@@ -123,7 +128,8 @@ def _generator(bits: int, vectors: int) -> Any:
                 product = b.fmul(b.load(terms[q]), factor, flags=("contract",))
                 b.store(b.fadd(b.load(sums[q]), product, flags=("contract",)), sums[q])
         for q in range(vectors):
-            b.store(b.load(sums[q]), at(out.data, target, q), align=align)
+            place = at(out.data, target, q)
+            b.store(b.fadd(b.load(place, align=align), b.load(sums[q])), place, align=align)
         return context.get_dummy_value()
 
     return generate
@@ -141,8 +147,9 @@ def products_by_row(
         for block in range(starts.shape[0]):
             for row in range(bounds[c], bounds[c + 1]):
                 first, last = starts[block, row], starts[block, row + 1]
-                if first < last:
-                    add_products(values, indices, factors, first, last, out[0], row, lanes)
+                for p in range(first, last, _RUN):
+                    stop = min(p + _RUN, last)
+                    add_products(values, indices, factors, p, stop, out[0], row, lanes)
 
 
 @kernel
@@ -157,5 +164,6 @@ def products_by_block(
         for block in range(bounds[c], bounds[c + 1]):
             for row in range(starts.shape[1] - 1):
                 first, last = starts[block, row], starts[block, row + 1]
-                if first < last:
-                    add_products(values, indices, factors, first, last, out[c], row, lanes)
+                for p in range(first, last, _RUN):
+                    stop = min(p + _RUN, last)
+                    add_products(values, indices, factors, p, stop, out[c], row, lanes)

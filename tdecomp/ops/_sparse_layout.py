@@ -76,7 +76,7 @@ class SparseLayout:
     -----
     Memory for `d` copies of the entries, each of a value and `d - 1` indices of 32 bits: 16 bytes
     for each entry of three modes in double precision. Building it takes `d` counting sorts,
-    which were measured to cost as much as three sweeps of rank 16.
+    which were measured to cost as much as three to five sweeps of rank 16.
 
     A product takes `d` multiplications and one addition for each entry and column. Its sums are
     taken in an order that does not depend on how many threads there are.

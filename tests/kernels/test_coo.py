@@ -145,3 +145,15 @@ def test_kronecker_products_are_summed_by_row(compiled, dtype, widths):
     variant(_coo_kronecker.kronecker_rows, compiled)(*args)
     gap = abs(out - products(values, matrices)[1:])
     assert np.all(gap <= 40 * np.finfo(dtype).eps * products(abs(values), abs(matrices))[1:].real)
+
+
+@pytest.mark.parametrize("by_block", [False, True])
+def test_long_sums_in_single_precision_lose_few_digits(by_block):
+    n = 100_000
+    values, factors = np.full(n, 0.1, np.float32), np.ones((1, 16), np.float32)
+    rows, starts = np.zeros((n, 2), np.uint32), np.array([[0, n]])
+    out = np.zeros((1, 1, 16), np.float32)
+    kernel = _coo_rows.products_by_block if by_block else _coo_rows.products_by_row
+    kernel(starts, np.array([0, 1]), values, rows, factors, (0,), out)
+    # One after the other they would lose three digits more.
+    assert np.all(abs(out / (n * np.float64(values[0])) - 1) <= 100 * np.finfo(np.float32).eps)
