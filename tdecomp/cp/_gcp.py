@@ -12,7 +12,7 @@ from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import equilibrate, prepare
 from tdecomp.cp._format import CP
 from tdecomp.cp._gcp_minimise import Deviance, minimised
-from tdecomp.cp._gcp_objective import Filled, Grid, Listed, Objective
+from tdecomp.cp._gcp_objective import Filled, Grid, Listed, Objective, plan
 from tdecomp.cp._gcp_sampled import sampled
 from tdecomp.cp._gcp_start import rescaled_ridge, start
 from tdecomp.cp._initial import as_data, check_init, values_of
@@ -203,7 +203,8 @@ def _objective(
     if isinstance(x, COO):
         zeros = weights is None
         closed = not zeros or not filled or loss.zeros is not None
-        kind = Listed(x, listed, loss, zeros, xp) if closed else _filled(x, loss, xp)
+        planned = plan(x) if filled and closed else None
+        kind = Listed(x, listed, loss, zeros, xp, planned) if closed else _filled(x, loss, xp)
     else:
         kind = Grid(x, listed, loss, xp)
     _check_domain(kind, loss)

@@ -84,10 +84,17 @@ def _constant(objective: Any) -> float:
         return float(objective.total(lambda x: loss.derivative(x, 0 * x + c)))
 
     low, high = map(best, objective.extremes())
-    if not low < high or slope(low) >= 0:
+    if not low < high:
         return low
-    if slope(high) <= 0:
-        return high
+    ends = slope(low), slope(high)
+    if ends[0] >= 0 or ends[1] <= 0:
+        return low if ends[0] >= 0 else high
+    # The best constant of most losses is that of the mean.
+    middle = best(objective.total(lambda x: x) / objective.total(lambda x: 0 * x + 1))
+    if low < middle < high:
+        sizes = objective.total(lambda x: xp.abs(loss.derivative(x, 0 * x + middle)))
+        if abs(slope(middle)) <= math.sqrt(float(xp.finfo(values.dtype).eps)) * sizes:
+            return middle
     return float(brentq(slope, low, high))
 
 
@@ -102,16 +109,16 @@ def minimised(
     xp: Namespace,
 ) -> Fit[CP]:
     """Hand the problem to SciPy, and translate what comes back."""
-    from scipy.optimize import minimize
+    from scipy.optimize import Bounds, minimize
 
     state = _Minimisation(deviance, factors, tol=tol, callback=callback, unit=unit, xp=xp)
-    bounds = None if deviance.objective.loss.lower == -math.inf else [(0.0, None)] * state.size
+    bounded = deviance.objective.loss.lower == 0.0
     result = minimize(
         state.evaluate,
         state.flat(factors),
         jac=True,
         method="L-BFGS-B",
-        bounds=bounds,
+        bounds=Bounds(0.0, math.inf) if bounded else None,
         callback=state.see,
         options={
             "maxiter": max_iter,
@@ -146,11 +153,6 @@ class _Minimisation:
         self._steps, self._small, self._last = 0, 0, math.inf
         self._parts: dict[float, float] = {}
         self._reason: Status | None = None
-
-    @property
-    def size(self) -> int:
-        """The number of unknowns."""
-        return sum(math.prod(shape) for shape in self._shapes)
 
     def flat(self, factors: Sequence[Array]) -> np.ndarray:
         """Join factors to one vector."""

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from tdecomp._typing import Array, Namespace
 from tdecomp.cp._algebra import _evaluate
 from tdecomp.cp._format import CP
@@ -13,9 +15,12 @@ from tdecomp.cp._least_squares import gram, joint_gram
 from tdecomp.cp._losses import Loss
 from tdecomp.cp._slabwise import Sums, slabs, slabwise
 from tdecomp.ops._coo import COO
-from tdecomp.ops._sparse_mttkrp import _sparse_mttkrp
+from tdecomp.ops._sparse_layout import arrangeable, arranged_mttkrp, arrangements
+from tdecomp.ops._sparse_mttkrp import mttkrp_by_entries
 
 _BLOCK_ENTRIES = 1 << 20
+# Fewer entries than this are multiplied before a kernel is loaded.
+_PLANNED = 1 << 15
 
 
 class Objective(Protocol):
@@ -83,6 +88,29 @@ class Grid(NamedTuple):
         return values if self.weights is None else values * self.weights[rows, ...]
 
 
+class Plan:
+    """The places of the entries of a sparse tensor sorted for each mode, once for many values."""
+
+    def __init__(self, x: COO) -> None:
+        # Numbers of entries travel through the sort in the bits of their values.
+        kind = np.dtype(f"i{x.values.itemsize}")
+        marks = np.arange(x.nnz, dtype=kind).view(x.values.dtype)
+        self._arranged = arrangements(x._replace(values=marks))
+        self._orders = {k: np.array(a.values.view(kind)) for k, a in self._arranged.items()}
+        self._shape = x.shape
+
+    def mttkrp(self, values: np.ndarray, factors: list[Array], mode: int) -> Array:
+        """Multiply by the unfolding of the tensor with other values."""
+        arranged = self._arranged[mode]
+        arranged.values[:] = values[self._orders[mode]]
+        return arranged_mttkrp(arranged, factors, mode, self._shape)
+
+
+def plan(x: COO) -> Plan | None:
+    """Return a plan where sorting is worth it, and the kernels take the tensor."""
+    return Plan(x) if x.nnz >= _PLANNED and arrangeable(x) else None
+
+
 class Listed(NamedTuple):
     r"""Entries in coordinates; all others are missing, or `zeros` of which the loss is known.
 
@@ -98,6 +126,7 @@ class Listed(NamedTuple):
     loss: Loss
     zeros: bool
     xp: Namespace
+    plan: Plan | None = None
 
     def at(self, factors: list[Array]) -> Sums:
         """Sum over the stored entries, and add what the others cost."""
@@ -113,8 +142,8 @@ class Listed(NamedTuple):
                 value, slope = value - (linear + square * m) * m, slope - linear - 2 * square * m
             values.append(float(xp.sum(self._weighted(value, part))))
             slopes.append(self._weighted(slope, part))
-        tensor = self.x._replace(values=xp.concat(slopes) if slopes else self.x.values)
-        products = [_sparse_mttkrp(tensor, factors, k, xp=xp) for k in range(self.x.modes)]
+        joined = xp.concat(slopes) if slopes else self.x.values
+        products = [self._product(joined, factors, k) for k in range(self.x.modes)]
         sums = Sums(math.fsum(values), products)
         return self._with_zeros(sums, factors) if self.zeros else sums
 
@@ -134,6 +163,12 @@ class Listed(NamedTuple):
         if self.x.nnz:
             ends += [float(self.xp.min(self.x.values)), float(self.xp.max(self.x.values))]
         return min(ends), max(ends)
+
+    def _product(self, values: Array, factors: list[Array], mode: int) -> Array:
+        """Multiply the unfolding of a tensor with the same coordinates."""
+        if self.plan is not None:
+            return self.plan.mttkrp(values, factors, mode)
+        return mttkrp_by_entries(self.x._replace(values=values), factors, mode, xp=self.xp)
 
     def _with_zeros(self, sums: Sums, factors: list[Array]) -> Sums:
         """Add the loss of a model of which every entry should be zero."""

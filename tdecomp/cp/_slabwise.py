@@ -9,7 +9,8 @@ from typing import NamedTuple
 from tdecomp._typing import Array, Namespace
 from tdecomp.ops._mttkrp import contract_left, contract_others, contract_right, even_split
 
-_BLOCK_ENTRIES = 1 << 20
+# A slab of doubles then fits the second level of the cache, which was measured to halve the time.
+_BLOCK_ENTRIES = 1 << 17
 
 
 class Sums(NamedTuple):

@@ -85,6 +85,25 @@ def test_sparse_tensors_mean_the_same_as_dense_ones(loss):
     assert np.isfinite(one.error)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_plan_multiplies_as_entries_do(monkeypatch, dtype):
+    from tdecomp.cp import _gcp_objective
+
+    x = from_dense(sparse_counts().astype(dtype))
+    factors = [gaussian((n, RANK), rng=k, dtype=dtype) for k, n in enumerate(SHAPE)]
+    one = _gcp_objective.Listed(x, None, LOSSES["poisson"], True, np)
+    assert _gcp_objective.plan(x) is None
+    monkeypatch.setattr(_gcp_objective, "_PLANNED", 0)
+    two = one._replace(plan=_gcp_objective.plan(x))
+    factors = [np.abs(f) for f in factors]
+    for _ in range(2):
+        direct, planned = one.at(factors), two.at(factors)
+        assert planned.value == direct.value
+        for a, b in zip(direct.products, planned.products, strict=True):
+            np.testing.assert_allclose(b, a, rtol=50 * np.finfo(dtype).eps, atol=1e-5)
+        factors = [f + 0.1 for f in factors]
+
+
 def test_the_zeros_of_counts_are_summed_without_a_look_at_them():
     rng = np.random.default_rng(0)
     shape = (100_000, 50_000, 20_000)
