@@ -20,8 +20,7 @@ def planted(shape, rank, dtype="float64", seed=0):
     return Tucker(core, factors).to_array().astype(dtype)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("modes", [None, (2, 0)])
+@pytest.mark.parametrize(("modes", "dtype"), [(None, "float32"), ((2, 0), "float64")])
 def test_nothing_is_negative_and_the_error_never_grows(xp, dtype, modes, host):
     x = np.random.default_rng(0).random(SHAPE).astype(dtype)
     seen = []
