@@ -12,7 +12,7 @@ import numpy as np
 
 import tdecomp as td
 
-from ._contenders import available_threads, clock_for, medians, pinned
+from ._contenders import Clock, available_threads, clock_for, medians, pinned
 
 FULL = os.environ.get("TDECOMP_BENCH") == "full"
 SEEDS = 30 if FULL else 3
@@ -153,6 +153,15 @@ class Ratio:
     track_ratio.unit = "times as long"
 
 
+class Outcome(NamedTuple):
+    """Medians over seeds: seconds and fits of this library and of the peer."""
+
+    ours: float
+    theirs: float
+    fit_ours: float
+    fit_theirs: float
+
+
 class Convergence:
     """From random starts to convergence: time and fit, medians over seeds."""
 
@@ -184,28 +193,31 @@ class Convergence:
         )
         return td.CP(found.weights, tuple(found.factor_matrices))
 
-    def race(self) -> tuple[float, float, float]:
-        """Return the ratio of median times, and the median fits of this library and the peer."""
-        threads = available_threads()
-        clock = clock_for(threads)
+    def race(self, clock: Clock) -> Outcome:
+        """Run both for every seed, taking turns."""
         seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
         fits: dict[str, list[float]] = {"ours": [], "theirs": []}
+        self.ours(SEEDS)
+        for seed in range(SEEDS):
+            for who, run in (("ours", self.ours), ("theirs", self.theirs)):
+                begun = clock()
+                cp = run(seed)
+                seconds[who].append(clock() - begun)
+                fits[who].append(1 - float(td.relative_error(self.x, cp)))
+        return Outcome(*map(median, (*seconds.values(), *fits.values())))
+
+    def outcome(self) -> Outcome:
+        """Race with the threads that the environment allows."""
+        threads = available_threads()
         with pinned(threads, ("scipy",)):
-            self.ours(SEEDS)
-            for seed in range(SEEDS):
-                for who, run in (("ours", self.ours), ("theirs", self.theirs)):
-                    begun = clock()
-                    cp = run(seed)
-                    seconds[who].append(clock() - begun)
-                    fits[who].append(1 - float(td.relative_error(self.x, cp)))
-        ours, theirs = (median(seconds[who]) for who in seconds)
-        return theirs / ours, *(median(fits[who]) for who in fits)
+            return self.race(clock_for(threads))
 
     def track_ratio(self, peer: str) -> float:
-        return self.race()[0]
+        outcome = self.outcome()
+        return outcome.theirs / outcome.ours
 
     def track_gain_in_fit(self, peer: str) -> float:
-        _, ours, theirs = self.race()
-        return ours - theirs
+        outcome = self.outcome()
+        return outcome.fit_ours - outcome.fit_theirs
 
     track_ratio.unit = "times as long"

@@ -146,7 +146,8 @@ class Ratio:
             np.ascontiguousarray(self.x.indices.T), self.x.values[:, None], SHAPE
         )
 
-    def _runs(self, peer: str) -> dict[str, Callable[[], Any]]:
+    def runs(self, peer: str) -> dict[str, Callable[[], Any]]:
+        """Return what is timed of either side."""
         if peer == "pyttb":
             ours: Callable[[], Any] = lambda: self.layout.mttkrp(0, self.factors)  # noqa: E731
             return {"ours": ours, "theirs": lambda: self.theirs.mttkrp(self.factors, 0)}
@@ -174,11 +175,11 @@ class Ratio:
     def track_ratio(self, kind: str, peer: str) -> float:
         threads = available_threads()
         with pinned(threads, ()):
-            times = medians(self._runs(peer), self.repeats, clock_for(threads))
+            times = medians(self.runs(peer), self.repeats, clock_for(threads))
         return times["theirs"] / times["ours"]
 
     def track_disagreement(self, kind: str, peer: str) -> float:
-        ours, theirs = (run() for run in self._runs(peer).values())
+        ours, theirs = (run() for run in self.runs(peer).values())
         if peer == "pygenten":
             theirs = self._distance(theirs)
         return float(np.linalg.norm(np.subtract(ours, theirs)) / np.linalg.norm(theirs))

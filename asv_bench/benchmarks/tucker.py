@@ -126,14 +126,14 @@ class Ratio:
         ranks = None if case.rank is None else np.array(case.rank)
         return pyttb.hosvd(self.theirs, case.rtol or 0.5, verbosity=0, ranks=ranks)
 
+    def runs(self, name: str, method: str) -> dict[str, Callable[[], object]]:
+        """Return what is timed of either side."""
+        return {"ours": lambda: _fit(name, self.x, method), "theirs": lambda: self._peer(name)}
+
     def track_ratio(self, name: str, method: str) -> float:
         threads = available_threads()
         with pinned(threads, ("scipy",)):
-            times = medians(
-                {"ours": lambda: _fit(name, self.x, method), "theirs": lambda: self._peer(name)},
-                self.repeats,
-                clock_for(threads),
-            )
+            times = medians(self.runs(name, method), self.repeats, clock_for(threads))
         return times["theirs"] / times["ours"]
 
     def track_excess(self, name: str, method: str) -> float:

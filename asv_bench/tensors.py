@@ -1,0 +1,173 @@
+"""Print how tensor decompositions compare with the peers and with what the machine allows.
+
+Every figure comes from this run: both take turns in one process with as many threads each, from
+the same start and for as many sweeps, where there are any. One thread is timed by its CPU, two
+by the clock on the wall. The floor of a row is the time for its bytes at the bandwidth, or for
+its flops at the speed of a large matrix product, whichever is longer, both measured here.
+
+    python asv_bench/tensors.py                  # the sizes that the documentation quotes
+    python asv_bench/tensors.py --row Tucker     # rows whose name has this in it
+    python asv_bench/tensors.py --quick          # a quick look, at small sizes
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+if "--quick" not in sys.argv:
+    os.environ["TDECOMP_BENCH"] = "full"
+
+import numpy as np
+from benchmarks import cp, sparse, tucker
+from benchmarks._contenders import Clock, clock_for, medians, pinned
+
+import tdecomp as td
+
+
+class Row(NamedTuple):
+    """What one line of the table says."""
+
+    ours: float
+    theirs: float
+    accuracy: str
+    floor: float
+
+
+class Limits(NamedTuple):
+    """Bytes and flops in a second, of double and of single precision."""
+
+    bandwidth: float
+    double: float
+    single: float
+
+
+def main() -> None:
+    """Measure, and print as soon as a row is complete."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--row", default="", help="part of the names of the wanted rows")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    known: dict[int, Limits] = {}
+    print("| work | threads | peer | peer, s | tdecomp, s | ratio | floor, s | accuracy |")
+    print("|---" * 8 + "|", flush=True)
+    for name, threads, peer, measure in _rows():
+        if options.row not in name:
+            continue
+        with pinned(threads, ("scipy",)):
+            known.setdefault(threads, limits())
+            row = measure(known[threads], options.repeats, clock_for(threads))
+        print(
+            f"| {name} | {threads} | {peer} | {row.theirs:.4g} | {row.ours:.4g} | "
+            f"**{row.theirs / row.ours:.1f}x** | {row.floor:.2g} | {row.accuracy} |",
+            flush=True,
+        )
+    for threads, limit in known.items():
+        rates = ", ".join(f"{value / 1e9:.0f}" for value in limit)
+        print(f"\n{threads} threads: GB/s, and GF/s in double and single precision: {rates}")
+
+
+Measure = Callable[[Limits, int, Clock], Row]
+
+
+def _rows() -> list[tuple[str, int, str, Measure]]:
+    """Return name, threads, peer and measurement of every row."""
+    rows: list[tuple[str, int, str, Measure]] = []
+    for name, threads in (("200^3 r16", 2), ("60^4 r16", 2), ("400^3 r32", 1)):
+        rows += [
+            (f"CP-ALS {name}, a sweep", threads, peer, _sweeps(name, peer)) for peer in cp.PEERS
+        ]
+    rows.append(("CP 200^3 r16 to convergence", 2, "pyttb", _convergence))
+    rows.append(("sparse CP-ALS r16, a sweep", 1, "pygenten", _sparse))
+    rows += [(f"Tucker {name}", 1, "pyttb", _tucker(name, "auto")) for name in tucker.CASES]
+    rows += [
+        (f"Tucker {name} by QR", 1, "pyttb", _tucker(name, "qr"))
+        for name in ("rank 20", "rtol 1e-4")
+    ]
+    return rows
+
+
+def limits() -> Limits:
+    """Measure the machine, as the present pools of threads see it."""
+    rng, best = np.random.default_rng(0), []
+    x = rng.standard_normal(1 << 25)
+    vectors = x[: 1 << 24], x[1 << 24 :]
+    products = [rng.standard_normal((1500, 1500)).astype(t) for t in (np.float64, np.float32)]
+    for work, run in (
+        (x.nbytes, lambda: np.dot(*vectors)),
+        *((2 * 1500**3, lambda a=a: a @ a) for a in products),
+    ):
+        seconds = []
+        for _ in range(7):
+            begun = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - begun)
+        best.append(work / min(seconds))
+    return Limits(*best)
+
+
+def _sweeps(name: str, peer: str) -> Measure:
+    """Compare sweeps from one start."""
+
+    def measure(limit: Limits, repeats: int, clock: Clock) -> Row:
+        case = cp.CASES[name]
+        x = case.tensor()
+        theirs = cp.PEERS[peer](x, case)
+        times = medians({"ours": lambda: cp.ours(x, case), "theirs": theirs}, repeats, clock)
+        fits = [1 - float(td.relative_error(x, found)) for found in (cp.ours(x, case), theirs())]
+        floor = max(2 * x.nbytes / limit.bandwidth, 4 * x.size * case.rank / limit.double)
+        gap = f"fits differ by {abs(fits[0] - fits[1]):.0e}"
+        return Row(times["ours"] / cp.SWEEPS, times["theirs"] / cp.SWEEPS, gap, floor)
+
+    return measure
+
+
+def _convergence(limit: Limits, _: int, clock: Clock) -> Row:
+    """Compare whole runs over seeds."""
+    contest = cp.Convergence()
+    contest.setup("pyttb")
+    found = contest.race(clock)
+    x, rank = contest.x, contest.case.rank
+    floor = max(7 * x.nbytes / limit.bandwidth, 14 * x.size * rank / limit.double)
+    fits = f"median fit {found.fit_ours:.4f}, peer {found.fit_theirs:.4f}, {cp.SEEDS} seeds"
+    return Row(found.ours, found.theirs, fits, floor)
+
+
+def _sparse(limit: Limits, repeats: int, clock: Clock) -> Row:
+    """Compare sweeps over a sparse tensor whose layout is built."""
+    contest = sparse.Ratio()
+    contest.setup("uniform", "pygenten")
+    times = medians(contest.runs("pygenten"), repeats, clock)
+    layout = medians({"build": lambda: sparse.SparseLayout(contest.x)}, 3, clock)["build"]
+    sweep = times["ours"] / sparse.SWEEPS
+    floor = 3 * contest.x.nnz * 16 / limit.bandwidth
+    gap = contest.track_disagreement("uniform", "pygenten")
+    accuracy = f"distances differ by {gap:.0e}; layout {layout / sweep:.1f} sweeps"
+    return Row(sweep, times["theirs"] / sparse.SWEEPS, accuracy, floor)
+
+
+def _tucker(name: str, method: str) -> Measure:
+    """Compare with the Gram matrices of pyttb."""
+
+    def measure(limit: Limits, repeats: int, clock: Clock) -> Row:
+        contest = tucker.Ratio()
+        contest.setup(name, method)
+        times = medians(contest.runs(name, method), repeats, clock)
+        x = contest.x
+        rate = limit.single if x.dtype == np.float32 else limit.double
+        floor = max(2 * x.nbytes / limit.bandwidth, x.size * min(x.shape) / rate)
+        excess = contest.track_excess(name, method)
+        return Row(times["ours"], times["theirs"], f"error / peer's - 1: {excess:.0e}", floor)
+
+    return measure
+
+
+if __name__ == "__main__":
+    main()
