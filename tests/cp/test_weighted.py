@@ -134,7 +134,6 @@ def test_routes_agree(monkeypatch, size):
 
 @pytest.mark.parametrize(("missing", "starts", "most"), [(0.7, 4, 60), (0.9, 16, 150)])
 def test_what_is_missing_is_recovered(missing, starts, most):
-    # TensorLy 0.10: error 1.1-1.6 after 2000 sweeps at 90 %; 1e-7 after 100 at 70 %.
     for seed in range(3):
         x, seen, rng = completion(missing, seed=seed)
         given = [factors_of(rng, x.shape, 3) for _ in range(starts)]
