@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tdecomp._xp import floats
-
-Values = NDArray[np.float64]
+from tdecomp.plot._style import Values
 
 # Nearly every spectrum of weights ends in a cliff that says nothing about rank.
 _MOST = 0.97

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tdecomp.linalg import tail_norms
-from tdecomp.plot._curves import Values, bottom, checked, logarithmic
+from tdecomp.plot._curves import bottom, checked, logarithmic
 from tdecomp.plot._style import (
     INK,
     OTHER,
@@ -21,6 +21,7 @@ from tdecomp.plot._style import (
     STYLES,
     TEXT,
     Style,
+    Values,
     headline,
     new_figure,
     plain,

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tdecomp._xp import floats, namespace
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Values = NDArray[np.float64]
 Style = tuple[str, Any, str]
 
 # Okabe and Ito's palette, less yellow: distinct in every kind of colour vision. Lines and markers
@@ -34,6 +40,23 @@ def new_figure(size: tuple[float, float]) -> Figure:
             "pictures need matplotlib: pip install 'tdecomp-array[plot]'", name="matplotlib"
         ) from error
     return Figure(figsize=size, facecolor="white")
+
+
+def check_labels(labels: Any, modes: int) -> list[str]:
+    """Return a label for each mode."""
+    labels = [f"mode {k}" for k in range(modes)] if labels is None else list(labels)
+    if len(labels) != modes:
+        raise ValueError(
+            f"labels must have one entry for each of {modes} modes, got {len(labels)}"
+        )
+    return [str(label) for label in labels]
+
+
+def host(x: Any) -> Values:
+    """Return the entries of an array of any library, magnitudes of complex ones, in NumPy."""
+    xp = namespace(x)
+    x = xp.abs(x) if xp.isdtype(x.dtype, "complex floating") else x
+    return np.asarray(floats(xp.reshape(x, (-1,))), dtype=np.float64).reshape(tuple(x.shape))
 
 
 def plain(axes: Any) -> None:
