@@ -12,10 +12,14 @@ from tdecomp.cp._gcp import gcp
 from tdecomp.cp._initial import initialise
 from tdecomp.cp._losses import Loss, huber, negative_binomial
 from tdecomp.cp._normalise import normalise
+from tdecomp.cp._split_half import SplitHalf, split_half
+from tdecomp.cp._suggest_rank import RankTable, suggest_rank
 
 __all__ = [
     "CP",
     "Loss",
+    "RankTable",
+    "SplitHalf",
     "add",
     "align",
     "congruence",
@@ -35,4 +39,6 @@ __all__ = [
     "normalise",
     "permute",
     "section",
+    "split_half",
+    "suggest_rank",
 ]

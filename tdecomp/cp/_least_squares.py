@@ -98,7 +98,8 @@ def solve_orthogonal(
     pairs = [xp.linalg.qr(factors[k]) for k in others]
     bases = [adjoint(q, xp) for q, _ in pairs]
     small = _mode_products(x, bases, others, xp=xp)
-    product = _khatri_rao([r for _, r in pairs], xp=xp)
+    triangles = [r for _, r in pairs] or [xp.ones_like(factors[mode][:1, :])]
+    product = _khatri_rao(triangles, xp=xp)
     lengths = xp.linalg.vector_norm(product, axis=0)
     lengths = xp.astype(xp.where(lengths > 0, lengths, xp.ones_like(lengths)), x.dtype)
     q, r = xp.linalg.qr(product / lengths)

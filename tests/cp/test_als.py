@@ -178,6 +178,12 @@ def test_any_number_and_any_length_of_modes(xp, shape):
     assert fit.tensor.shape == shape
 
 
+@pytest.mark.parametrize("options", [{"solver": "qr"}, {"n_starts": 3}])
+def test_a_vector_is_its_one_component(options):
+    x = gaussian((9,), rng=0)
+    assert cp_als(x, rank=1, rng=0, **options).error <= 1e-15
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
 def test_scale_costs_no_digit(xp, scale):
     x = sample((5, 6, 7), 2, noise=0.1)

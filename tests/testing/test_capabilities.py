@@ -47,6 +47,9 @@ CALLS = {
     "cp.align": lambda x: td.cp.align(cp(x), cp(x, 2)).factors[0],
     "cp.congruence": lambda x: td.cp.congruence(cp(x), cp(x, 2)),
     "cp.cp_als": lambda x: td.cp.cp_als(x, rank=2, rng=0, max_iter=2).tensor.to_array(),
+    "cp.core_consistency": lambda x: (
+        td.cp.core_consistency(cp(x).to_array() * (1 + x[0, 0]), td.cp.permute(cp(x), [0])) / 100
+    ),
     "cp.cp_gauss_newton": lambda x: td.cp.cp_gauss_newton(x[:2, :3], rank=2).tensor.to_array(),
     "cp.evaluate": lambda x: td.cp.evaluate(cp(x), [[3, 4], [0, 1]]),
     "cp.factor_match_score": lambda x: td.cp.factor_match_score(cp(x), cp(x, 2)) * x,
@@ -58,6 +61,16 @@ CALLS = {
     "cp.normalise": lambda x: td.cp.normalise(cp(x)).factors[0],
     "cp.permute": lambda x: td.cp.permute(cp(x), [2, 0]).to_array(),
     "cp.section": lambda x: td.cp.section(cp(x), (1, slice(1, 3))).to_array(),
+    "cp.split_half": lambda x: (
+        td.cp.split_half(x[:4, :3], rank=1, n_splits=1, n_starts=1, max_iter=2, rng=0).score * x
+    ),
+    "cp.suggest_rank": lambda x: (
+        td.cp.suggest_rank(
+            x[:2, :3], ranks=(1,), held_out=0, n_splits=0, n_starts=1, max_iter=2, rng=0
+        )
+        .fits[0]
+        .tensor.to_array()
+    ),
     "ops.unfold": lambda x: td.ops.unfold(x[:, :, None], 1) ** 3,
     "ops.fold": lambda x: td.ops.fold(x, 1, (x.shape[1], x.shape[0], 1)) ** 3,
     "ops.mode_product": lambda x: td.ops.mode_product(x[:, :3], x[:3, :3], 1),
