@@ -291,7 +291,8 @@ def _stepper(whole: _Problem, watch: Watch, tol: float) -> Callable[[_State], St
                 following = _evaluated(whole, _expanded(following))
                 return Step(following, _error(following))
             rounding = _ROUNDING * eps(whole.x.dtype, whole.xp)
-            done = change <= max(tol, rounding) or _error(following) <= rounding
+            blur = rounding * max(1.0, _sizes(following))
+            done = change <= max(tol, rounding) or _error(following) <= blur
             verdict = Status.CONVERGED if done else Status.STAGNATED
         elif watch.see(_opposition(following)):
             verdict = Status.DEGENERATE
@@ -366,6 +367,14 @@ def _opposition(state: _State) -> float:
     grams = [gram(factor, xp) for factor in state.factors]
     ones = xp.ones_like(state.factors[0][0, :])
     return opposition(ones, grams, state.problem.norm, xp)
+
+
+def _sizes(state: _State) -> float:
+    """Return the sum of the norms of the components, in units of the norm of the tensor."""
+    xp, sizes = state.problem.xp, 1.0
+    for factor in state.factors:
+        sizes = sizes * xp.linalg.vector_norm(factor, axis=0)
+    return float(xp.sum(sizes)) / state.problem.norm
 
 
 def _rebalanced(state: _State, damping: float) -> _State:
