@@ -63,8 +63,8 @@ def cp_als(
     n_starts : int
         How many starts; all but the first are random. They race, each round twice as long and for
         the better half, where it is worth while on a core of the tensor in Khatri-Rao sketched
-        bases, which makes a sweep almost free; the winner goes on with the tensor itself, so that
-        compression never changes what is minimised.
+        bases, which makes a sweep almost free and lets the algebraic solution run as well; the
+        winner goes on with the tensor itself: compression never changes what is minimised.
     nonnegative : bool or sequence of int
         Keep all factors nonnegative, or those of some modes.
     fixed : sequence of int

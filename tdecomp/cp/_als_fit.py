@@ -17,6 +17,7 @@ from tdecomp._xp import adjoint, device, equilibrate, prepare, squared_norm
 from tdecomp.cp._format import CP
 from tdecomp.cp._hals import hals
 from tdecomp.cp._initial import _initialise, check_init, random_start, values_of
+from tdecomp.cp._initial_gevd import algebraic
 from tdecomp.cp._normalise import _normalise, phase_of
 from tdecomp.cp._starts import OVERSAMPLE, _cp_als, compressed, compressible, misfits, race
 from tdecomp.cp._sweeps import Problem, State, als, sweep, true_error, unweighted
@@ -27,6 +28,9 @@ from tdecomp.ops._sparse_layout import SparseLayout
 
 # Sweeps of each start where they race on the tensor itself.
 _SCREEN = 10
+# Above this error a difference of squares keeps all but four digits: a sparse tensor then needs no
+# second look at all of its entries.
+_LARGE = 1e-2
 # Sweeps by which the choice of kernels reckons, where the tolerance decides how many there are.
 _EXPECTED = 25
 
@@ -78,6 +82,8 @@ def fit_data(
         callback=options.callback,
         show=show,
     )
+    if isinstance(x, COO) and fit.error > _LARGE:
+        return fit
     weights, (first, *others) = fit.tensor
     first = first * xp.astype(weights / data.size, first.dtype)
     return fit._replace(error=true_error(problem, [first, *others]))
@@ -222,7 +228,10 @@ def _filled(x: Any, weights: Any, xp: Namespace) -> Any:
 def _leader(
     problem: Problem, starts: list[list[Array]], options: Options, rng: np.random.Generator
 ) -> Sequence[Array]:
-    """Return the start that leads after a race, on a small core where that is as good."""
+    """Return the start that leads after a race, on a small core where that is as good.
+
+    On a core the algebraic solution, which is cheap there, runs as well.
+    """
     if len(starts) == 1 or options.max_iter == 0:
         return starts[0]
     x, xp = problem.x, problem.xp
@@ -239,5 +248,9 @@ def _leader(
         xp.stack([adjoint(basis, xp) @ start[mode] for start in starts])
         for mode, basis in enumerate(bases)
     ]
+    pencil = algebraic(small, options.rank, rng, xp=xp)
+    if pencil is not None:
+        direct = _spread(pencil, options, xp)
+        batch = [xp.concat([b, a[None, ...]]) for b, a in zip(batch, direct, strict=True)]
     winner = race(small, batch, xp)
     return [basis @ factor for basis, factor in zip(bases, winner, strict=True)]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from tdecomp._shim import lstsq
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint
 
 
 def anderson(past: Sequence[tuple[Array, Array]], xp: Namespace) -> Array:
@@ -33,12 +32,18 @@ def anderson(past: Sequence[tuple[Array, Array]], xp: Namespace) -> Array:
     reached = point + change
     if len(past) == 1:
         return reached
-    changes = xp.stack([change - f for _, f in past[:-1]], axis=1)
-    moves = xp.stack([reached - (x + f) for x, f in past[:-1]], axis=1)
-    lengths = xp.linalg.vector_norm(changes, axis=0)
+    # Vectors are long and few: rows of a matrix, whose small Gram matrix may be pseudo-inverted,
+    # since nearly dependent differences can go.
+    differences = xp.stack([change - f for _, f in past[:-1]])
+    turned = differences
+    if xp.isdtype(change.dtype, "complex floating"):
+        turned = xp.conj(differences)
+    gram, right = turned @ xp.matrix_transpose(differences), turned @ change
+    lengths = xp.sqrt(xp.abs(xp.linalg.diagonal(gram)))
     lengths = xp.astype(xp.where(lengths > 0, lengths, xp.ones_like(lengths)), change.dtype)
-    unit = changes / lengths
-    # So few columns that nearly dependent ones may go: the pseudo-inverse of the Gram matrix does.
-    dual = adjoint(unit, xp)
-    gamma = lstsq(dual @ unit, (dual @ change)[:, None], xp)[:, 0] / lengths
-    return reached - moves @ gamma
+    scaled = gram / lengths[:, None] / lengths
+    gamma = lstsq(scaled, (right / lengths)[:, None], xp)[:, 0] / lengths
+    mixed = (1 - xp.sum(gamma)) * reached
+    for j, (x, f) in enumerate(past[:-1]):
+        mixed = mixed + gamma[j] * (x + f)
+    return mixed
