@@ -190,10 +190,12 @@ def _starts(
     data: Data, init: Any, options: Options, rng: np.random.Generator, *, xp: Namespace
 ) -> list[list[Array]]:
     """Return the factors of all starts, weights spread evenly over the modes that are free."""
-    start = _initialise(data.x, options.rank, init, rng, xp=xp)
     if isinstance(init, CP):
-        start = start._replace(weights=start.weights / data.size)
-    starts = [start]
+        starts = [init._replace(weights=init.weights / data.size)]
+    elif init == "random":  # which needs no second look at the data
+        starts = [random_start(data.x, options.rank, data.norm, rng, xp=xp)]
+    else:
+        starts = [_initialise(data.x, options.rank, init, rng, xp=xp)]
     for _ in range(options.n_starts - 1):
         drawn = random_start(data.x, options.rank, data.norm, rng, xp=xp)
         for mode in options.fixed:
