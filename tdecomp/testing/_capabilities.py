@@ -78,12 +78,15 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "tucker.hosvd": {"jit": _RANK, "grad": _RANK},
     "tucker.inner": {},
     "tucker.mode_product": {},
+    "tucker.mode_spectra": {},
     "tucker.nonnegative_tucker": {},
     "tucker.norm": {},
     "tucker.orthogonalise": {},
+    "tucker.rank_map": {},
     "tucker.scale": {},
     "tucker.section": {},
     "tucker.sthosvd": {"jit": _RANK, "grad": _RANK},
+    "tucker.suggest_rank": {},
     "tucker.truncate": {"jit": _RANK, "grad": _RANK},
 }
 """Every function that takes arrays, with what it asks for in a mode."""
@@ -92,6 +95,7 @@ _STEPS = "how many steps are made depends on values"
 _ASSIGNMENT = "components are assigned on the host"
 _DRAWN = "rows are drawn by their values"
 _CHOSEN = "rows are chosen by their values"
+_RANKS = "ranks are compared on the host"
 
 LIMITS: dict[tuple[str, str, str], str] = {
     ("cp.align", "jax", "jit"): _ASSIGNMENT,
@@ -135,6 +139,12 @@ LIMITS: dict[tuple[str, str, str], str] = {
     ("tucker.nonnegative_tucker", "torch", "grad"): _STEPS,
     ("tucker.nonnegative_tucker", "jax", "jit"): _STEPS,
     ("tucker.nonnegative_tucker", "jax", "grad"): _STEPS,
+    ("tucker.rank_map", "torch", "grad"): _RANKS,
+    ("tucker.rank_map", "jax", "jit"): _RANKS,
+    ("tucker.rank_map", "jax", "grad"): _RANKS,
+    ("tucker.suggest_rank", "torch", "grad"): _RANKS,
+    ("tucker.suggest_rank", "jax", "jit"): _RANKS,
+    ("tucker.suggest_rank", "jax", "grad"): _RANKS,
 }
 """What does not work, with the reason, by function, library and mode."""
 

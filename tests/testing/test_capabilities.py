@@ -104,14 +104,17 @@ CALLS = {
     "tucker.hosvd": lambda x: td.tucker.hosvd(x, rank=2).to_array(),
     "tucker.inner": lambda x: td.tucker.inner(compact(x), compact(x, 2)),
     "tucker.mode_product": lambda x: td.tucker.mode_product(compact(x), x[:3, :5], 1).to_array(),
+    "tucker.mode_spectra": lambda x: td.tucker.mode_spectra(x[:4, :5])[1],
     "tucker.nonnegative_tucker": lambda x: td.tucker.nonnegative_tucker(
         x[:4, :5], rank=2, rng=0, max_iter=2
     ).tensor.to_array(),
     "tucker.norm": lambda x: td.tucker.norm(compact(x)),
     "tucker.orthogonalise": lambda x: td.tucker.orthogonalise(compact(x)).to_array(),
+    "tucker.rank_map": lambda x: td.tucker.rank_map(x, [0.1])[0].bound * x,
     "tucker.scale": lambda x: td.tucker.scale(compact(x), 3).to_array(),
     "tucker.section": lambda x: td.tucker.section(compact(x), (1, [0, 2], 1)).to_array(),
     "tucker.sthosvd": lambda x: td.tucker.sthosvd(x, rank=2).to_array(),
+    "tucker.suggest_rank": lambda x: td.tucker.suggest_rank(x, rtol=0.1).bound * x,
     "tucker.truncate": lambda x: td.tucker.truncate(compact(x), rank=1).to_array(),
 }
 
