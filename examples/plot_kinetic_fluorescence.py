@@ -64,8 +64,8 @@ for rng, fit in enumerate(runs):
     print(f"run {rng}: error {fit.error:.5f}, match with the best {match:.3f}")
 
 # %%
-# Two runs that know nothing of each other end at the lowest error and agree in all factors. The
-# other one was caught at a higher error, which gives it away. Agreement of independent runs at the
+# Runs that know nothing of each other and reach the lowest error agree in all factors. One that is
+# caught higher up differs, and its error gives it away. Agreement of independent runs at the
 # lowest error is what to look for before reading anything into components.
 
 figure = components(
