@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tdecomp as td
+import tdecomp.convert
 import tdecomp.cp
 import tdecomp.tt
 import tdecomp.tucker
@@ -43,6 +44,10 @@ CALLS = {
     "randomized_svd": lambda x: td.randomized_svd(x, rank=2, power=2, rng=0).tensor.to_array(),
     "weighted_svd": lambda x: td.weighted_svd(x, left=x[:, 0] ** 2 + 1, rank=2).to_array(),
     "relative_error": lambda x: td.relative_error(x, td.LowRank(x[:, :1], x[:1, :])),
+    "convert.to_cp": lambda x: td.convert.to_cp(td.LowRank(x[:, :2], x[:2, :])).to_array(),
+    "convert.to_svd": lambda x: td.convert.to_svd(td.LowRank(x[:, :2], x[:2, :])).to_array(),
+    "convert.to_tt": lambda x: td.convert.to_tt(cp(x), rank=1).to_array(),
+    "convert.to_tucker": lambda x: td.convert.to_tucker(train(x)).to_array(),
     "cp.add": lambda x: td.cp.add(cp(x), cp(x, 2)).to_array(),
     "cp.align": lambda x: td.cp.align(cp(x), cp(x, 2)).factors[0],
     "cp.congruence": lambda x: td.cp.congruence(cp(x), cp(x, 2)),
@@ -171,7 +176,7 @@ def test_the_table_is_true(xp, name, mode):
 
 def test_the_table_is_complete():
     functions = {}
-    for room in (td.cp, td.ops, td.tt, td.tucker, td):
+    for room in (td.convert, td.cp, td.ops, td.tt, td.tucker, td):
         where = room.__name__.removeprefix("tdecomp").removeprefix(".")
         for name in room.__all__:
             member = getattr(room, name)

@@ -1,0 +1,155 @@
+"""To Tucker: a core no larger than the tensor, truncated where that is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tdecomp._errors import ToleranceError, check_reachable, check_rtol
+from tdecomp._random import like
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import device, eps, equilibrate
+from tdecomp.convert._read import as_format, filled, opened
+from tdecomp.cp import CP, norm
+from tdecomp.cp._initial_sparse import host
+from tdecomp.ops import COO
+from tdecomp.tt import TensorRing, TensorTrain
+from tdecomp.tt import round as round_train
+from tdecomp.tt._chain import dense
+from tdecomp.tucker import Tucker, truncate
+
+
+def to_tucker(
+    x: Any, /, *, rank: int | Sequence[int] | None = None, rtol: float | None = None
+) -> Tucker:
+    r"""Return a Tucker decomposition of the tensor that another format stands for.
+
+    - A CP of rank `R` has its weights on the superdiagonal of the core, and its own factors. Modes
+      shorter than `R` are multiplied into the core and get None for a factor, so that the core is
+      never larger than the tensor. An SVD and a LowRank are CPs of two modes.
+    - A core :math:`G^{(k)}` of a train is :math:`Q_k` times one of :math:`\min(n_k, r_k r_{k+1})`
+      rows by a QR decomposition of its unfolding; the small cores are multiplied out. A ring is a
+      train first.
+    - A COO becomes the block of its slices that are not empty, in columns of the identity.
+
+    Parameters
+    ----------
+    x : CP, Tucker, TensorTrain, TensorRing, SVD, LowRank or COO
+        The tensor; TensorLy's objects are read as well.
+    rank, rtol : optional
+        Recompress to these ranks, or within :math:`\mathtt{rtol}\, \|X\|_F`, as
+        `tdecomp.tucker.truncate` does.
+
+    Returns
+    -------
+    Tucker
+        The same tensor to rounding, or within `rtol`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` is no format, or not valid, or an option is out of range.
+    ToleranceError
+        If `rtol` is below what rounding allows in this precision, where terms cancel as well.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tdecomp import convert, cp
+    >>> x = cp.CP(np.array([2.0, 1.0]), tuple(np.ones((n, 2)) for n in (4, 5, 6)))
+    >>> convert.to_tucker(x).core[:, :, 0]
+    array([[2., 0.],
+           [0., 0.]])
+    >>> convert.to_tucker(x, rtol=1e-12).rank
+    (1, 1, 1)
+    """
+    xp, fmt = as_format(x, "sthosvd(x, rtol=...)")
+    if rtol is not None:
+        check_rtol(rtol)
+    left = rtol
+    if isinstance(fmt, TensorRing):
+        fmt = opened(fmt, xp)
+    if isinstance(fmt, CP):
+        left = None if rtol is None else rtol - _cancelled(fmt, rtol, xp)
+        exact = _cp_to_tucker(fmt, xp)
+    elif isinstance(fmt, TensorTrain):
+        if rtol is not None:
+            # A quarter of the error goes to smaller ranks, so that the core is not too large.
+            fmt = _share(0.25, rtol, fmt, round_train)
+            left = 0.75 * rtol
+        exact = _train_to_tucker(fmt, xp)
+    elif isinstance(fmt, COO):
+        exact = _coo_to_tucker(fmt, xp)
+    else:
+        exact = fmt
+    if rank is None and rtol is None:
+        return exact
+    if not isinstance(fmt, Tucker):
+        exact = exact._replace(factors=filled(exact, xp))
+    return truncate(exact, rank=rank, rtol=left)
+
+
+def _cp_to_tucker(cp: CP, xp: Namespace) -> Tucker:
+    """Put the weights on a superdiagonal; multiply factors that are wide into it."""
+    tall = [factor.shape[0] >= cp.rank for factor in cp.factors]
+    unit = xp.eye(cp.rank, dtype=cp.dtype, device=device(cp.weights))
+    inner = tuple(unit if t else factor for t, factor in zip(tall, cp.factors, strict=True))
+    outer = tuple(factor if t else None for t, factor in zip(tall, cp.factors, strict=True))
+    return Tucker(CP(cp.weights, inner).to_array(), outer)
+
+
+def _cancelled(cp: CP, rtol: float, xp: Namespace) -> float:
+    """Return the relative error of rounding that components cost which cancel; refuse less."""
+    lengths = xp.abs(cp.weights)
+    for factor in cp.factors:
+        lengths = lengths * xp.linalg.vector_norm(factor, axis=0)
+    total, terms = float(norm(cp)), float(xp.sum(lengths))
+    spread = terms / total if 0 < total < math.inf else 1.0
+    slack = 2 * cp.modes * eps(lengths.dtype, xp) * spread
+    check_reachable(rtol, 2 * slack, dtype=cp.dtype)
+    return slack
+
+
+def _share(part: float, rtol: float, fmt: Any, truncated: Any) -> Any:
+    """Spend a part of a tolerance; where that is too little, say what the whole must be."""
+    try:
+        return truncated(fmt, rtol=part * rtol)
+    except ToleranceError as error:
+        check_reachable(rtol, error.reachable / part, dtype=fmt.dtype)
+        raise
+
+
+def _train_to_tucker(train: TensorTrain, xp: Namespace) -> Tucker:
+    """Split an orthonormal factor off each core that is long, and multiply the rest out."""
+    factors: list[Array | None] = []
+    small: list[Array] = []
+    for core in train.cores:
+        r, n, q = core.shape
+        if r * q >= n:
+            factors.append(None)
+            small.append(core)
+            continue
+        columns = xp.reshape(xp.permute_dims(core, (1, 0, 2)), (n, r * q))
+        safe, scale = equilibrate(columns, xp, axis=(0, 1))
+        factor, triangle = xp.linalg.qr(safe)
+        factors.append(factor)
+        rest = xp.reshape(triangle * scale, (r * q, r, q))
+        small.append(xp.permute_dims(rest, (1, 0, 2)))
+    return Tucker(dense(small, xp), tuple(factors))
+
+
+def _coo_to_tucker(x: COO, xp: Namespace) -> Tucker:
+    """Keep the slices that are not empty."""
+    rows, factors, shape = [], [], []
+    for mode, n in enumerate(x.shape):
+        known, places = np.unique(host(x.indices[mode, ...]), return_inverse=True)
+        known = known if known.size else np.zeros(1, dtype=np.int64)
+        shape.append(int(known.size))
+        rows.append(places)
+        full = known.size == n
+        factors.append(None if full else like(np.eye(n)[:, known], x.values, xp))
+    indices = xp.asarray(np.stack(rows), device=device(x.indices))
+    return Tucker(COO(indices, x.values, tuple(shape)).to_array(), tuple(factors))
