@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 import warnings
@@ -28,6 +29,8 @@ from benchmarks import cp, sparse, tucker
 from benchmarks._contenders import Clock, clock_for, medians, pinned
 
 import tdecomp as td
+
+_POOLS = ("OMP", "OPENBLAS", "MKL", "NUMBA")
 
 
 class Row(NamedTuple):
@@ -48,30 +51,39 @@ class Limits(NamedTuple):
 
 
 def main() -> None:
-    """Measure, and print as soon as a row is complete."""
+    """Measure with one thread, then with two, in processes that are born with as many."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--row", default="", help="part of the names of the wanted rows")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--threads", type=int, choices=(1, 2), help="only rows with as many")
     options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    known: dict[int, Limits] = {}
+    if options.threads:
+        _report(options)
+        return
     print("| work | threads | peer | peer, s | tdecomp, s | ratio | floor, s | accuracy |")
     print("|---" * 8 + "|", flush=True)
-    for name, threads, peer, measure in _rows():
-        if options.row not in name:
-            continue
-        with pinned(threads, ("scipy",)):
-            known.setdefault(threads, limits())
-            row = measure(known[threads], options.repeats, clock_for(threads))
-        print(
-            f"| {name} | {threads} | {peer} | {row.theirs:.4g} | {row.ours:.4g} | "
-            f"**{row.theirs / row.ours:.1f}x** | {row.floor:.2g} | {row.accuracy} |",
-            flush=True,
-        )
-    for threads, limit in known.items():
-        rates = ", ".join(f"{value / 1e9:.0f}" for value in limit)
-        print(f"\n{threads} threads: GB/s, and GF/s in double and single precision: {rates}")
+    for threads in (1, 2):
+        env = os.environ | {f"{pool}_NUM_THREADS": str(threads) for pool in _POOLS}
+        subprocess.run([sys.executable, *sys.argv, "--threads", str(threads)], env=env, check=True)
+
+
+def _report(options: argparse.Namespace) -> None:
+    """Print every row as soon as it is complete, and the limits of the machine."""
+    warnings.simplefilter("ignore")
+    threads = options.threads
+    with pinned(threads, ("scipy",)):
+        limit = limits()
+        for name, wanted, peer, measure in _rows():
+            if options.row in name and wanted == threads:
+                row = measure(limit, options.repeats, clock_for(threads))
+                print(
+                    f"| {name} | {threads} | {peer} | {row.theirs:.4g} | {row.ours:.4g} | "
+                    f"**{row.theirs / row.ours:.1f}x** | {row.floor:.2g} | {row.accuracy} |",
+                    flush=True,
+                )
+    rates = ", ".join(f"{value / 1e9:.0f}" for value in limit)
+    print(f"<!-- {threads} threads: GB/s, GF/s in double and single precision: {rates} -->")
 
 
 Measure = Callable[[Limits, int, Clock], Row]
