@@ -38,8 +38,8 @@ def relative_error(x: Any, fmt: Format, /, *, block: int | None = None) -> Array
 
     Raises
     ------
-    ValueError
-        If the shapes differ, or `x` is empty or not finite.
+    TypeError, ValueError
+        If `fmt` is no format, the shapes differ, or `x` is empty or not finite.
 
     Notes
     -----
@@ -55,7 +55,13 @@ def relative_error(x: Any, fmt: Format, /, *, block: int | None = None) -> Array
     """
     if hasattr(x, "_compare"):
         return _relative_distance(x, fmt)
-    modes = fmt.modes
+    modes = getattr(fmt, "modes", None)
+    if modes is None:
+        raise TypeError(
+            f"fmt must be a format, got {type(fmt).__module__}.{type(fmt).__name__}; of a fit "
+            "pass its tensor, and TensorLy's objects through tdecomp.convert.to_cp, "
+            "convert.to_tucker or convert.to_tt"
+        )
     xp, x = prepare(x, ndim=modes, batch=True, name="x")
     if tuple(x.shape) != tuple(fmt.shape):
         raise ValueError(

@@ -104,8 +104,13 @@ def times_power(x: Array, exponent: Array | float, xp: Namespace) -> Array:
 def as_chain(
     value: Any, /, *, name: str, like: Array | None = None, ring: bool = False
 ) -> tuple[Namespace, tuple[Array, ...]]:
-    """Validate a train or ring, or a sequence of cores, and promote its cores to one dtype."""
+    """Validate a train or ring, or a sequence of cores, and promote its cores to one dtype.
+
+    TensorLy's trains and rings have their cores for `factors`.
+    """
     cores = getattr(value, "cores", value)
+    if not hasattr(value, "weights") and not hasattr(value, "core"):
+        cores = getattr(value, "factors", cores)
     if not isinstance(cores, list | tuple) or not cores:
         kind = "TensorRing" if ring else "TensorTrain"
         raise TypeError(
