@@ -20,8 +20,14 @@ class ToleranceError(ValueError):
         self.reachable = reachable
 
 
-def check_rank(rank: object, limit: int | None = None, *, name: str = "rank") -> int:
-    """Return `rank` as an int between 1 and `limit`, or refuse it."""
+def check_rank(
+    rank: object,
+    limit: int | None = None,
+    *,
+    name: str = "rank",
+    way: str = "to choose the rank by accuracy pass rtol=",
+) -> int:
+    """Return `rank` as an int between 1 and `limit`, or refuse it, with a `way` out."""
     legal = f"an int between 1 and {limit}" if limit is not None else "an int >= 1"
     try:
         value = None if isinstance(rank, bool) else operator.index(rank)  # type: ignore[arg-type]
@@ -29,8 +35,7 @@ def check_rank(rank: object, limit: int | None = None, *, name: str = "rank") ->
         value = None
     if value is None:
         raise TypeError(
-            f"{name} must be {legal}, got {rank!r} of type {type(rank).__name__}; "
-            "to choose the rank by accuracy pass rtol="
+            f"{name} must be {legal}, got {rank!r} of type {type(rank).__name__}; {way}"
         )
     if value < 1 or (limit is not None and value > limit):
         raise ValueError(f"{name} must be {legal}, got {value}")

@@ -6,14 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tdecomp._errors import check_choice, check_count, check_number, check_rank
+import numpy as np
+
+from tdecomp._errors import check_choice, check_count, check_number
 from tdecomp._iterate import Callback, Fit
 from tdecomp._random import generator
 from tdecomp._typing import Namespace, Seed
 from tdecomp._xp import differentiated, prepare
 from tdecomp.cp._als_fit import Options, fit_data, fit_traced, fit_weighted
 from tdecomp.cp._format import CP
-from tdecomp.cp._initial import as_data, check_init
+from tdecomp.cp._initial import as_data, check_components, check_init, values_of
 from tdecomp.ops._coo import COO
 from tdecomp.ops._unfold import check_mode
 
@@ -143,15 +145,24 @@ def cp_als(
     (True, 'CONVERGED')
     """
     if differentiated(x):
+        _check_traced(
+            weights=weights is not None,
+            n_starts=n_starts != 1,
+            nonnegative=nonnegative not in (False, (), []),
+            fixed=fixed not in ((), []),
+            ridge=ridge != 0,
+            solver=solver != "auto",
+            callback=callback is not None,
+        )
         return fit_traced(x, rank, init, max_iter, generator(rng))
     xp, data = as_data(x) if weights is None else _unchecked(x)
     shape = tuple(data.shape)
-    if nonnegative is True:
-        nonnegative = range(len(shape))
+    if isinstance(nonnegative, bool | np.bool_):
+        nonnegative = range(len(shape)) if nonnegative else ()
     options = Options(
-        check_rank(rank, math.prod(shape) // max(shape)),
+        check_components(rank, math.prod(shape) // max(shape)),
         check_count(n_starts, name="n_starts", least=1),
-        _modes(nonnegative or (), len(shape), name="nonnegative"),
+        _modes(nonnegative, len(shape), name="nonnegative"),
         _modes(fixed, len(shape), name="fixed"),
         _at_least_zero(ridge, name="ridge"),
         check_choice(solver, SOLVERS, name="solver"),
@@ -161,10 +172,17 @@ def cp_als(
         callback,
     )
     _check_together(options, init, data, weighted=weights is not None)
+    if options.nonnegative and xp.isdtype(values_of(data).dtype, "complex floating"):
+        raise ValueError(
+            f"nonnegative is for real data, but x has dtype {values_of(data).dtype}; pass its "
+            "real part, or its magnitudes"
+        )
     init = check_init(init, data, options.rank, xp=xp)
     draws = generator(rng)
     if weights is not None:
         return fit_weighted(data, weights, init, options, draws, xp=xp)
+    if isinstance(data, COO) and data.modes == 1:
+        data = data.to_array()  # a factor has as many entries
     return fit_data(data, init, options, draws, xp)
 
 
@@ -192,6 +210,16 @@ def _at_least_zero(value: Any, *, name: str) -> float:
     if not 0 <= number < math.inf:
         raise ValueError(f"{name} must be a number >= 0, got {number}")
     return number
+
+
+def _check_traced(**given: bool) -> None:
+    """Refuse options that plain sweeps under a transformation would drop without a word."""
+    for name, present in given.items():
+        if present:
+            raise ValueError(
+                f"{name} cannot be obeyed under tracing (jit, vmap, gradients), where plain "
+                "sweeps are made; leave it out, or pass x without gradients"
+            )
 
 
 def _check_together(options: Options, init: Any, x: Any, *, weighted: bool) -> None:

@@ -10,18 +10,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tdecomp._errors import check_count
 from tdecomp._iterate import Callback, Fit, Status
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, equilibrate, prepare, squared_norm
 from tdecomp.cp._format import CP
 from tdecomp.cp._hals import hals
-from tdecomp.cp._initial import _initialise, check_init, random_start, values_of
+from tdecomp.cp._initial import (
+    _initialise,
+    check_components,
+    check_init,
+    random_start,
+    values_of,
+)
 from tdecomp.cp._initial_gevd import algebraic
 from tdecomp.cp._normalise import _normalise, phase_of
 from tdecomp.cp._starts import OVERSAMPLE, _cp_als, compressed, compressible, misfits, race
 from tdecomp.cp._sweeps import Problem, State, als, sweep, true_error, unweighted
 from tdecomp.cp._weighted import weighted_als
+from tdecomp.cp._weighted_data import _entries, _weights
 from tdecomp.ops._coo import COO
 from tdecomp.ops._products import DenseProducts
 from tdecomp.ops._sparse_layout import SparseLayout
@@ -82,7 +90,7 @@ def fit_data(
         callback=options.callback,
         show=show,
     )
-    if isinstance(x, COO) and fit.error > _LARGE:
+    if isinstance(x, COO) and _LARGE < fit.error < math.inf:
         return fit
     weights, (first, *others) = fit.tensor
     first = first * xp.astype(weights / data.size, first.dtype)
@@ -136,6 +144,8 @@ def fit_traced(
             "and init='random' or a CP"
         )
     xp, x = prepare(x, ndim=2, batch=True, name="x")
+    rank = check_components(rank, math.prod(x.shape) // max(x.shape))
+    max_iter = check_count(max_iter, name="max_iter")
     if isinstance(init, str):
         factors = [normal(rng, (n, rank), x, xp) for n in x.shape]
     else:
@@ -223,8 +233,11 @@ def _filled(x: Any, weights: Any, xp: Namespace) -> Any:
     """Return the data with zeros in the place of what is missing, for a start to be made of."""
     if isinstance(x, COO):
         return x
-    known = weights.to_array() if isinstance(weights, COO) else xp.asarray(weights)
-    return xp.where(xp.broadcast_to(known > 0, x.shape) & xp.isfinite(x), x, xp.zeros_like(x))
+    if isinstance(weights, COO):
+        places, values, *_ = _entries(x, weights)
+        return COO(places, values, tuple(x.shape)).to_array()
+    known = _weights(weights, x, x.shape, xp) > 0
+    return xp.where(known & xp.isfinite(x), x, xp.zeros_like(x))
 
 
 def _leader(

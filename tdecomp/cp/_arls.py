@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_count, check_number, check_rank
+from tdecomp._errors import check_count, check_number
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._measure import relative_error
 from tdecomp._random import generator
@@ -17,7 +17,7 @@ from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate
 from tdecomp.cp._arls_data import DenseFibres, Fibres, SparseFibres
 from tdecomp.cp._arls_sampling import draw_rows, probabilities
 from tdecomp.cp._format import CP, real_dtype
-from tdecomp.cp._initial import _initialise, as_data, check_init
+from tdecomp.cp._initial import _initialise, as_data, check_components, check_init
 from tdecomp.cp._normalise import _normalise
 from tdecomp.ops._coo import COO
 
@@ -161,7 +161,7 @@ def cp_arls(
         )
     xp, x = as_data(x)
     shape, values = tuple(x.shape), x.values if isinstance(x, COO) else x
-    rank = check_rank(rank, math.prod(shape) // max(shape))
+    rank = check_components(rank, math.prod(shape) // max(shape))
     init = check_init(init, x, rank, xp=xp)
     if samples is None:
         wanted = math.ceil(_SAMPLES * rank**2 * math.log(rank + 1))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_count, check_number, check_rank
+from tdecomp._errors import check_count, check_number
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._measure import relative_error
 from tdecomp._random import generator
@@ -18,7 +18,7 @@ from tdecomp._xp import adjoint, device, eps, equilibrate
 from tdecomp.cp._degeneracy import Watch, opposition
 from tdecomp.cp._format import CP, real_dtype
 from tdecomp.cp._gauss_newton_system import System, curvature
-from tdecomp.cp._initial import _initialise, as_data, check_init
+from tdecomp.cp._initial import _initialise, as_data, check_components, check_init
 from tdecomp.cp._least_squares import gram, joint_gram, solve_normal
 from tdecomp.cp._normalise import _normalise
 from tdecomp.cp._slabwise import all_mttkrp, slabs, slabwise
@@ -164,7 +164,7 @@ def cp_gauss_newton(
         raise TypeError("x is in coordinates; cp_als takes sparse tensors, or pass x.to_array()")
     xp, x = as_data(x)
     sizes = [int(n) for n in x.shape]
-    rank = check_rank(rank, math.prod(sizes) // max(sizes))
+    rank = check_components(rank, math.prod(sizes) // max(sizes))
     init = check_init(init, x, rank, xp=xp)
     tol = check_number(tol, name="tol")
     ridge = check_number(ridge, name="ridge")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tdecomp._errors import check_count, check_number, check_rank
+from tdecomp._errors import check_count, check_number
 from tdecomp._iterate import Callback, Fit
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
@@ -15,7 +15,7 @@ from tdecomp.cp._gcp_minimise import Deviance, minimised
 from tdecomp.cp._gcp_objective import Filled, Grid, Listed, Objective, plan
 from tdecomp.cp._gcp_sampled import sampled
 from tdecomp.cp._gcp_start import rescaled_ridge, start
-from tdecomp.cp._initial import as_data, check_init, values_of
+from tdecomp.cp._initial import as_data, check_components, check_init, values_of
 from tdecomp.cp._losses import Loss, named
 from tdecomp.cp._weighted_data import _check_slices, _entries, _weights
 from tdecomp.ops._coo import COO
@@ -156,7 +156,7 @@ def gcp(
     if not 0 <= ridge < math.inf:
         raise ValueError(f"ridge must be a finite number >= 0, got {ridge}")
     max_iter = check_count(max_iter, name="max_iter", least=1)
-    rank = check_rank(rank)
+    rank = check_components(rank)
     if samples is not None:
         samples = check_count(samples, name="samples", least=1)
         if weights is not None or not isinstance(x, COO):
@@ -221,14 +221,7 @@ def _objective(
 def _gridded(x: Any, weights: Any) -> tuple[Namespace, Array, Array]:
     """Validate an array with weights, and put 0 in the place of what is missing."""
     xp, x = prepare(x, ndim=1, batch=True, check_finite=False, name="x")
-    weights = _weights(weights, x, xp)
-    try:
-        weights = xp.broadcast_to(weights, x.shape)
-    except (ValueError, RuntimeError):
-        raise ValueError(
-            f"weights of shape {tuple(weights.shape)} cannot be broadcast to x of shape "
-            f"{tuple(x.shape)}"
-        ) from None
+    weights = _weights(weights, x, x.shape, xp)
     seen = weights > 0
     for mode in range(x.ndim):
         others = tuple(axis for axis in range(x.ndim) if axis != mode)

@@ -87,8 +87,13 @@ def initialise(x: Any, /, *, rank: int, init: Any = "hosvd", rng: Seed = None) -
     True
     """
     xp, x = as_data(x)
-    rank = check_rank(rank)
+    rank = check_components(rank)
     return _initialise(x, rank, check_init(init, x, rank, xp=xp), generator(rng), xp=xp)
+
+
+def check_components(rank: object, limit: int | None = None) -> int:
+    """Return a number of components as an int between 1 and `limit`, or refuse it."""
+    return check_rank(rank, limit, way="cp.suggest_rank helps to choose it")
 
 
 def as_data(x: Any, /, *, name: str = "x") -> tuple[Namespace, Any]:

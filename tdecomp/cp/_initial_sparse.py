@@ -72,8 +72,9 @@ def _unfolded(values: np.ndarray, indices: np.ndarray, mode: int, n: int) -> Any
     """Return the unfolding without its empty columns, in compressed columns."""
     from scipy.sparse import coo_array
 
-    order = np.lexsort(np.delete(indices, mode, axis=0)[::-1])
-    others = np.delete(indices, mode, axis=0)[:, order]
+    others = np.delete(indices, mode, axis=0)
+    order = np.lexsort(others[::-1]) if others.shape[0] else np.arange(values.size)
+    others = others[:, order]
     fresh = np.any(others[:, 1:] != others[:, :-1], axis=0)
     columns = np.concatenate([[0], np.cumsum(fresh)])
     shape = (n, int(columns[-1]) + 1)

@@ -37,14 +37,7 @@ def as_observed(x: Any, weights: Any) -> tuple[Namespace, Any, Any]:
         places, values, heavy, shape, xp = _entries(x, weights)
         return xp, COO(places, values, shape), COO(places, heavy, shape)
     xp, x = prepare(x, ndim=1, batch=True, check_finite=False, name="x")
-    weights = _weights(weights, x, xp)
-    try:
-        return xp, x, xp.broadcast_to(weights, x.shape)
-    except (ValueError, RuntimeError):
-        raise ValueError(
-            f"weights of shape {tuple(weights.shape)} cannot be broadcast to x of shape "
-            f"{tuple(x.shape)}"
-        ) from None
+    return xp, x, _weights(weights, x, x.shape, xp)
 
 
 def taken(x: Any, mode: int, part: np.ndarray, xp: Namespace) -> Any:

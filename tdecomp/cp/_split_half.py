@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_count, check_rank
+from tdecomp._errors import check_count
 from tdecomp._random import generator
 from tdecomp._typing import Namespace, Seed
 from tdecomp.cp._alignment import factor_match_score
 from tdecomp.cp._als import cp_als
 from tdecomp.cp._format import CP
+from tdecomp.cp._initial import check_components
 from tdecomp.cp._observed import as_observed, taken
 from tdecomp.ops._unfold import check_mode
 
@@ -125,7 +126,7 @@ def split_half(
             f"x must have two modes or more, and a mode {mode} of size two or more to cut in "
             f"halves, got shape {shape}"
         )
-    rank = check_rank(rank, half_limit(shape, mode))
+    rank = check_components(rank, half_limit(shape, mode))
     draws = generator(rng)
     halves = []
     for _ in range(check_count(n_splits, name="n_splits", least=1)):

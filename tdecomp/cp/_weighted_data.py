@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -76,14 +77,7 @@ def observe(x: Any, weights: Any) -> Observed:
     if isinstance(x, COO) or isinstance(weights, COO):
         return _listed(*_entries(x, weights))
     xp, x = prepare(x, ndim=1, batch=True, check_finite=False, name="x")
-    weights = _weights(weights, x, xp)
-    try:
-        weights = xp.broadcast_to(weights, x.shape)
-    except (ValueError, RuntimeError):
-        raise ValueError(
-            f"weights of shape {tuple(weights.shape)} cannot be broadcast to x of shape "
-            f"{tuple(x.shape)}"
-        ) from None
+    weights = _weights(weights, x, x.shape, xp)
     seen = weights > 0
     bad = xp.reshape(seen & ~xp.isfinite(x), (-1,))
     if bool(xp.any(bad)):
@@ -132,7 +126,7 @@ def _entries(x: Any, weights: Any) -> tuple[Array, Array, Array, tuple[int, ...]
     """Match data and weights of which one at least is listed by coordinates."""
     if not isinstance(weights, COO):
         xp, x = check_coo(x)
-        weights = _spread(_weights(weights, x.values, xp), x, xp)
+        weights = _spread(weights, x, xp)
     else:
         _, weights = check_coo(weights, name="weights")
         if isinstance(x, COO):
@@ -178,7 +172,7 @@ def _matched(x: COO, places: Array, heavy: Array, xp: Namespace) -> tuple[Array,
     return union, xp.take(values, kept, axis=0), xp.take(counts, kept, axis=0)
 
 
-def _spread(weights: Array, x: COO, xp: Namespace) -> COO:
+def _spread(weights: Any, x: COO, xp: Namespace) -> COO:
     """List the coordinates of weights that cover a whole sparse tensor, its zeros included."""
     if math.prod(x.shape) > _SPREAD:
         raise ValueError(
@@ -186,26 +180,28 @@ def _spread(weights: Array, x: COO, xp: Namespace) -> COO:
             "pass a COO of weights: entries that it does not store count as missing, as in "
             "x._replace(values=ones)"
         )
-    try:
-        weights = xp.broadcast_to(weights, x.shape)
-    except (ValueError, RuntimeError):
-        raise ValueError(
-            f"weights of shape {tuple(weights.shape)} cannot be broadcast to x of shape {x.shape}"
-        ) from None
+    weights = _weights(weights, x.values, x.shape, xp)
     places = xp.nonzero(weights)
     flat = xp.reshape(weights, (-1,))
     indices = xp.astype(xp.stack(places), x.indices.dtype)
     return COO(indices, xp.take(flat, positions(indices, x.shape), axis=0), x.shape)
 
 
-def _weights(weights: Any, x: Array, xp: Namespace) -> Array:
-    """Validate weights without coordinates, in the real dtype of the data."""
+def _weights(weights: Any, x: Array, shape: Sequence[int], xp: Namespace) -> Array:
+    """Validate weights without coordinates, in the `shape` and the real dtype of the data."""
     namespace(weights, x)
     _, weights = prepare(weights, ndim=0, batch=True, like=x, name="weights")
     if xp.isdtype(weights.dtype, "complex floating"):
         raise TypeError(f"weights must be real and nonnegative, got dtype {weights.dtype}")
     _check_sign(weights, xp)
-    return xp.astype(weights, real_dtype(x.dtype, xp))
+    weights = xp.astype(weights, real_dtype(x.dtype, xp))
+    try:
+        return xp.broadcast_to(weights, tuple(shape))
+    except (ValueError, RuntimeError):
+        raise ValueError(
+            f"weights of shape {tuple(weights.shape)} cannot be broadcast to x of shape "
+            f"{tuple(shape)}"
+        ) from None
 
 
 def _check_sign(weights: Array, xp: Namespace, *, indices: Array | None = None) -> None:
@@ -230,7 +226,8 @@ def _check_slices(seen: Array, mode: int, xp: Namespace) -> None:
     missing = xp.astype(~seen, xp.int32)
     if bool(xp.any(missing)):
         first, count = int(xp.argmax(missing)), int(xp.sum(missing))
-        more = f", nor have {count - 1} others of that mode" if count > 1 else ""
+        others = "have 1 other" if count == 2 else f"have {count - 1} others"
+        more = f", nor {others} of that mode" if count > 1 else ""
         raise ValueError(
             f"index {first} of mode {mode} has no observed entry{more}: all weights of the slice "
             "are 0, so that nothing determines its row of the factor; leave the slice out"

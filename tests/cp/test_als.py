@@ -220,6 +220,15 @@ def test_a_sparse_tensor_is_fitted_like_its_dense_twin(xp):
     assert fit.error == pytest.approx(dense.error, rel=1e-9)
 
 
+@pytest.mark.parametrize("init", ["random", "hosvd", "gevd"])
+def test_a_sparse_vector_is_its_one_component(init):
+    x = coo([[3, 0]], [2.0, -1.0], (5,))
+    for options in ({}, {"n_starts": 2}, {"weights": np.ones(5)}):
+        fit = cp_als(x, rank=1, init=init, rng=0, **options)
+        assert fit.error <= 4 * EPS
+        assert td.relative_error(x.to_array(), fit.tensor) <= 4 * EPS
+
+
 def test_fixed_modes_keep_their_factors():
     x, init = sample((5, 6, 7), 2, noise=0.1), start((5, 6, 7), 2)
     fit = cp_als(x, rank=2, init=init, fixed=[-1, 0])
@@ -327,6 +336,13 @@ def test_an_interrupt_leaves_the_latest_iterate_with_the_callback():
     assert true_error(x, kept[-1]) < true_error(x, kept[0])
 
 
+def test_no_sweep_over_sparse_data_measures_the_start():
+    x, init = sample((4, 5, 6), 2), start((4, 5, 6), 2)
+    sparse = coo(np.stack(np.nonzero(x)), x[np.nonzero(x)], x.shape)
+    fit = cp_als(sparse, rank=2, init=init, max_iter=0)
+    assert fit.error == pytest.approx(true_error(x, init), rel=1e-12)
+
+
 def test_no_sweep_returns_the_start():
     x, init = sample((5, 6, 7), 2), start((5, 6, 7), 2)
     fit = cp_als(x, rank=2, init=init, max_iter=0)
@@ -358,6 +374,7 @@ def test_inputs_are_not_changed():
         ({"fixed": [0]}, ValueError, "pass init=, a CP"),
         ({"fixed": [0, 1, 2], "init": start((5, 6, 7), 2)}, ValueError, "leave one to fit"),
         ({"fixed": 1}, TypeError, "fixed must be a sequence of modes"),
+        ({"nonnegative": 0}, TypeError, "nonnegative must be a sequence of modes, got 0"),
         ({"nonnegative": [3]}, ValueError, "nonnegative must lie between -3 and 2"),
         ({"ridge": -1.0}, ValueError, "ridge must be a number >= 0, got -1"),
         ({"ridge": math.inf}, ValueError, "ridge must be a number >= 0, got inf"),
@@ -367,6 +384,11 @@ def test_inputs_are_not_changed():
         ({"max_iter": -1}, ValueError, "max_iter must be an int >= 0"),
         ({"callback": 3}, TypeError, "callback must be callable"),
         ({"rng": "seed"}, TypeError, "rng must be an int"),
+        ({"weights": np.ones((2, 3))}, ValueError, r"shape \(2, 3\) cannot be broadcast to x"),
+        ({"weights": np.ones((1, 5, 6, 7))}, ValueError, "cannot be broadcast to x"),
+        ({"weights": "yes"}, TypeError, "weights must be an array"),
+        ({"weights": np.array(None)}, TypeError, "weights has dtype object"),
+        ({"weights": np.eye(5), "init": "hosvd"}, ValueError, "cannot be broadcast to x"),
     ],
 )
 def test_options_out_of_range_are_refused(options, error, message):
@@ -382,6 +404,20 @@ def test_entries_that_are_not_finite_are_refused_by_their_place(xp, bad):
         cp_als(xp.asarray(x), rank=2)
     with pytest.raises(ValueError, match=r"x\[1, 2, 3\]"):
         cp_als(xp.asarray(x), rank=2, weights=xp.asarray(np.ones((5, 6, 7))))
+
+
+@pytest.mark.parametrize("options", [{}, {"weights": np.ones((4, 5, 6))}])
+def test_complex_factors_cannot_be_nonnegative(options):
+    x = sample((4, 5, 6), 2, "complex128")
+    with pytest.raises(ValueError, match="nonnegative is for real data, but x has dtype complex"):
+        cp_als(x, rank=2, nonnegative=[1], **options)
+    assert cp_als(x, rank=2, nonnegative=False, rng=0, **options).status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("modes", [np.array([0]), np.array([0, 2]), {0}, range(1), np.True_])
+def test_nonnegative_modes_come_in_any_sequence(modes):
+    fit = cp_als(sample((4, 5, 6), 2), rank=2, nonnegative=modes, rng=0, max_iter=20)
+    assert fit.tensor.factors[0].min() >= 0
 
 
 def test_what_is_no_tensor_is_refused():
@@ -433,6 +469,28 @@ def test_under_tracing_the_number_of_sweeps_must_be_given():
     jax = pytest.importorskip("jax")
     with pytest.raises(ValueError, match="pass max_iter="):
         jax.jit(lambda y: cp_als(y, rank=1).error)(jax.numpy.ones((2, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"rank": 0}, ValueError, "rank must be an int between 1 and 20, got 0"),
+        ({"rank": 2.5}, TypeError, "got 2.5 of type float"),
+        ({"max_iter": "a"}, TypeError, "max_iter must be an int >= 0"),
+        ({"weights": np.ones((4, 5, 6))}, ValueError, "weights cannot be obeyed under tracing"),
+        ({"nonnegative": True}, ValueError, "nonnegative cannot be obeyed under tracing"),
+        ({"fixed": [0]}, ValueError, "fixed cannot be obeyed under tracing"),
+        ({"ridge": 0.1}, ValueError, "ridge cannot be obeyed under tracing"),
+        ({"n_starts": 3}, ValueError, "n_starts cannot be obeyed under tracing"),
+        ({"solver": "qr"}, ValueError, "solver cannot be obeyed under tracing"),
+        ({"callback": print}, ValueError, "callback cannot be obeyed under tracing"),
+    ],
+)
+def test_under_tracing_no_option_is_silently_dropped(options, error, message):
+    torch = pytest.importorskip("torch")
+    x = torch.ones((4, 5, 6), requires_grad=True)
+    with pytest.raises(error, match=message):
+        cp_als(x, **({"rank": 2, "max_iter": 3} | options))
 
 
 def test_the_pieces_fit_together():
