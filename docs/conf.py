@@ -53,6 +53,7 @@ sphinx_gallery_conf = {
     "doc_module": "tdecomp",
     "reference_url": {"tdecomp": None},
     "download_all_examples": False,
+    "remove_config_comments": True,
     "write_computation_times": False,
     "show_memory": False,
     "show_signature": False,

@@ -15,6 +15,7 @@ this page is built). Two ligands were never measured after half an hour: 192 ent
 # ---------------
 # An entry of weight zero is missing, and may be ``NaN``.
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 from tensorly.datasets import load_IL2data

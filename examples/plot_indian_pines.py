@@ -16,6 +16,7 @@ and can the fields still be told apart?
 # 145 by 145 pixels of 20 metres, 200 wavelengths from 0.4 to 2.5 micrometres. Before choosing
 # ranks, look at what each mode loses by truncation.
 
+# sphinx_gallery_thumbnail_number = 3
 import matplotlib.pyplot as plt
 import numpy as np
 from tensorly.datasets import load_indian_pines
@@ -74,8 +75,8 @@ axes.set(xlabel="rank of rows and of columns", ylabel="rank of bands", xlim=(2, 
 axes.set_title("relative error", loc="left", fontsize=11)
 
 # %%
-# Where lines of error run upright, more bands buy nothing; where they lie flat, more pixels do
-# not. Good ranks sit in the bend. The dot is ours.
+# Where lines of error run upright, more bands buy nothing; where they lie flat, a finer picture
+# does not. Good ranks sit in the bend. The dot is ours.
 #
 # What was left out
 # -----------------
@@ -108,7 +109,7 @@ for panel in panels:
 # %%
 # Missing are edges, roads and noise: what varies from pixel to pixel. The core shows how the
 # three bases work together. Nearly all of the energy is one spectrum in one smooth pattern, but
-# the second band direction, vegetation against soil, needs *all* spatial patterns.
+# the second direction of the bands, vegetation against soil, needs many patterns in space.
 
 figure = core(
     compressed, labels=["rows", "columns", "bands"], figure=plt.figure(figsize=(6.4, 5.6))

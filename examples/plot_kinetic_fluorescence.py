@@ -20,6 +20,7 @@ samples, 12 wavelengths of emission, 10 of excitation, 20 minutes. Some readings
 # We take one reading a minute of the three. Where one is missing, the file has a zero; ``NaN`` is
 # safer, since nothing can take it for a measurement.
 
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 from tensorly.datasets import load_kinetic

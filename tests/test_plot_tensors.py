@@ -312,6 +312,15 @@ def test_spectra_of_every_library_can_be_drawn(xp, rng):
         np.testing.assert_allclose(one.get_ydata(), other.get_ydata(), atol=8 * EPS)
 
 
+def test_spectra_of_a_tucker_tensor_are_those_of_its_array(rng):
+    x = random_tucker(rng)
+    for one, other in zip(
+        mode_spectra(x).axes[0].lines, mode_spectra(x.to_array()).axes[0].lines, strict=True
+    ):
+        found = one.get_ydata()
+        np.testing.assert_allclose(found, other.get_ydata()[: found.size], atol=50 * EPS)
+
+
 # The core.
 
 

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tdecomp import tucker
 from tdecomp._errors import check_rank
-from tdecomp._xp import equilibrate, prepare
 from tdecomp.linalg import tail_norms
-from tdecomp.linalg._left_basis import _triangle
-from tdecomp.linalg._unfolded import slabs
 from tdecomp.plot._curves import bottom, logarithmic
 from tdecomp.plot._style import (
     INK,
@@ -56,7 +54,7 @@ def mode_spectra(
 
     Parameters
     ----------
-    x : array, shape (n_0, ..., n_{d-1})
+    x : array, shape (n_0, ..., n_{d-1}), or Tucker
         The tensor, of any library.
     ranks : sequence of int, optional
         A rank to mark for each mode, and the bounds that they mean for the error.
@@ -75,16 +73,12 @@ def mode_spectra(
     ImportError
         If matplotlib is not installed.
     TypeError, ValueError
-        If `x` is empty, a number or not finite, or ranks or labels do not fit it.
+        If `x` is no tensor, empty or not finite, or ranks or labels do not fit it.
 
     See Also
     --------
-    tdecomp.tucker.sthosvd : finds ranks for an error, or an error for ranks.
-
-    Notes
-    -----
-    Triangular factors of the transposed unfoldings, computed in blocks, keep all digits. With
-    `P` entries they take :math:`2 P \sum_k n_k` flops.
+    tdecomp.tucker.mode_spectra : the numbers, with all digits.
+    tdecomp.tucker.suggest_rank : the ranks with the fewest parameters for an error.
 
     References
     ----------
@@ -101,13 +95,13 @@ def mode_spectra(
     >>> len(figure.axes)
     2
     """
-    xp, x = prepare(x, ndim=1, batch=True, name="x")
-    x, _ = equilibrate(x, xp, axis=tuple(range(x.ndim)))
-    spectra = [host(xp.linalg.svdvals(_triangle(slabs(x, k, xp), xp))) for k in range(x.ndim)]
-    labels = check_labels(labels, x.ndim)
+    spectra = [host(s) for s in tucker.mode_spectra(x)]
+    labels = check_labels(labels, len(spectra))
     chosen = _ranks(ranks, [s.size for s in spectra])
-    norm = float(np.linalg.norm(spectra[0])) or 1.0
-    values = [s / norm for s in spectra]
+    top = float(max(s[0] for s in spectra)) or 1.0
+    values = [s / top for s in spectra]
+    norm = float(np.linalg.norm(values[0])) or 1.0
+    values = [s / norm for s in values]
     errors = [tail_norms(s) for s in values]
     marks = [float(e[r]) for e, r in zip(errors, chosen, strict=False)]
     notes = [
@@ -116,7 +110,7 @@ def mode_spectra(
     ] or [f"{s.size} values" for s in spectra]
     key = 0.7 + _LETTER * max(len(text) for text in (*labels, *notes))
     width = 2 * (_PANEL + _GAP) + key
-    height = max(_HEIGHT, _HEAD + _FOOT + _LINE * x.ndim)
+    height = max(_HEIGHT, _HEAD + _FOOT + _LINE * len(spectra))
     drawn: Figure = new_figure((width, height)) if figure is None else figure
 
     def place(x: float, w: float) -> Any:
@@ -154,7 +148,7 @@ def _bounds(marks: list[float]) -> str:
     if not marks:
         return ""
     low, high = max(marks), math.hypot(*marks)
-    return f"the marked ranks together: between {low:.3g} and {high:.3g}"
+    return f"together between {low:.3g} and {high:.3g}"
 
 
 def _draw(axes: Any, curves: list[Values], first: int, marks: list[float]) -> None:
