@@ -30,7 +30,7 @@ def as_format(x: Any, algorithm: str) -> tuple[Namespace, Any]:
     if isinstance(x, SVD | LowRank):
         return _matrix(x)
     if hasattr(x, "weights") and hasattr(x, "factors"):
-        return as_cp(x, name="x")
+        return as_cp((x.weights, x.factors), name="x")
     if hasattr(x, "core") and hasattr(x, "factors"):
         xp, core, factors = as_tucker(x, name="x")
         return xp, Tucker(core, tuple(factors))
