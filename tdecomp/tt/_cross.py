@@ -119,7 +119,7 @@ def tt_cross(
     Fit
         The train, rounded, in the dtype of the values. `error` is
 
-        .. math:: \left( \frac{1}{m} \sum_{p=1}^m |F_{i_p} - X_{i_p}|^2 \right)^{1/2} \Bigg/
+        .. math:: \left( \frac{1}{m} \sum_{p=1}^m |F_{i_p} - X_{i_p}|^2 \right)^{1/2} \Bigl/
                   \max \left\{ \Bigl( \frac{1}{N} \sum_i |X_i|^2 \Bigr)^{1/2},
                   \Bigl( \frac{1}{m} \sum_p |F_{i_p}|^2 \Bigr)^{1/2} \right\}
 
