@@ -128,9 +128,9 @@ def split_half(
         )
     rank = check_components(rank, half_limit(shape, mode))
     draws = generator(rng)
+    n_splits = check_count(n_splits, name="n_splits", least=1)
     halves = []
-    for _ in range(check_count(n_splits, name="n_splits", least=1)):
-        order = draws.permutation(shape[mode])
+    for order in [draws.permutation(shape[mode]) for _ in range(n_splits)]:
         parts = np.sort(order[: shape[mode] // 2]), np.sort(order[shape[mode] // 2 :])
         first, second = (
             cp_als(

@@ -186,13 +186,17 @@ def suggest_rank(
         "max_iter": max_iter,
         "rng": draws,
     }
+    # Before any fit, so that they depend on the seed alone; all ranks get the same halves.
+    left_out = hold_out(x, weights, part, draws, xp) if part else None
+    cuts = int(draws.integers(1 << 32))
     fits = tuple(cp_als(x, rank=r, weights=weights, init="hosvd", **options) for r in tried)
     held, residuals = np.full(len(tried), np.nan), None
-    if part:
-        left_out = hold_out(x, weights, part, draws, xp)
+    if left_out is not None:
         held, residuals = _cross_validated(left_out, tried, options, xp)
     halves = [
-        split_half(x, rank=r, mode=mode, n_splits=n_splits, weights=weights, **options).score
+        split_half(
+            x, rank=r, mode=mode, n_splits=n_splits, weights=weights, **{**options, "rng": cuts}
+        ).score
         if n_splits and len(shape) > 1 and shape[mode] > 1 and r <= half_limit(shape, mode)
         else math.nan
         for r in tried
