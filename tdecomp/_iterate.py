@@ -65,14 +65,16 @@ class Fit(NamedTuple, Generic[T]):
 class Step(NamedTuple, Generic[T]):
     """What one iteration hands back to the loop.
 
-    `change` is compared with the tolerance; None stands for the relative change of the error.
-    A `verdict` stops the loop at once, with that status.
+    `change` is compared with the tolerance; None stands for the relative change of the `merit`,
+    which is what the steps lower, None where that is the error. A `verdict` stops the loop at
+    once, with that status.
     """
 
     state: T
     error: float
     change: float | None = None
     verdict: Status | None = None
+    merit: float | None = None
 
 
 class Progress(NamedTuple):
@@ -138,15 +140,16 @@ def iterate(
         return Fit(show(state) if show else state, error, iteration, status)
 
     start = time.monotonic()
-    best, error, idle = math.inf, math.inf, 0
+    best, error, merit, idle = math.inf, math.inf, math.inf, 0
     for iteration in range(1, max_iter + 1):
         following = step(state)
         if not math.isfinite(following.error):
             return finish(iteration, Status.NONFINITE)
+        before, state, error = merit, following.state, following.error
+        merit = error if following.merit is None else following.merit
         change = following.change
         if change is None:
-            change = abs(error - following.error) / max(following.error, math.ulp(1.0))
-        state, error = following.state, following.error
+            change = abs(before - merit) / max(merit, math.ulp(1.0))
         stop = False
         if callback is not None:
             shown = show(state) if show else None
@@ -158,8 +161,8 @@ def iterate(
             return finish(iteration, Status.CONVERGED)
         if stop:
             return finish(iteration, Status.INTERRUPTED)
-        idle = 0 if error < best else idle + 1
-        best = min(best, error)
+        idle = 0 if merit < best else idle + 1
+        best = min(best, merit)
         if idle >= _PATIENCE and tol >= 0:
             return finish(iteration, Status.STAGNATED)
     return finish(max_iter, Status.MAX_ITER)

@@ -70,6 +70,19 @@ def test_a_slow_descent_is_not_stagnation():
     assert fit.status is Status.MAX_ITER
 
 
+def test_what_is_minimised_is_judged_where_it_is_not_the_error():
+    # A penalty falls while the error rises: neither stagnation, nor converged before it stops.
+    merits = [2.0 - k / 50 for k in range(40)]
+
+    def step(k):
+        return Step(k + 1, 1.0 + k / 50, merit=merits[min(k, 39)])
+
+    fit = iterate(step, 0, max_iter=100, tol=1e-3)
+    assert fit.status is Status.CONVERGED
+    assert fit.n_iter == 41
+    assert fit.error == 1.0 + 40 / 50
+
+
 def test_a_negative_tolerance_goes_to_the_limit():
     fit = iterate(follow([1.0]), 0, max_iter=50, tol=-1.0)
     assert (fit.status, fit.n_iter) == (Status.MAX_ITER, 50)

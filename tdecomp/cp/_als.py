@@ -83,7 +83,8 @@ def cp_als(
         Start sweeps from where the last five point to (Anderson's method) as long as that lowers
         the objective. False makes the plain sweeps that other packages make.
     tol : float
-        Stop when a sweep changes the error by at most this, relatively.
+        Stop when a sweep changes the error, with a ridge the root of the objective, by at most
+        this, relatively.
     max_iter : int, optional
         The largest number of sweeps, 1000 by default.
     rng : int, numpy.random.Generator or None

@@ -19,7 +19,8 @@ def anderson(past: Sequence[tuple[Array, Array]], xp: Namespace) -> Array:
         \gamma = \operatorname*{argmin}_\gamma \Bigl\| f_k - \sum_{j<k} \gamma_j (f_k - f_j)
         \Bigr\|
 
-    which already includes the step [1]_. For a linear map this is GMRES [2]_.
+    which already includes the step [1]_. For a linear map this is GMRES [2]_. What no step has
+    changed stays as it is, to the last bit.
 
     References
     ----------
@@ -43,7 +44,7 @@ def anderson(past: Sequence[tuple[Array, Array]], xp: Namespace) -> Array:
     lengths = xp.astype(xp.where(lengths > 0, lengths, xp.ones_like(lengths)), change.dtype)
     scaled = gram / lengths[:, None] / lengths
     gamma = lstsq(scaled, (right / lengths)[:, None], xp)[:, 0] / lengths
-    mixed = (1 - xp.sum(gamma)) * reached
+    mixed = reached
     for j, (x, f) in enumerate(past[:-1]):
-        mixed = mixed + gamma[j] * (x + f)
+        mixed = mixed - gamma[j] * (reached - (x + f))
     return mixed

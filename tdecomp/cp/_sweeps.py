@@ -79,7 +79,7 @@ class State(NamedTuple):
     error, objective : float
         The relative error; the squared misfit and the penalty.
     past : tuple of pairs
-        Where the last sweeps began and what they changed, all factors in one vector.
+        Where the last sweeps began and what they changed, all free factors in one vector.
     sweeps : int
         How many there were.
     """
@@ -109,7 +109,10 @@ def als(
     callback: Callback | None,
     show: Callable[[State], CP],
 ) -> Fit[CP]:
-    """Iterate sweeps from `factors` until the error changes by at most `tol`, relatively."""
+    """Iterate sweeps from `factors` until the error changes by at most `tol`, relatively.
+
+    With a ridge it is the root of the objective that has to: the error may rise on the way.
+    """
     xp, unit = problem.xp, eps(factors[0].dtype, problem.xp)
     watch, norm = Watch(unit), math.sqrt(problem.square)
     latest = State(tuple(factors))
@@ -118,11 +121,12 @@ def als(
         nonlocal latest
         state = latest = _accelerated(problem, state) if accelerate else sweep(problem, state)
         change = 0.0 if state.error <= _EXACT * unit else None
+        merit = math.sqrt(state.objective) / norm if problem.ridge else None
         if state.sweeps % _LOOK:
-            return Step(state, state.error, change)
+            return Step(state, state.error, change, merit=merit)
         weights = xp.ones_like(state.grams[0][0, :])
         hopeless = watch.see(opposition(weights, list(state.grams), norm, xp))
-        return Step(state, state.error, change, Status.DEGENERATE if hopeless else None)
+        return Step(state, state.error, change, Status.DEGENERATE if hopeless else None, merit)
 
     fit = iterate(step, latest, max_iter=max_iter, tol=tol, callback=callback, show=show)
     status = watch.judge(fit.status)
@@ -149,7 +153,7 @@ def _accelerated(problem: Problem, state: State) -> State:
     if len(state.past) < 2:
         return sweep(problem, state)
     xp = problem.xp
-    ahead = _unflat(anderson(state.past, xp), state.factors, xp)
+    ahead = _unflat(anderson(state.past, xp), state.factors, problem.free, xp)
     for mode in problem.constrain:
         ahead[mode] = xp.where(ahead[mode] > 0, ahead[mode], xp.zeros_like(ahead[mode]))
     following = sweep(problem, state._replace(factors=tuple(ahead)))
@@ -181,8 +185,10 @@ def sweep(problem: Problem, state: State) -> State:
     if problem.ridge:
         penalty = problem.ridge * sum(float(_real(xp.linalg.trace(known), xp)) for known in grams)
     objective = error**2 * problem.square + penalty
-    before = _flat(state.factors, xp)
-    past = (*state.past, (before, _flat(factors, xp) - before))[-_MEMORY:]
+    before, after = (
+        _flat([known[k] for k in problem.free], xp) for known in (state.factors, factors)
+    )
+    past = (*state.past, (before, after - before))[-_MEMORY:]
     return State(tuple(factors), grams, error, objective, past, state.sweeps + 1)
 
 
@@ -238,11 +244,12 @@ def _flat(factors: Sequence[Array], xp: Namespace) -> Array:
     return xp.concat([xp.reshape(factor, (-1,)) for factor in factors])
 
 
-def _unflat(flat: Array, like: Sequence[Array], xp: Namespace) -> list[Array]:
-    """Return the factors of which a vector holds the entries."""
-    factors, start = [], 0
-    for factor in like:
-        stop = start + factor.shape[0] * factor.shape[1]
-        factors.append(xp.reshape(flat[start:stop], tuple(factor.shape)))
+def _unflat(flat: Array, like: Sequence[Array], free: Sequence[int], xp: Namespace) -> list[Array]:
+    """Return the factors, with the entries of those that are free from a vector."""
+    factors, start = list(like), 0
+    for mode in free:
+        shape = tuple(like[mode].shape)
+        stop = start + math.prod(shape)
+        factors[mode] = xp.reshape(flat[start:stop], shape)
         start = stop
     return factors

@@ -43,10 +43,13 @@ class _Plan(NamedTuple):
 
 
 class _State(NamedTuple):
-    """All factors in one matrix, and the sweeps of the past: where they began, what they did."""
+    """All factors in one matrix, and the sweeps of the past: where they began, what they did.
+
+    The `merit` is the root of the objective, relative as the error is.
+    """
 
     flat: Array
-    error: float
+    merit: float
     past: tuple[tuple[Array, Array], ...] = ()
 
 
@@ -89,7 +92,8 @@ def weighted_als(
     nonnegative : sequence of int
         Modes whose factors are to be nonnegative; they must be so in the starts.
     tol : float
-        Stop when the relative change of the error is at most this.
+        Stop when the relative change of the error, with a ridge of the root of the objective, is
+        at most this.
     max_iter : int
         The largest number of sweeps after the race.
     callback : callable, optional
@@ -233,16 +237,16 @@ def _race(plan: _Plan, states: list[_State], max_iter: int) -> tuple[_State, int
     made, length = 0, _ROUND
     while len(states) > 1:
         length = min(length, max(1, max_iter - made))
-        states = sorted((_advanced(plan, state, length) for state in states), key=_by_error)
+        states = sorted((_advanced(plan, state, length) for state in states), key=_by_merit)
         made, length = made + length, 2 * length
-        done = states[0].error <= plan.rounding or made >= max_iter
+        done = states[0].merit <= plan.rounding or made >= max_iter
         states = states[:1] if done else states[: (len(states) + 1) // 2]
     return states[0], made
 
 
-def _by_error(state: _State) -> float:
+def _by_merit(state: _State) -> float:
     """Order states, those that overflowed last."""
-    return state.error if math.isfinite(state.error) else math.inf
+    return state.merit if math.isfinite(state.merit) else math.inf
 
 
 def _advanced(plan: _Plan, state: _State, sweeps: int) -> _State:
@@ -269,11 +273,11 @@ def _step(plan: _Plan, state: _State) -> Step[_State]:
     low = 0.0 if plan.nonnegative else -math.inf
     t, _ = minimise_polynomial(penalised, low=low, high=high)
     powers = t ** np.arange(gram.shape[0])
-    error = _relative(plan, float(powers @ gram @ powers))
-    following = _State(after + t * direction if t else after, error, past)
+    error, merit = (_relative(plan, float(powers @ g @ powers)) for g in (gram, penalised))
+    following = _State(after + t * direction if t else after, merit, past)
     exact = Status.CONVERGED if error <= plan.rounding else None
-    change = abs(state.error - error) / max(error, plan.rounding)
-    return Step(following, error, change if math.isfinite(state.error) else math.inf, exact)
+    change = abs(state.merit - merit) / max(merit, plan.rounding)
+    return Step(following, error, change if math.isfinite(change) else math.inf, exact, merit)
 
 
 def _sweep(plan: _Plan, flat: Array) -> Array:

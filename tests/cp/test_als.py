@@ -231,6 +231,9 @@ def test_a_sparse_vector_is_its_one_component(init):
 
 def test_fixed_modes_keep_their_factors():
     x, init = sample((5, 6, 7), 2, noise=0.1), start((5, 6, 7), 2)
+    for options in ({}, {"ridge": 0.1}, {"nonnegative": [1]}, {"n_starts": 2}):
+        fit = cp_als(x, rank=2, init=init, fixed=[0], rng=0, **options)
+        np.testing.assert_array_equal(fit.tensor.factors[0], init.factors[0])
     fit = cp_als(x, rank=2, init=init, fixed=[-1, 0])
     for mode in (0, 2):
         np.testing.assert_array_equal(fit.tensor.factors[mode], init.factors[mode])
@@ -252,6 +255,23 @@ def test_a_ridge_is_where_its_gradient_vanishes(solver):
         gradient = (factors[mode] @ others.T - unfold(x, mode)) @ others + ridge * factors[mode]
         assert np.linalg.norm(gradient) <= 1e-4 * ridge * np.linalg.norm(factors[mode])
     assert norm(fit.tensor) < norm(cp_als(x, rank=3, rng=0).tensor)
+
+
+@pytest.mark.parametrize("options", [{}, {"weights": np.ones((6, 7, 8))}])
+@pytest.mark.parametrize("rank", [3, 6])
+def test_with_a_ridge_the_objective_has_to_converge_not_the_error(rank, options):
+    # The error rises while components shrink to equal sizes; that is no stagnation.
+    x, ridge = sample((6, 7, 8), 3, noise=0.1), 0.5
+    fits = [
+        cp_als(x, rank=rank, ridge=ridge, rng=5, tol=tol, max_iter=4000, **options)
+        for tol in (1e-8, 1e-13)
+    ]
+    least, most = (
+        (fit.error * np.linalg.norm(x)) ** 2 + ridge * 3 * np.sum(fit.tensor.weights ** (2 / 3))
+        for fit in reversed(fits)
+    )
+    assert fits[0].status is Status.CONVERGED
+    assert most <= least * (1 + 1e-4)
 
 
 def test_a_ridge_means_the_same_at_every_scale():
