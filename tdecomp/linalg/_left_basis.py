@@ -9,6 +9,7 @@ import numpy as np
 
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import adjoint, differentiated, eps, floats, is_numpy
+from tdecomp.linalg._fibres import project_fibres
 from tdecomp.linalg._left_sketch import SIX_DIGITS, sketched
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import robust_svd
@@ -145,7 +146,7 @@ def left_basis(
         basis = _by_gram(t, rank, atol, xp, always=route == "gram")
     u, error = basis or _by_qr(t, rank, atol, xp)
     u, _ = canonical_signs(u, adjoint(u, xp), xp)
-    return LeftBasis(u, _mode_product(x, adjoint(u, xp), mode, xp=xp), error)
+    return LeftBasis(u, project_fibres(x, u, mode, xp), error)
 
 
 def _by_gram(

@@ -39,12 +39,10 @@ import numpy as np
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import adjoint, eps, floats
+from tdecomp.linalg._fibres import draft_fibres, project_fibres, step_fibres
 from tdecomp.linalg._orth import orthonormalize
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
 from tdecomp.linalg._unfolded import (
-    ENTRIES,
-    blocks,
-    columns,
     double,
     energy,
     gram,
@@ -52,7 +50,6 @@ from tdecomp.linalg._unfolded import (
     slabs,
     spectrum,
 )
-from tdecomp.ops._mode_products import _mode_product
 
 # An error that exceeds the least one by less than this has the same six digits.
 SIX_DIGITS = 5e-7
@@ -126,7 +123,7 @@ def sketched(
 
 
 def _sketch(task: _Task, rng: np.random.Generator) -> Array | None:
-    """Contract the longest other axis with a Gaussian matrix, in the draft's precision."""
+    """Contract the longest other axis with a Gaussian matrix, in the draft's dtype or better."""
     x, mode, xp = task.x, task.mode, task.xp
     n, size = x.shape[mode], math.prod(x.shape)
     # In between, an axis is contracted slab by slab, which reads memory in order.
@@ -138,16 +135,7 @@ def _sketch(task: _Task, rng: np.random.Generator) -> Array | None:
         return None
     omega = normal(rng, (samples, length), x, xp) / math.sqrt(samples)
     omega = xp.astype(omega, task.draft)
-    t = slabs(x, axis, xp)
-    cut = 0 if t.shape[0] > 1 else 2
-    step = max(1, ENTRIES * t.shape[cut] // size)
-    parts = []
-    for start in range(0, t.shape[cut], step):
-        run = slice(start, min(start + step, t.shape[cut]))
-        part = t[:, :, run] if cut else t[run, :, :]
-        parts.append(_mode_product(xp.astype(part, task.draft, copy=False), omega, 1, xp=xp))
-    product = xp.concat(parts, axis=cut)
-    return xp.reshape(product, (*x.shape[:axis], samples, *x.shape[axis + 1 :]))
+    return draft_fibres(x, xp.matrix_transpose(omega), axis, xp)
 
 
 def _from_sketch(task: _Task, y: Array) -> Found | None:
@@ -188,7 +176,7 @@ def _within(task: _Task, q: Array) -> Found | None:
     x, mode, xp = task.x, task.mode, task.xp
     bound = task.atol or 0.0
     q = xp.astype(q, x.dtype)
-    b = _mode_product(x, adjoint(q, xp), mode, xp=xp)
+    b = project_fibres(x, q, mode, xp)
     w, v = spectrum(gram(slabs(b, mode, xp), xp, double(b, xp)), xp)
     s = xp.sqrt(w)
     outside = max(0.0, task.norm2 - float(xp.sum(w)))
@@ -201,7 +189,7 @@ def _within(task: _Task, q: Array) -> Found | None:
     if r > task.rank or not (smallest or task.always):
         return None
     v = xp.astype(v[:, :r], x.dtype)
-    core = _mode_product(b, adjoint(v, xp), mode, xp=xp)
+    core = project_fibres(b, v, mode, xp)
     return q @ v, core, math.hypot(tails[r], math.sqrt(outside))
 
 
@@ -209,7 +197,7 @@ def _stepped(task: _Task, q: Array, r: int, w: Array) -> Found | None:
     """Make one step of subspace iteration; None where its basis may cost the sixth digit."""
     x, mode, norm2, xp = task.x, task.mode, task.norm2, task.xp
     width = q.shape[1]
-    z = _power(slabs(x, mode, xp), xp.astype(q, task.draft), xp)
+    z = step_fibres(x, xp.astype(q, task.draft), mode, xp)
     m = adjoint(q, xp) @ z
     theta, turn = spectrum(m, xp)
     turn = turn[:, :r]
@@ -225,16 +213,5 @@ def _stepped(task: _Task, q: Array, r: int, w: Array) -> Found | None:
     if not task.always and cost > 2 * SIX_DIGITS * tail:
         return None
     u = xp.astype(orthonormalize(z @ turn, xp).Q, x.dtype)
-    core = _mode_product(x, adjoint(u, xp), mode, xp=xp)
+    core = project_fibres(x, u, mode, xp)
     return u, core, math.sqrt(max(0.0, norm2 - energy(core, xp)))
-
-
-def _power(t: Array, q: Array, xp: Namespace) -> Array:
-    """Return :math:`X X^* q`, both products in one reading of the tensor, in the dtype of `q`."""
-    total = None
-    for block in blocks(t):
-        a = xp.astype(columns(block, xp), q.dtype, copy=False)
-        product = a @ adjoint(adjoint(q, xp) @ a, xp)
-        product = xp.astype(product, double(q, xp))
-        total = product if total is None else total + product
-    return total

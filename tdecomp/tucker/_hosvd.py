@@ -11,10 +11,10 @@ import numpy as np
 
 from tdecomp._errors import check_choice
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, device, differentiated, equilibrate, finite, prepare, traced
+from tdecomp._xp import device, differentiated, equilibrate, finite, prepare, traced
+from tdecomp.linalg._fibres import project_fibres
 from tdecomp.linalg._left_basis import ROUTES, _left_basis, left_basis
 from tdecomp.linalg._unfolded import double, energy
-from tdecomp.ops._mode_products import _mode_product
 from tdecomp.tucker._format import Tucker
 from tdecomp.tucker._targets import check_modes, check_tucker_target, precision_for
 
@@ -275,21 +275,24 @@ def _turn(
     A step on a tensor of `P` entries costs about :math:`c_k P`, with :math:`c_k = n_k + 2 r_k`,
     and leaves :math:`\rho_k P` entries, :math:`\rho_k = r_k / n_k`. Swapping neighbours shows
     that `k` comes before `l` where :math:`c_k / (1 - \rho_k) < c_l / (1 - \rho_l)`; sorting by
-    that is optimal. While ranks are unknown all modes are taken to shrink alike.
+    that is optimal. While ranks are unknown all modes are taken to shrink alike. Of equals the
+    last mode comes first, whose fibres lie in one piece, then the first, whose unfolding does.
     """
     if order is not None:
         turn = check_modes(order, len(shape), name="order")
         if sorted(turn) != sorted(modes):
             raise ValueError(f"order must hold the modes {modes}, each once, got {order!r}")
         return turn
+    last = len(shape) - 1
+    ends = sorted(modes, key=lambda mode: (mode != last, mode))
     if ranks is None:
-        return tuple(sorted(modes, key=lambda mode: (shape[mode], mode)))
+        return tuple(sorted(ends, key=lambda mode: shape[mode]))
 
-    def price(mode: int) -> tuple[float, int]:
+    def price(mode: int) -> float:
         n, r = shape[mode], ranks[modes.index(mode)]
-        return (math.inf if r == n else (n + 2 * r) / (1 - r / n), mode)
+        return math.inf if r == n else (n + 2 * r) / (1 - r / n)
 
-    return tuple(sorted(modes, key=price))
+    return tuple(sorted(ends, key=price))
 
 
 def decompose(x: Array, plan: Plan, xp: Namespace) -> tuple[Tucker, list[float]]:
@@ -348,7 +351,7 @@ def project(
         if factor is not None and (modes is None or mode in modes)
     ]
     for _, mode in sorted(known):
-        x = _mode_product(x, adjoint(factors[mode], xp), mode, xp=xp)
+        x = project_fibres(x, factors[mode], mode, xp)
     return x
 
 
