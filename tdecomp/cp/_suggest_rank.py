@@ -225,7 +225,9 @@ def _tried(ranks: Any, limit: int) -> tuple[int, ...]:
         raise TypeError(f"ranks must be a sequence of ints, got {ranks!r}") from None
     if not listed:
         raise ValueError("ranks is empty: name one rank or more")
-    return tuple(sorted({check_rank(r, limit, name=f"ranks[{k}]") for k, r in enumerate(listed)}))
+    way = "ranks=range(1, 7) tries the first six"
+    pairs = enumerate(listed)
+    return tuple(sorted({check_rank(r, limit, name=f"ranks[{k}]", way=way) for k, r in pairs}))
 
 
 def _part(held_out: Any, x: Any, weights: Any) -> float:
