@@ -31,8 +31,8 @@ class Status(IntEnum):
     INTERRUPTED = 4, "the callback asked to stop"
     DEGENERATE = (
         5,
-        "components grow and cancel one another: no best approximation of this rank may exist; "
-        "pass ridge= or a smaller rank",
+        "components grow and cancel one another, or grow where nothing is observed: no best "
+        "approximation of this rank may exist; pass ridge= or a smaller rank, or try other starts",
     )
     SWAMP = (
         6,

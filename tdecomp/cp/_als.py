@@ -59,7 +59,8 @@ def cp_als(
     weights : array, broadcastable to the shape of `x`, or COO
         Minimise :math:`\sum_i w_i |x_i - \hat x_i|^2` with nonnegative weights; 0 means missing,
         and what is missing may be NaN. Entries that a COO does not store have weight 0. Rows of
-        factors are then solved for one by one: nothing is imputed.
+        factors are then solved for one by one: nothing is imputed. Where very little is observed,
+        ``init='hosvd'`` helps, random starts fail however many there are.
     init : {'random', 'hosvd', 'gevd'} or CP
         Where to start, see `initialise`.
     n_starts : int
@@ -99,7 +100,8 @@ def cp_als(
         ``tensor``, a `CP` in normal form (see `normalise`); ``error``, its relative error, true
         to rounding, on the observed entries and in the weighted norm where there are weights;
         ``n_iter``, sweeps over the data; ``status``. ``DEGENERATE`` reports components that grow
-        and cancel, ``SWAMP`` that the limit came while components were nearly collinear.
+        and cancel, or a model that is enormous where nothing is observed and tells nothing about
+        it; ``SWAMP`` that the limit came while components were nearly collinear.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from tdecomp._xp import floats
 # Components at a smaller angle than this to the opposite of one another count as cancelling.
 _OPPOSED = -0.99
 # A load that is this many times what it was at half time grows; one that converges does not.
-_GROWTH = 1.1
+_GROWTH = 1.05
 # Below this the components of a pair are no larger than the data: nothing is lost yet.
 _HEAVY = 3.0
 

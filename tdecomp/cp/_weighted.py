@@ -15,6 +15,7 @@ from tdecomp._xp import device, eps, equilibrate, floats
 from tdecomp.cp._anderson import anderson
 from tdecomp.cp._format import CP, real_dtype
 from tdecomp.cp._hals import alive
+from tdecomp.cp._unseen import escapes
 from tdecomp.cp._weighted_data import Observations, Observed, observe
 from tdecomp.cp._weighted_solve import minimise_polynomial
 
@@ -103,7 +104,8 @@ def weighted_als(
     -------
     Fit
         ``tensor``, a `CP` of balanced factors; ``error``, the true weighted relative error
-        :math:`(\sum w |x - m|^2 / \sum w |x|^2)^{1/2}`; ``n_iter``, sweeps of the winner.
+        :math:`(\sum w |x - m|^2 / \sum w |x|^2)^{1/2}`; ``n_iter``, sweeps of the winner;
+        ``status``, DEGENERATE for a model that is enormous where nothing is observed.
 
     Raises
     ------
@@ -159,7 +161,11 @@ def weighted_als(
     units = zip(fit.tensor.factors, plan.units, strict=True)
     flat = plan.xp.concat([factor / unit for factor, unit in units])
     gram = plan.problem.along(flat, plan.xp.zeros_like(flat))
-    return fit._replace(error=_relative(plan, gram[0, 0]), n_iter=fit.n_iter + raced)
+    error = _relative(plan, gram[0, 0])
+    judged = fit.status in {Status.CONVERGED, Status.MAX_ITER, Status.STAGNATED}
+    lost = judged and error > plan.rounding and escapes(plan.problem, flat, plan.xp)
+    status = Status.DEGENERATE if lost else fit.status
+    return Fit(fit.tensor, error, fit.n_iter + raced, status)
 
 
 def _planned(

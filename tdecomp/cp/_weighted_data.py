@@ -48,6 +48,9 @@ class Observations(Protocol):
     def along(self, flat: Array, direction: Array) -> np.ndarray:
         """Return the Gram matrix of the coefficients of the misfit along a line."""
 
+    def unweighted(self) -> Observations:
+        """Return the same entries, all of weight one."""
+
 
 class Observed(NamedTuple):
     """Observations of ``data / scale``, with weights divided by `heaviest`, powers of two."""

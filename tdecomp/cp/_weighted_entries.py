@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,6 +65,12 @@ class Entries:
                 for b in range(a + 1):
                     gram[a, b] += float(xp.sum(xp.real(weighted * xp.conj(parts[b]))))
         return gram + np.tril(gram, -1).T
+
+    def unweighted(self) -> Entries:
+        """Return the same entries, all of weight one."""
+        xp = self.xp
+        total = float(xp.sum(xp.real(self.values * xp.conj(self.values))))
+        return replace(self, weights=xp.ones_like(self.weights), total=total)
 
     def _normal(self, flat: Array, mode: int, ridge: float) -> tuple[Array, Array]:
         """Return the matrices and the slopes of the normal equations of all rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -66,6 +66,13 @@ class Grid:
                 for b in range(a + 1):
                     gram[a, b] += float(xp.sum(xp.real(weighted * xp.conj(parts[b]))))
         return gram + np.tril(gram, -1).T
+
+    def unweighted(self) -> Grid:
+        """Return the same entries, all of weight one."""
+        xp = self.xp
+        weights = xp.astype(self.weights > 0, self.weights.dtype)
+        total = xp.sum(weights * xp.real(self.values * xp.conj(self.values)))
+        return replace(self, weights=weights, total=float(total))
 
     def _rows(self, flat: Array, mode: int, ridge: float, passes: int) -> Array:
         """Solve for the rows of a factor, nonnegative ones where there are `passes`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +84,12 @@ class SortedEntries:
         gram: np.ndarray = np.sum(out, axis=0)
         gram += np.tril(gram, -1).T
         return gram
+
+    def unweighted(self) -> SortedEntries:
+        """Return the same entries, all of weight one."""
+        layouts = tuple(x._replace(weights=np.ones_like(x.weights[:1])) for x in self.layouts)
+        total = float(np.sum(np.abs(self.layouts[0].values) ** 2, dtype=np.float64))
+        return replace(self, layouts=layouts, total=total)
 
     def _singular(
         self, flat: np.ndarray, layout: Layout, chosen: np.ndarray, ridge: float

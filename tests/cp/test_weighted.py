@@ -446,6 +446,70 @@ def test_cp_als_recovers_what_is_missing(missing, starts):
         assert np.linalg.norm(fit.tensor.to_array() - x) <= 1e-8 * np.linalg.norm(x)
 
 
+def norm_ratio(x, seen, fit):
+    """How much larger a model is than a random sample of the data lets expect."""
+    shown = np.linalg.norm(x[seen]) * math.sqrt(x.size / seen.sum())
+    return float(td.cp.norm(fit.tensor)) / shown
+
+
+@pytest.mark.parametrize(("missing", "noise", "dtype"), [
+    (0.9, 0.0, "float64"), (0.9, 0.3, "float64"), (0.93, 0.0, "float64"), (0.9, 0.0, "float32"),
+])  # fmt: skip
+def test_a_model_that_is_enormous_off_the_sample_is_told(missing, noise, dtype):
+    ratios = {True: [], False: []}
+    for seed in range(6):
+        x, seen, rng = completion(missing, seed=seed, n=20)
+        x = (x + noise * x.std() * rng.standard_normal(x.shape)).astype(dtype)
+        fit = td.cp.cp_als(x, rank=3, weights=seen, rng=seed + 100, max_iter=300)
+        ratios[fit.status is Status.DEGENERATE].append(norm_ratio(x, seen, fit))
+    assert ratios[True]
+    assert min(ratios[True]) > 3
+    assert max(ratios[False], default=0.0) < 10
+
+
+@pytest.mark.parametrize("form", ["array", "coordinates"])
+def test_entries_without_their_weights(xp, form):
+    rng = np.random.default_rng(0)
+    x, weights = tensor_of(factors_of(rng)), rng.random(SHAPE) * (rng.random(SHAPE) < 0.7)
+    flat, zero = np.concatenate(factors_of(rng)), np.zeros((sum(SHAPE), RANK))
+    places = np.nonzero(weights)
+    problems = []
+    for w in (weights, np.ones(SHAPE) * (weights > 0)):
+        given = xp.asarray(w)
+        if form == "coordinates":
+            given = COO(xp.asarray(np.stack(places)), xp.asarray(w[places]), SHAPE)
+        problems.append(observe(xp.asarray(x), given).problem)
+    even, wanted = problems[0].unweighted(), problems[1]
+    assert even.total == pytest.approx(wanted.total, rel=1e-12)
+    found, expected = (p.along(xp.asarray(flat), xp.asarray(zero)) for p in (even, wanted))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["spiky", "collinear", "noisy", "structured", "weighted"])
+def test_recovered_tensors_are_not_told_degenerate(kind):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        factors = factors_of(rng, (15, 16, 17), 3)
+        if kind == "spiky":
+            for f in factors:
+                f[0] *= 1e3
+        if kind == "collinear":
+            factors = [f[:, :1] + 0.1 * f * [1, 1, -1] for f in factors]
+        x = tensor_of(factors)
+        seen = rng.random(x.shape) < 0.5
+        if kind == "spiky":
+            seen[:2, :2, :2] = False
+        if kind == "structured":
+            seen = np.abs(np.subtract.outer(np.arange(16), np.arange(17))) > 3
+            seen = np.broadcast_to(seen, x.shape)
+        noisy = x + 1e-3 * np.abs(x) * rng.standard_normal(x.shape)
+        weights = seen / (x**2 + 1e-3) if kind == "weighted" else seen
+        init = CP(np.ones(3), tuple(f + 0.01 * rng.standard_normal(f.shape) for f in factors))
+        fit = td.cp.cp_als(noisy, rank=3, weights=weights, init=init, max_iter=300)
+        assert fit.error <= 1e-2
+        assert fit.status in {Status.CONVERGED, Status.MAX_ITER}
+
+
 def test_cp_als_takes_coordinates_of_a_large_tensor():
     # Of ten million entries sixty thousand are known: too few for random starts to be any nearer
     # to the truth than the noise of the sample, enough for singular vectors.
