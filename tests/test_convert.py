@@ -100,6 +100,19 @@ def test_a_tolerance_is_a_guarantee(kind, target, dtype, rtol):
     assert np.linalg.norm(wide.to_array() - full) <= rtol * np.linalg.norm(full)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("target", TO)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_said_to_be_reachable_is_reached(kind, target, dtype):
+    x = draw(kind, (9, 10, 11, 6), dtype=dtype)
+    with pytest.raises(td.ToleranceError) as info:
+        TO[target](x, rtol=1e-17)
+    rtol = 1.01 * info.value.reachable
+    found = moved(TO[target](x, rtol=rtol), lambda a: a.astype(np.float64))
+    full = moved(x, lambda a: a.astype(np.float64)).to_array()
+    assert np.linalg.norm(found.to_array() - full) <= rtol * np.linalg.norm(full)
+
+
 @pytest.mark.parametrize("target", TO)
 def test_a_rank_is_a_limit(target):
     x = draw("cp", (6, 7, 8))

@@ -15,11 +15,16 @@ from tdecomp._xp import device, eps, equilibrate
 from tdecomp.convert._read import as_format, filled, opened
 from tdecomp.cp import CP, norm
 from tdecomp.cp._initial_sparse import host
+from tdecomp.cp._normalise import _normalise
 from tdecomp.ops import COO
 from tdecomp.tt import TensorRing, TensorTrain
 from tdecomp.tt import round as round_train
 from tdecomp.tt._chain import dense
 from tdecomp.tucker import Tucker, truncate
+from tdecomp.tucker._targets import floor_of
+
+# The part of an error that trains spend on smaller ranks before their core is multiplied out.
+_SHARE = 0.25
 
 
 def to_tucker(
@@ -73,13 +78,16 @@ def to_tucker(
     if isinstance(fmt, TensorRing):
         fmt = opened(fmt, xp)
     if isinstance(fmt, CP):
-        left = None if rtol is None else rtol - _cancelled(fmt, rtol, xp)
         exact = _cp_to_tucker(fmt, xp)
+        if rtol is not None:
+            slack, modes = _cancelled(fmt, xp), range(fmt.modes)
+            floor = slack + max(slack, floor_of(exact.rank, modes, fmt.dtype, xp))
+            check_reachable(rtol, floor, dtype=fmt.dtype)
+            left = rtol - slack
     elif isinstance(fmt, TensorTrain):
         if rtol is not None:
-            # A quarter of the error goes to smaller ranks, so that the core is not too large.
-            fmt = _share(0.25, rtol, fmt, round_train)
-            left = 0.75 * rtol
+            # Some of the error goes to smaller ranks first, so that the core is not too large.
+            fmt, left = _rounded(fmt, rtol, xp), (1 - _SHARE) * rtol
         exact = _train_to_tucker(fmt, xp)
     elif isinstance(fmt, COO):
         exact = _coo_to_tucker(fmt, xp)
@@ -101,25 +109,28 @@ def _cp_to_tucker(cp: CP, xp: Namespace) -> Tucker:
     return Tucker(CP(cp.weights, inner).to_array(), outer)
 
 
-def _cancelled(cp: CP, rtol: float, xp: Namespace) -> float:
-    """Return the relative error of rounding that components cost which cancel; refuse less."""
-    lengths = xp.abs(cp.weights)
-    for factor in cp.factors:
-        lengths = lengths * xp.linalg.vector_norm(factor, axis=0)
-    total, terms = float(norm(cp)), float(xp.sum(lengths))
-    spread = terms / total if 0 < total < math.inf else 1.0
-    slack = 2 * cp.modes * eps(lengths.dtype, xp) * spread
-    check_reachable(rtol, 2 * slack, dtype=cp.dtype)
-    return slack
+def _cancelled(cp: CP, xp: Namespace) -> float:
+    """Return the relative error of rounding that components cost which cancel."""
+    sizes = _normalise(cp, xp=xp).weights
+    top = float(xp.max(sizes))
+    if not 0 < top < math.inf:
+        return 0.0
+    total, terms = float(norm(cp)) / top, float(xp.sum(sizes / top))
+    return 2 * cp.modes * eps(sizes.dtype, xp) * (terms / total if total > 0 else 1.0)
 
 
-def _share(part: float, rtol: float, fmt: Any, truncated: Any) -> Any:
-    """Spend a part of a tolerance; where that is too little, say what the whole must be."""
+def _rounded(train: TensorTrain, rtol: float, xp: Namespace) -> TensorTrain:
+    """Spend a part of a tolerance on smaller ranks; refuse what the two steps cannot reach."""
+    rank = tuple(min(n, core.shape[0] * core.shape[2])
+                 for n, core in zip(train.shape, train.cores, strict=True))  # fmt: skip
+    floor = floor_of(rank, range(train.modes), train.dtype, xp) / (1 - _SHARE)
     try:
-        return truncated(fmt, rtol=part * rtol)
+        rounded = round_train(train, rtol=_SHARE * rtol)
     except ToleranceError as error:
-        check_reachable(rtol, error.reachable / part, dtype=fmt.dtype)
+        check_reachable(rtol, max(error.reachable / _SHARE, floor), dtype=train.dtype)
         raise
+    check_reachable(rtol, floor, dtype=train.dtype)
+    return rounded
 
 
 def _train_to_tucker(train: TensorTrain, xp: Namespace) -> Tucker:

@@ -55,6 +55,7 @@ CALLS = {
     "cp.core_consistency": lambda x: (
         td.cp.core_consistency(cp(x).to_array() * (1 + x[0, 0]), td.cp.permute(cp(x), [0])) / 100
     ),
+    "cp.cp_arls": lambda x: td.cp.cp_arls(x[:4, :5], rank=2, rng=0, max_iter=2).tensor.to_array(),
     "cp.cp_gauss_newton": lambda x: td.cp.cp_gauss_newton(x[:2, :3], rank=2).tensor.to_array(),
     "cp.evaluate": lambda x: td.cp.evaluate(cp(x), [[3, 4], [0, 1]]),
     "cp.factor_match_score": lambda x: td.cp.factor_match_score(cp(x), cp(x, 2)) * x,
