@@ -1,6 +1,6 @@
 """Low-rank decompositions with certified error, for NumPy, PyTorch, JAX and their like."""
 
-from tdecomp import cp, linalg, ops, tt, tucker
+from tdecomp import convert, cp, linalg, ops, tt, tucker
 from tdecomp._errors import ToleranceError
 from tdecomp._iterate import Fit, Progress, Status
 from tdecomp._measure import compression_ratio, n_parameters, relative_error
@@ -22,6 +22,7 @@ __all__ = [
     "ToleranceError",
     "Tucker",
     "compression_ratio",
+    "convert",
     "cp",
     "cp_als",
     "hooi",

@@ -31,10 +31,18 @@ def test_importing_wakes_nobody(statement):
     assert loaded_by(statement).isdisjoint(HEAVY)
 
 
+def test_importing_costs_little_beyond_numpy():
+    # A namespace of array-api-compat takes as long to load as all of this library.
+    assert "array_api_compat.numpy" not in loaded_by("import tdecomp")
+
+
 def test_every_public_name_exists():
     import tdecomp
 
-    for module in (tdecomp, tdecomp.linalg, tdecomp.ops, tdecomp.testing):
+    for module in (
+        tdecomp, tdecomp.convert, tdecomp.cp, tdecomp.linalg, tdecomp.ops, tdecomp.testing, tdecomp.tt,
+        tdecomp.tucker,
+    ):  # fmt: skip
         assert sorted(set(module.__all__)) == sorted(module.__all__)
         assert all(hasattr(module, name) for name in module.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -27,8 +27,6 @@ class Sampler:
     along one mode, is asked for once and remembered.
     """
 
-    xp: Namespace = namespace()
-
     def __init__(
         self, f: Callable[[Array], Any], shape: Sequence[int], like: Array, limit: int
     ) -> None:
@@ -39,6 +37,11 @@ class Sampler:
         self.evaluations = 0
         self.known: list[dict[bytes, int]] = [{} for _ in shape]
         self.fibres: list[Array] = [np.empty((0, n), dtype=np.float32) for n in shape]
+
+    @property
+    def xp(self) -> Namespace:
+        """The namespace of the host's arrays."""
+        return namespace()
 
     def at(self, index: np.ndarray) -> Array:
         """Return the values at rows of indices, batch by batch."""
