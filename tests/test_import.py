@@ -40,8 +40,8 @@ def test_every_public_name_exists():
     import tdecomp
 
     for module in (
-        tdecomp, tdecomp.convert, tdecomp.cp, tdecomp.linalg, tdecomp.ops, tdecomp.testing, tdecomp.tt,
-        tdecomp.tucker,
+        tdecomp, tdecomp.convert, tdecomp.cp, tdecomp.linalg, tdecomp.ops, tdecomp.testing,
+        tdecomp.tt, tdecomp.tucker,
     ):  # fmt: skip
         assert sorted(set(module.__all__)) == sorted(module.__all__)
         assert all(hasattr(module, name) for name in module.__all__)
