@@ -163,6 +163,7 @@ def cp_als(
     if isinstance(nonnegative, bool | np.bool_):
         nonnegative = range(len(shape)) if nonnegative else ()
     options = Options(
+        len(shape),
         check_components(rank, math.prod(shape) // max(shape)),
         check_count(n_starts, name="n_starts", least=1),
         _modes(nonnegative, len(shape), name="nonnegative"),

@@ -25,7 +25,7 @@ from tdecomp.cp._initial import (
     values_of,
 )
 from tdecomp.cp._initial_gevd import algebraic
-from tdecomp.cp._normalise import _normalise, phase_of
+from tdecomp.cp._normalise import _normalise, phase_of, unit_columns
 from tdecomp.cp._starts import OVERSAMPLE, _cp_als, compressed, compressible, misfits, race
 from tdecomp.cp._sweeps import Problem, State, als, sweep, true_error, unweighted
 from tdecomp.cp._weighted import weighted_als
@@ -41,11 +41,14 @@ _SCREEN = 10
 _LARGE = 1e-2
 # Sweeps by which the choice of kernels reckons, where the tolerance decides how many there are.
 _EXPECTED = 25
+# Beyond this power of two a ridge makes zeros of everything, or nothing.
+_FAR = 1000.0
 
 
 class Options(NamedTuple):
     """What was asked for, validated."""
 
+    modes: int
     rank: int
     n_starts: int
     nonnegative: tuple[int, ...]
@@ -73,13 +76,17 @@ def fit_data(
     data = _moderate(x, xp)
     if data.norm == 0:
         return _of_zeros(x, init, options, xp)
-    problem = _problem(data, options, xp)
-    starts = _starts(data, init, options, rng, xp=xp)
+    units = _units(init, data.size, options, xp)
+    problem = _problem(data, units, options, xp)
+    starts = _starts(data, init, units, options, rng, xp=xp)
 
     def show(state: State) -> CP:
+        if options.fixed:
+            pairs = enumerate(zip(state.factors, units, strict=True))
+            known = [init.factors[k] if k in options.fixed else a * u for k, (a, u) in pairs]
+            return unweighted(known, xp)
         cp = unweighted(state.factors, xp)
-        cp = cp._replace(weights=cp.weights * data.size)
-        return cp if options.fixed else _normalise(cp, xp=xp)
+        return _normalise(cp._replace(weights=cp.weights * data.size), xp=xp)
 
     fit = als(
         problem,
@@ -93,8 +100,11 @@ def fit_data(
     if isinstance(x, COO) and _LARGE < fit.error < math.inf:
         return fit
     weights, (first, *others) = fit.tensor
-    first = first * xp.astype(weights / data.size, first.dtype)
-    return fit._replace(error=true_error(problem, [first, *others]))
+    if options.fixed:
+        held = [a / unit for a, unit in zip([first, *others], units, strict=True)]
+    else:
+        held = [first * xp.astype(weights / data.size, first.dtype), *others]
+    return fit._replace(error=true_error(problem, held))
 
 
 def _of_zeros(x: Any, init: Any, options: Options, xp: Namespace) -> Fit[CP]:
@@ -116,9 +126,13 @@ def fit_weighted(
     """Fit the observed entries, each as its weight says."""
     data = _moderate(_filled(x, weights, xp), xp)
     share = data.size ** (1 / len(data.x.shape))
+    units = _units(init, data.size, options, xp)
     starts = [
-        [factor if mode in options.fixed else factor * share for mode, factor in enumerate(start)]
-        for start in _starts(data, init, options, rng, xp=xp)
+        [
+            init.factors[mode] if mode in options.fixed else factor * share
+            for mode, factor in enumerate(start)
+        ]
+        for start in _starts(data, init, units, options, rng, xp=xp)
     ]
     fit = weighted_als(
         x,
@@ -159,6 +173,8 @@ def fit_traced(
 def _moderate(x: Any, xp: Namespace) -> Data:
     """Scale data by a power of two where squares would leave the range."""
     values = values_of(x)
+    if values.shape[0] == 0:
+        return Data(x, 1.0, 0.0)
     square = squared_norm(values, xp)
     low = float(xp.finfo(values.dtype).smallest_normal) ** 0.25
     if low < square < 1 / low:
@@ -169,7 +185,21 @@ def _moderate(x: Any, xp: Namespace) -> Data:
     return Data(scaled, size, math.sqrt(squared_norm(values, xp)))
 
 
-def _problem(data: Data, options: Options, xp: Namespace) -> Problem:
+def _units(init: Any, size: float, options: Options, xp: Namespace) -> list[float]:
+    """Return in what units factors are held, so that squares of fixed ones are in range too.
+
+    Those of fixed factors are powers of two; free ones share what is left of the `size` of data.
+    """
+    units = {}
+    for mode in options.fixed:
+        scale = equilibrate(init.factors[mode], xp, axis=(0, 1))[1]
+        units[mode] = float(xp.reshape(scale, ()))
+    modes = options.modes
+    left = math.log2(size) - sum(math.log2(unit) for unit in units.values())
+    return [units.get(mode, 2.0 ** (left / (modes - len(units)))) for mode in range(modes)]
+
+
+def _problem(data: Data, units: list[float], options: Options, xp: Namespace) -> Problem:
     """Gather what sweeps need."""
     x = data.x
     modes = range(len(x.shape))
@@ -183,7 +213,7 @@ def _problem(data: Data, options: Options, xp: Namespace) -> Problem:
         products,
         data.norm**2,
         tuple(mode for mode in modes if mode not in options.fixed),
-        _scaled_ridge(options.ridge, data.size, len(modes)),
+        _scaled_ridge(options, data.size, units),
         "cholesky" if sparse else options.solver,
         {mode: partial(hals, xp=xp) for mode in options.nonnegative},
         products.distance,
@@ -191,17 +221,27 @@ def _problem(data: Data, options: Options, xp: Namespace) -> Problem:
     )
 
 
-def _scaled_ridge(ridge: float, size: float, modes: int) -> float:
-    """Return the penalty for data divided by `size`, whose factors are smaller by its root."""
-    return float(min(ridge / size / size ** (1 - 2 / modes), 1 / sys.float_info.epsilon))
+def _scaled_ridge(options: Options, size: float, units: list[float]) -> float:
+    """Return the penalty for data divided by `size`, whose free factors are held in `units`."""
+    free = next(unit for mode, unit in enumerate(units) if mode not in options.fixed)
+    exponent = 2 * (math.log2(free) - math.log2(size))
+    factor = math.exp2(max(-_FAR, min(_FAR, exponent)))
+    return min(options.ridge * factor, 1 / sys.float_info.epsilon)
 
 
 def _starts(
-    data: Data, init: Any, options: Options, rng: np.random.Generator, *, xp: Namespace
+    data: Data,
+    init: Any,
+    units: list[float],
+    options: Options,
+    rng: np.random.Generator,
+    *,
+    xp: Namespace,
 ) -> list[list[Array]]:
     """Return the factors of all starts, weights spread evenly over the modes that are free."""
     if isinstance(init, CP):
-        starts = [init._replace(weights=init.weights / data.size)]
+        held = {mode: init.factors[mode] / units[mode] for mode in options.fixed}
+        starts = [_nearby(init, held, math.log2(data.size), data, xp)]
     elif init == "random":  # which needs no second look at the data
         starts = [random_start(data.x, options.rank, data.norm, rng, xp=xp)]
     else:
@@ -209,10 +249,31 @@ def _starts(
     for _ in range(options.n_starts - 1):
         drawn = random_start(data.x, options.rank, data.norm, rng, xp=xp)
         for mode in options.fixed:
-            factors = (*drawn.factors[:mode], init.factors[mode], *drawn.factors[mode + 1 :])
+            factors = (*drawn.factors[:mode], held[mode], *drawn.factors[mode + 1 :])
             drawn = drawn._replace(factors=factors)
         starts.append(drawn)
     return [_spread(start, options, xp) for start in starts]
+
+
+def _nearby(init: CP, held: dict[int, Array], size: float, data: Data, xp: Namespace) -> CP:
+    """Return a start with unit columns where they are free, and of about the size of the data.
+
+    A component that is smaller or larger by a quarter of the range of exponents, or zero, says
+    nothing about its size; given that of the data its directions are still worth something.
+    """
+    free = {k: factor for k, factor in enumerate(init.factors) if k not in held}
+    mantissas, exponents, columns = unit_columns(CP(init.weights, tuple(free.values())), xp=xp)
+    middle = math.log2(data.norm or 1.0)
+    far = math.log2(float(xp.finfo(mantissas.dtype).max)) / 4
+    exponents, none = exponents - size, mantissas == 0
+    lost = none | (xp.abs(exponents - middle) > far)
+    mantissas = xp.where(none, xp.ones_like(mantissas), mantissas)
+    exponents = xp.where(lost, xp.full_like(exponents, middle), exponents)
+    known = held | dict(zip(free, columns, strict=True))
+    weights = mantissas * xp.astype(
+        xp.pow(xp.full_like(exponents, 2.0), exponents), mantissas.dtype
+    )
+    return CP(weights, tuple(known[mode] for mode in range(init.modes)))
 
 
 def _spread(cp: CP, options: Options, xp: Namespace) -> list[Array]:

@@ -356,6 +356,61 @@ def test_an_interrupt_leaves_the_latest_iterate_with_the_callback():
     assert true_error(x, kept[-1]) < true_error(x, kept[0])
 
 
+@pytest.mark.parametrize("options", [{}, {"weights": np.ones((5, 6, 7))}, {"accelerate": False}])
+@pytest.mark.parametrize("scale", [1e-300, 0.0, 1e300])
+def test_a_start_need_not_know_the_size_of_the_data(scale, options):
+    x, init = sample((5, 6, 7), 2, noise=0.1), start((5, 6, 7), 2)
+    wanted = cp_als(x, rank=2, init=init, **options)
+    for weights, spread in ((scale, 1.0), (1.0, scale ** (1 / 3))):
+        far = CP(weights * init.weights, tuple(a * spread for a in init.factors))
+        if spread:
+            fit = cp_als(x, rank=2, init=far, **options)
+            assert fit.error == pytest.approx(wanted.error, rel=1e-5)
+            assert fit.status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("weights", [None, np.ones((5, 6, 7))])
+def test_zeros_are_fitted_beside_fixed_factors(weights):
+    init, zeros = start((5, 6, 7), 2), np.zeros((5, 6, 7))
+    fit = cp_als(zeros, rank=2, init=init, fixed=[0], weights=weights)
+    assert (fit.error, fit.status) == (0.0, Status.CONVERGED)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"n_starts": 2}, {"solver": "qr"}, {"weights": np.ones((5, 6, 7))}, {"nonnegative": [0]}],
+)
+def test_fixed_factors_of_any_size(scale, options):
+    x, init = sample((5, 6, 7), 2, noise=0.1), start((5, 6, 7), 2)
+    wanted = cp_als(x, rank=2, init=init, fixed=[0], rng=0, **options)
+    far = init._replace(factors=(init.factors[0] * scale, *init.factors[1:]))
+    fit = cp_als(x, rank=2, init=far, fixed=[0], rng=0, **options)
+    np.testing.assert_array_equal(fit.tensor.factors[0], far.factors[0])
+    assert fit.error == pytest.approx(wanted.error, rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [2.0**-700, 2.0**700])
+def test_a_ridge_beside_fixed_factors_means_the_same_at_every_scale(scale):
+    # Two free factors take the root of the scale each, so that the penalty grows as the scale.
+    x, init = sample((5, 6, 7), 2, noise=0.1), start((5, 6, 7), 2)
+    plain, scaled = (
+        cp_als(x * s, rank=2, init=init, fixed=[0], ridge=5.0 * s) for s in (1.0, scale)
+    )
+    assert scaled.error == pytest.approx(plain.error, rel=1e-6)
+    assert plain.error > 1.0001 * cp_als(x, rank=2, init=init, fixed=[0]).error
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"n_starts": 3}, {"nonnegative": True}, {"init": "hosvd"}]
+)
+def test_a_sparse_tensor_without_entries_is_zero(options):
+    x = coo(np.zeros((3, 0), int), np.zeros(0), (3, 4, 5))
+    fit = cp_als(x, rank=2, rng=0, **options)
+    assert (fit.error, fit.status) == (0.0, Status.CONVERGED)
+    assert not np.any(fit.tensor.to_array())
+
+
 def test_no_sweep_over_sparse_data_measures_the_start():
     x, init = sample((4, 5, 6), 2), start((4, 5, 6), 2)
     sparse = coo(np.stack(np.nonzero(x)), x[np.nonzero(x)], x.shape)
