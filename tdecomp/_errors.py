@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
 
 
@@ -48,6 +49,20 @@ def check_number(value: object, *, name: str, legal: str = "a number") -> float:
         with contextlib.suppress(TypeError, ValueError):
             return float(value)
     raise TypeError(f"{name} must be {legal}, got {value!r}")
+
+
+def check_size(value: object, *, name: str) -> float:
+    """Return `value` as a float that is finite and not negative, or refuse it."""
+    number = check_number(value, name=name)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} must be a number >= 0, got {number}")
+    return number
+
+
+def check_callback(callback: object) -> None:
+    """Refuse a callback that cannot be called."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}")
 
 
 def check_rtol(rtol: object, *, name: str = "rtol") -> float:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from tdecomp._errors import check_callback
+
 T = TypeVar("T")
 
 _PATIENCE = 10
@@ -139,6 +141,7 @@ def iterate(
     def finish(iteration: int, status: Status) -> Fit[Any]:
         return Fit(show(state) if show else state, error, iteration, status)
 
+    check_callback(callback)
     start = time.monotonic()
     best, error, merit, idle = math.inf, math.inf, math.inf, 0
     for iteration in range(1, max_iter + 1):

@@ -21,11 +21,12 @@ from tdecomp.cp._initial import (
     _initialise,
     check_components,
     check_init,
+    nearby,
     random_start,
     values_of,
 )
 from tdecomp.cp._initial_gevd import algebraic
-from tdecomp.cp._normalise import _normalise, phase_of, unit_columns
+from tdecomp.cp._normalise import _normalise, phase_of
 from tdecomp.cp._starts import OVERSAMPLE, _cp_als, compressed, compressible, misfits, race
 from tdecomp.cp._sweeps import Problem, State, als, sweep, true_error, unweighted
 from tdecomp.cp._weighted import weighted_als
@@ -241,7 +242,7 @@ def _starts(
     """Return the factors of all starts, weights spread evenly over the modes that are free."""
     if isinstance(init, CP):
         held = {mode: init.factors[mode] / units[mode] for mode in options.fixed}
-        starts = [_nearby(init, held, math.log2(data.size), data, xp)]
+        starts = [nearby(init, held, data.size, data.norm, xp)]
     elif init == "random":  # which needs no second look at the data
         starts = [random_start(data.x, options.rank, data.norm, rng, xp=xp)]
     else:
@@ -253,27 +254,6 @@ def _starts(
             drawn = drawn._replace(factors=factors)
         starts.append(drawn)
     return [_spread(start, options, xp) for start in starts]
-
-
-def _nearby(init: CP, held: dict[int, Array], size: float, data: Data, xp: Namespace) -> CP:
-    """Return a start with unit columns where they are free, and of about the size of the data.
-
-    A component that is smaller or larger by a quarter of the range of exponents, or zero, says
-    nothing about its size; given that of the data its directions are still worth something.
-    """
-    free = {k: factor for k, factor in enumerate(init.factors) if k not in held}
-    mantissas, exponents, columns = unit_columns(CP(init.weights, tuple(free.values())), xp=xp)
-    middle = math.log2(data.norm or 1.0)
-    far = math.log2(float(xp.finfo(mantissas.dtype).max)) / 4
-    exponents, none = exponents - size, mantissas == 0
-    lost = none | (xp.abs(exponents - middle) > far)
-    mantissas = xp.where(none, xp.ones_like(mantissas), mantissas)
-    exponents = xp.where(lost, xp.full_like(exponents, middle), exponents)
-    known = held | dict(zip(free, columns, strict=True))
-    weights = mantissas * xp.astype(
-        xp.pow(xp.full_like(exponents, 2.0), exponents), mantissas.dtype
-    )
-    return CP(weights, tuple(known[mode] for mode in range(init.modes)))
 
 
 def _spread(cp: CP, options: Options, xp: Namespace) -> list[Array]:

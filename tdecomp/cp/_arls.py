@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_count, check_number
+from tdecomp._errors import check_callback, check_count, check_size
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._measure import relative_error
 from tdecomp._random import generator
@@ -17,7 +17,7 @@ from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate
 from tdecomp.cp._arls_data import DenseFibres, Fibres, SparseFibres
 from tdecomp.cp._arls_sampling import draw_rows, probabilities
 from tdecomp.cp._format import CP, real_dtype
-from tdecomp.cp._initial import _initialise, as_data, check_components, check_init
+from tdecomp.cp._initial import _initialise, as_data, check_components, check_init, nearby
 from tdecomp.cp._normalise import _normalise
 from tdecomp.ops._coo import COO
 
@@ -169,24 +169,28 @@ def cp_arls(
     check_count(samples, name="samples", least=rank)
     check_count(epoch, name="epoch", least=1)
     check_count(max_iter, name="max_iter")
-    if not check_number(tol, name="tol") >= 0:
-        raise ValueError(f"tol must be a number >= 0, got {tol}")
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, got {callback!r}")
+    tol = check_size(tol, name="tol")
+    check_callback(callback)
     draws = generator(rng)
     start = _initialise(x, rank, init, draws, xp=xp)
-    values, scale = equilibrate(values, xp, axis=tuple(range(values.ndim)))
-    size = float(xp.reshape(scale, ())) if values.shape[0] else 1.0
+    size = 1.0
+    if values.shape[0]:
+        values, scale = equilibrate(values, xp, axis=tuple(range(values.ndim)))
+        size = float(xp.reshape(scale, ()))
     x = x._replace(values=values) if isinstance(x, COO) else values
     square = float(xp.linalg.vector_norm(xp.reshape(values, (-1,)))) ** 2
     if square == 0:
         zeros = tuple(xp.zeros_like(factor) for factor in start.factors)
         return Fit(CP(xp.zeros_like(start.weights), zeros), 0.0, 0, Status.CONVERGED)
+    if isinstance(init, CP):
+        start = nearby(init, {}, size, math.sqrt(square), xp)
+    else:
+        start = start._replace(weights=start.weights / size)
     fibres = _fibres(x, draws, xp)
-    plan = _Plan(fibres, square, samples, epoch, float(tol), draws, values, xp)
+    plan = _Plan(fibres, square, samples, epoch, tol, draws, values, xp)
     fit = iterate(
         lambda state: _step(plan, state),
-        _begun(plan, start._replace(weights=start.weights / size)),
+        _begun(plan, start),
         max_iter=max_iter,
         tol=-1.0,
         callback=callback,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_count, check_number
+from tdecomp._errors import check_count, check_size
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._measure import relative_error
 from tdecomp._random import generator
@@ -18,7 +18,7 @@ from tdecomp._xp import adjoint, device, eps, equilibrate
 from tdecomp.cp._degeneracy import Watch, opposition
 from tdecomp.cp._format import CP, real_dtype
 from tdecomp.cp._gauss_newton_system import System, curvature
-from tdecomp.cp._initial import _initialise, as_data, check_components, check_init
+from tdecomp.cp._initial import _initialise, as_data, check_components, check_init, nearby
 from tdecomp.cp._least_squares import gram, joint_gram, solve_normal
 from tdecomp.cp._normalise import _normalise
 from tdecomp.cp._slabwise import all_mttkrp, slabs, slabwise
@@ -166,19 +166,16 @@ def cp_gauss_newton(
     sizes = [int(n) for n in x.shape]
     rank = check_components(rank, math.prod(sizes) // max(sizes))
     init = check_init(init, x, rank, xp=xp)
-    tol = check_number(tol, name="tol")
-    ridge = check_number(ridge, name="ridge")
-    if not 0 <= ridge < math.inf:
-        raise ValueError(f"ridge must be a finite number >= 0, got {ridge}")
+    tol, ridge = check_size(tol, name="tol"), check_size(ridge, name="ridge")
     max_iter = check_count(max_iter, name="max_iter", least=1)
     rng = generator(rng)
     x, scale = equilibrate(x, xp, axis=tuple(range(x.ndim)))
     unit = float(xp.reshape(scale, ()))
-    if not isinstance(init, str):
-        init = init._replace(weights=init.weights / unit)
     norm = float(xp.linalg.vector_norm(x))
     if norm == 0.0:
         return _nothing(x, rank, xp)
+    if not isinstance(init, str):
+        init = nearby(init, {}, unit, norm, xp)
     ridge = _rescaled(ridge, unit, x.ndim)
     problem = _Problem(x, [None] * x.ndim, 0.0, norm, ridge, xp)
 
@@ -223,14 +220,14 @@ def _start(
     if isinstance(init, str):
         cp = _initialise(core.x, rank, init, rng, xp=xp)
         factors = _balanced([cp.factors[0] * cp.weights, *cp.factors[1:]], xp)
-        if init != "gevd":
-            factors = _swept(core, factors)
-    else:
-        factors = _balanced([init.factors[0] * init.weights, *init.factors[1:]], xp)
-        factors = [
-            f if q is None else adjoint(q, xp) @ f
-            for q, f in zip(core.bases, factors, strict=True)
-        ]
+        # An algebraic solution may have digits that a sweep loses; other starts may have all
+        # signs wrong, and then lead to a saddle.
+        states = [_evaluated(core, start) for start in (factors, _swept(core, factors))]
+        return min(states, key=_objective)
+    factors = _balanced([init.factors[0] * init.weights, *init.factors[1:]], xp)
+    factors = [
+        f if q is None else adjoint(q, xp) @ f for q, f in zip(core.bases, factors, strict=True)
+    ]
     return _evaluated(core, factors)
 
 

@@ -227,7 +227,7 @@ def _rcond(gamma: Array, xp: Namespace) -> float:
     inverse = 1 / xp.sqrt(xp.where(squares > 0, squares, xp.ones_like(squares)))
     inverse = xp.astype(inverse, gamma.dtype)
     values = xp.linalg.eigvalsh(gamma * inverse[:, None] * inverse[None, :])
-    return float(values[0] / values[-1])
+    return float(values[0]) / (float(values[-1]) or 1.0)
 
 
 def _divided(x: Array, gamma: Array, shift: float, xp: Namespace) -> Array:

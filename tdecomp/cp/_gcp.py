@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tdecomp._errors import check_count, check_number
+from tdecomp._errors import check_callback, check_count, check_size
 from tdecomp._iterate import Callback, Fit
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
@@ -151,10 +151,8 @@ def gcp(
     1.0
     """
     loss = named(loss)
-    tol = check_number(tol, name="tol")
-    ridge = check_number(ridge, name="ridge")
-    if not 0 <= ridge < math.inf:
-        raise ValueError(f"ridge must be a finite number >= 0, got {ridge}")
+    tol, ridge = check_size(tol, name="tol"), check_size(ridge, name="ridge")
+    check_callback(callback)
     max_iter = check_count(max_iter, name="max_iter", least=1)
     rank = check_components(rank)
     if samples is not None:

@@ -15,6 +15,7 @@ from tdecomp._xp import device, equilibrate, namespace, prepare
 from tdecomp.cp._format import CP, as_cp, real_dtype
 from tdecomp.cp._initial_gevd import algebraic
 from tdecomp.cp._initial_sparse import sparse_left_vectors
+from tdecomp.cp._normalise import unit_columns
 from tdecomp.linalg._left_basis import left_basis
 from tdecomp.ops._coo import COO, check_coo
 
@@ -146,6 +147,26 @@ def _initialise(x: Any, rank: int, init: Any, rng: np.random.Generator, *, xp: N
     modes = range(len(x.shape))
     bases = [_padded(_left_vectors(tensor, mode, rank, rng, xp), rank, rng, xp) for mode in modes]
     return _evenly_weighted(bases, norm, xp)
+
+
+def nearby(init: CP, held: dict[int, Array], size: float, norm: float, xp: Namespace) -> CP:
+    """Return a start for data divided by `size`, whose `norm` is then moderate, as good as `init`.
+
+    Columns get length one, but for factors that are `held` as they are given. A component that is
+    smaller or larger than the data by a quarter of the range of exponents, or zero, says nothing
+    about its size; given that of the data its directions are still worth something.
+    """
+    free = {mode: factor for mode, factor in enumerate(init.factors) if mode not in held}
+    mantissas, exponents, columns = unit_columns(CP(init.weights, tuple(free.values())), xp=xp)
+    middle = math.log2(norm or 1.0)
+    far = math.log2(float(xp.finfo(mantissas.dtype).max)) / 4
+    exponents, none = exponents - math.log2(size), mantissas == 0
+    lost = none | (xp.abs(exponents - middle) > far)
+    mantissas = xp.where(none, xp.ones_like(mantissas), mantissas)
+    exponents = xp.where(lost, xp.full_like(exponents, middle), exponents)
+    known = held | dict(zip(free, columns, strict=True))
+    scale = xp.astype(xp.pow(xp.full_like(exponents, 2.0), exponents), mantissas.dtype)
+    return CP(mantissas * scale, tuple(known[mode] for mode in range(init.modes)))
 
 
 def random_start(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tdecomp as td
-from tdecomp.cp import CP, _arls_data, cp_arls
+from tdecomp.cp import CP, _arls_data, cp_arls, initialise
 from tdecomp.cp._arls_data import DenseFibres, SparseFibres
 from tdecomp.cp._arls_sampling import draw_rows, probabilities
 from tdecomp.ops import COO, coo, khatri_rao, unfold
@@ -368,3 +368,17 @@ def test_coordinates_in_any_order():
     built = as_coo(x)
     fit = cp_arls(COO(built.indices[:, ::-1], built.values[::-1], built.shape), rank=3, rng=1)
     assert fit.error == pytest.approx(cp_arls(built, rank=3, rng=1).error, abs=1e-12)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-300, 1e300])
+def test_a_start_need_not_know_the_size_of_the_data(scale):
+    x = low_rank((6, 7, 8), 2)
+    start = initialise(x, rank=2, init="random", rng=1)
+    fit = cp_arls(x, rank=2, init=start._replace(weights=0 * start.weights + scale), rng=0)
+    assert fit.error <= 1e-6
+
+
+def test_a_sparse_tensor_without_entries_is_zero():
+    fit = cp_arls(coo(np.zeros((3, 0), int), np.zeros(0), (3, 4, 5)), rank=2, rng=0)
+    assert fit.error == 0.0
+    assert not np.any(fit.tensor.to_array())

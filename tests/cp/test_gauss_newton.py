@@ -303,8 +303,10 @@ def test_what_does_not_fit_is_refused(random_cp):
         ({"rank": -1}, ValueError, "rank must be"),
         ({"rank": True}, TypeError, "rank must be"),
         ({"rank": 2.5}, TypeError, "rank must be"),
-        ({"rank": 2, "ridge": -1.0}, ValueError, "ridge must be a finite number >= 0"),
-        ({"rank": 2, "ridge": np.inf}, ValueError, "ridge must be a finite number >= 0"),
+        ({"rank": 2, "ridge": -1.0}, ValueError, "ridge must be a number >= 0"),
+        ({"rank": 2, "tol": -1.0}, ValueError, "tol must be a number >= 0"),
+        ({"rank": 2, "callback": 3}, TypeError, "callback must be callable, got 3"),
+        ({"rank": 2, "ridge": np.inf}, ValueError, "ridge must be a number >= 0"),
         ({"rank": 2, "tol": "small"}, TypeError, "tol must be"),
         ({"rank": 2, "max_iter": 0}, ValueError, "max_iter must be"),
         ({"rank": 2, "init": random_cp((3, 4, 5), 3)}, ValueError, "init must have"),
@@ -316,3 +318,25 @@ def test_what_does_not_fit_is_refused(random_cp):
         cp_gauss_newton(np.full((3, 3, 3), np.inf), rank=2)
     with pytest.raises(TypeError, match="cp_als takes sparse"):
         cp_gauss_newton(from_dense(x), rank=2)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-300, 1e300])
+def test_a_start_need_not_know_the_size_of_the_data(scale):
+    truth, factors = (tuple(gaussian((n, 2), rng=seed + n) for n in (5, 6, 7)) for seed in (0, 10))
+    x, start = CP(np.ones(2), truth).to_array(), CP(scale * np.ones(2), factors)
+    fit = cp_gauss_newton(x, rank=2, init=start)
+    assert fit.error < 0.9
+    assert all(np.isfinite(factor).all() for factor in fit.tensor.factors)
+
+
+def test_an_enormous_ridge_leaves_nothing():
+    x = np.random.default_rng(0).standard_normal((4, 5, 6))
+    fit = cp_gauss_newton(x, rank=2, ridge=1e300, rng=0)
+    assert fit.error == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("init", ["gevd", "hosvd", "random"])
+def test_no_start_ends_in_the_saddle_of_wrong_signs(init):
+    # The singular vectors of a matrix of negative determinant have a sign too much.
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert cp_gauss_newton(x, rank=2, init=init, rng=0).error <= 1e-12

@@ -418,3 +418,16 @@ def test_what_does_not_fit_is_refused():
     huge = coo(np.zeros((3, 1), int), [1.0], (10_000, 10_000, 10_000))
     with pytest.raises(ValueError, match="too many to sum"):
         gcp(huge, rank=2, loss="bernoulli-logit")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"callback": 3}, TypeError, "callback must be callable, got 3"),
+        ({"tol": -1.0}, ValueError, "tol must be a number >= 0, got -1"),
+        ({"ridge": np.nan}, ValueError, "ridge must be a number >= 0, got nan"),
+    ],
+)
+def test_loops_are_not_entered_with_options_that_cannot_be(options, error, message):
+    with pytest.raises(error, match=message):
+        gcp(np.ones((3, 4, 5)), rank=1, **options)
