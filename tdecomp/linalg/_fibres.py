@@ -92,7 +92,8 @@ def _pays(x: Array, q: Array, mode: int) -> bool:
     if not x.flags.c_contiguous:
         return False
     after = math.prod(x.shape[mode + 1 :])
-    return x.size >= _ENTRIES and q.shape[1] <= _COLUMNS and (after == 1 or after >= _EVEN)
+    size, thin = math.prod(x.shape), int(q.shape[1]) <= _COLUMNS
+    return size >= _ENTRIES and thin and (after == 1 or after >= _EVEN)
 
 
 def _padded(q: np.ndarray) -> tuple[np.ndarray, int]:

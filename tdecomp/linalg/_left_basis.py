@@ -9,12 +9,13 @@ import numpy as np
 
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import adjoint, differentiated, eps, floats, is_numpy
+from tdecomp.linalg._eigen import spectrum
 from tdecomp.linalg._fibres import project_fibres
 from tdecomp.linalg._left_sketch import SIX_DIGITS, sketched
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import robust_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
-from tdecomp.linalg._unfolded import blocks, columns, double, gram, slabs, spectrum
+from tdecomp.linalg._unfolded import blocks, columns, double, gram, slabs
 from tdecomp.ops._mode_products import _mode_product
 
 ROUTES = ("auto", "gram", "qr", "randomized")
@@ -156,7 +157,7 @@ def _by_gram(
     wide = double(t, xp)
     for dtype in dict.fromkeys((t.dtype, wide)):
         last = always and dtype == wide
-        w, v = spectrum(gram(t, xp, dtype), xp)
+        w, leading = spectrum(gram(t, xp, dtype), xp)
         norm2 = float(xp.sum(w))
         noise = _NOISE * eps(dtype, xp) * norm2
         r = rank
@@ -168,7 +169,7 @@ def _by_gram(
         missed = float(tail_norms(xp.sqrt(w))[r])
         free = atol is not None and missed**2 + _CAUTION * noise <= atol**2
         if free or last or _proved(w, r, noise, eps(t.dtype, xp)):
-            return xp.astype(v[:, :r], t.dtype), missed
+            return xp.astype(leading(r), t.dtype), missed
     return None
 
 

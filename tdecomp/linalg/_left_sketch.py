@@ -39,6 +39,7 @@ import numpy as np
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import adjoint, eps, floats
+from tdecomp.linalg._eigen import spectrum
 from tdecomp.linalg._fibres import draft_fibres, project_fibres, step_fibres
 from tdecomp.linalg._orth import orthonormalize
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
@@ -48,7 +49,6 @@ from tdecomp.linalg._unfolded import (
     gram,
     single,
     slabs,
-    spectrum,
 )
 
 # An error that exceeds the least one by less than this has the same six digits.
@@ -141,7 +141,7 @@ def _sketch(task: _Task, rng: np.random.Generator) -> Array | None:
 def _from_sketch(task: _Task, y: Array) -> Found | None:
     """Read rank and basis off the sketch `y`, then take the way that fits the target."""
     xp, n = task.xp, y.shape[task.mode]
-    w, v = spectrum(gram(slabs(y, task.mode, xp), xp, double(y, xp)), xp)
+    w, leading = spectrum(gram(slabs(y, task.mode, xp), xp, double(y, xp)), xp)
     needed = task.rank
     if task.atol is not None:
         needed = truncation_rank(xp.sqrt(w), atol=task.atol)
@@ -150,10 +150,10 @@ def _from_sketch(task: _Task, y: Array) -> Found | None:
     if not task.always and _PAYS * width > n:
         return None
     if task.atol is not None and needed <= task.rank:
-        return _within(task, v[:, :width])
+        return _within(task, leading(width))
     if not task.always and not _promising(floats(w), r, width, math.prod(y.shape) // n):
         return None
-    found = _stepped(task, v[:, :width], r, w)
+    found = _stepped(task, leading(width), r, w)
     met = found is not None and task.atol is not None and found[2] <= task.atol
     # Then a smaller rank might do as well.
     return None if met and not task.always else found
@@ -177,7 +177,7 @@ def _within(task: _Task, q: Array) -> Found | None:
     bound = task.atol or 0.0
     q = xp.astype(q, x.dtype)
     b = project_fibres(x, q, mode, xp)
-    w, v = spectrum(gram(slabs(b, mode, xp), xp, double(b, xp)), xp)
+    w, leading = spectrum(gram(slabs(b, mode, xp), xp, double(b, xp)), xp)
     s = xp.sqrt(w)
     outside = max(0.0, task.norm2 - float(xp.sum(w)))
     left = bound**2 - outside - _NOISE * eps(x.dtype, xp) * task.norm2
@@ -188,7 +188,7 @@ def _within(task: _Task, q: Array) -> Found | None:
     smallest = r == 1 or tails[r - 1] > bound
     if r > task.rank or not (smallest or task.always):
         return None
-    v = xp.astype(v[:, :r], x.dtype)
+    v = xp.astype(leading(r), x.dtype)
     core = project_fibres(b, v, mode, xp)
     return q @ v, core, math.hypot(tails[r], math.sqrt(outside))
 
@@ -199,8 +199,8 @@ def _stepped(task: _Task, q: Array, r: int, w: Array) -> Found | None:
     width = q.shape[1]
     z = step_fibres(x, xp.astype(q, task.draft), mode, xp)
     m = adjoint(q, xp) @ z
-    theta, turn = spectrum(m, xp)
-    turn = turn[:, :r]
+    theta, leading = spectrum(m, xp)
+    turn = leading(r)
     coupling = (z - q @ m) @ turn
     gaps = floats(xp.sum(xp.abs(coupling) ** 2, axis=0))
     values = floats(theta)

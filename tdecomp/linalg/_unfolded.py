@@ -65,16 +65,6 @@ def gram(t: Array, xp: Namespace, dtype: DType) -> Array:
     return total
 
 
-def spectrum(matrix: Array, xp: Namespace) -> tuple[Array, Array]:
-    """Return eigenvalues, descending and not negative, and eigenvectors of a Gram matrix.
-
-    In double precision where there is one: `n` is small, and a digit costs nothing.
-    """
-    w, v = xp.linalg.eigh(xp.astype(matrix, double(matrix, xp), copy=False))
-    w = xp.flip(w, axis=-1)
-    return xp.where(w > 0, w, xp.zeros_like(w)), xp.flip(v, axis=-1)
-
-
 def energy(x: Array, xp: Namespace) -> float:
     """Return the sum of squared magnitudes, in double precision over runs of some thousands."""
     flat = xp.reshape(x, (-1,))

@@ -10,18 +10,27 @@ from tdecomp.testing import gaussian
 SHAPE = (37, 41, 45)
 
 
+@pytest.fixture(autouse=True)
+def size(monkeypatch):
+    """Let the kernels take tensors of any size; the function sets another limit."""
+
+    def limit(entries):
+        monkeypatch.setattr(_fibres, "_ENTRIES", entries)
+
+    limit(0)
+    return limit
+
+
 @pytest.fixture
-def kernels(monkeypatch):
-    """Let the kernels take tensors of any size, and refuse that anything else multiplies them."""
-    monkeypatch.setattr(_fibres, "_ENTRIES", 0)
-    return lambda: monkeypatch.setattr(_fibres, "_mode_product", None)
+def both(size):
+    """The result of a function with kernels, and without."""
 
+    def call(function, *arguments):
+        fast = function(*arguments, np)
+        size(np.inf)
+        return fast, function(*arguments, np)
 
-def both(monkeypatch, function, *arguments):
-    """The result with kernels, and without."""
-    fast = function(*arguments, np)
-    monkeypatch.setattr(_fibres, "_ENTRIES", np.inf)
-    return fast, function(*arguments, np)
+    return call
 
 
 def wide(x, mode):
@@ -32,9 +41,9 @@ def wide(x, mode):
 @pytest.mark.parametrize("columns", [1, 8, 20, 61])
 @pytest.mark.parametrize("mode", [0, 1, 2])
 @pytest.mark.parametrize("kind", ["float32", "float64"])
-def test_a_projection_by_kernels_is_that_by_matrix_products(kernels, kind, mode, columns):
+def test_a_projection_by_kernels_is_that_by_matrix_products(monkeypatch, kind, mode, columns):
     x, q = gaussian(SHAPE, dtype=kind), gaussian((SHAPE[mode], columns), rng=1, dtype=kind)
-    kernels()
+    monkeypatch.setattr(_fibres, "_mode_product", None)
     found = project_fibres(x, q, mode, np)
     sizes = abs(wide(q, 0)).T @ abs(wide(x, mode))
     assert found.dtype == x.dtype
@@ -48,12 +57,9 @@ def test_a_projection_by_kernels_is_that_by_matrix_products(kernels, kind, mode,
 @pytest.mark.parametrize("mode", [0, 1, 2])
 @pytest.mark.parametrize(("kind", "draft"), [("float64", "float64"), ("float64", "float32"),
                                              ("float32", "float32")])  # fmt: skip
-def test_a_step_by_kernels_is_that_by_matrix_products(
-    kernels, monkeypatch, kind, draft, mode, columns
-):
+def test_a_step_by_kernels_is_that_by_matrix_products(both, kind, draft, mode, columns):
     x, q = gaussian(SHAPE, dtype=kind), gaussian((SHAPE[mode], columns), rng=1, dtype=draft)
-    kernels()
-    fast, plain = both(monkeypatch, step_fibres, x, q, mode)
+    fast, plain = both(step_fibres, x, q, mode)
     a = wide(x, mode)
     bound = 8 * np.finfo(draft).eps * (abs(a) @ (abs(a).T @ abs(wide(q, 0))))
     for found in (fast, plain):
@@ -62,10 +68,10 @@ def test_a_step_by_kernels_is_that_by_matrix_products(
 
 
 @pytest.mark.parametrize("mode", [0, 1, 2])
-def test_a_draft_is_right_to_its_precision_by_kernels_and_without(kernels, monkeypatch, mode):
+def test_a_draft_is_right_to_its_precision_by_kernels_and_without(both, mode):
     x = gaussian(SHAPE)
     q = gaussian((SHAPE[mode], 8), rng=1, dtype="float32")
-    fast, plain = both(monkeypatch, draft_fibres, x, q, mode)
+    fast, plain = both(draft_fibres, x, q, mode)
     assert (fast.dtype, plain.dtype) == (np.float64, np.float32)
     bound = 8 * np.finfo("float32").eps * (abs(wide(q, 0)).T @ abs(wide(x, mode)))
     for found in (fast, plain):
@@ -74,7 +80,7 @@ def test_a_draft_is_right_to_its_precision_by_kernels_and_without(kernels, monke
 
 @pytest.mark.parametrize("form", ["Fortran", "strided", "read-only", "complex", "short"])
 @pytest.mark.parametrize("mode", [0, 1, 2])
-def test_every_form_of_an_array_gives_the_same(kernels, form, mode):
+def test_every_form_of_an_array_gives_the_same(form, mode):
     x = gaussian(SHAPE, dtype="complex128" if form == "complex" else "float64")
     if form == "Fortran":
         x = np.asfortranarray(x)
