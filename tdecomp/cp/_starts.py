@@ -9,10 +9,10 @@ import numpy as np
 
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, floats
+from tdecomp._xp import floats
 from tdecomp.cp._least_squares import gram, joint_gram, solve_shifted
+from tdecomp.linalg._fibres import project_fibres
 from tdecomp.ops._factor_products import _khatri_rao
-from tdecomp.ops._mode_products import _mode_products
 from tdecomp.ops._products import Products
 from tdecomp.ops._unfold import _unfold
 
@@ -42,8 +42,10 @@ def compressed(
     """
     draws = [normal(rng, (n, width), x, xp) for n in x.shape]
     bases = [xp.linalg.qr(products.mttkrp(mode, draws))[0] for mode in range(x.ndim)]
-    duals = [adjoint(basis, xp) for basis in bases]
-    return _mode_products(x, duals, range(x.ndim), xp=xp), bases
+    core = x
+    for mode in reversed(range(x.ndim)):
+        core = project_fibres(core, bases[mode], mode, xp)
+    return core, bases
 
 
 def race(x: Array, starts: Sequence[Array], xp: Namespace) -> list[Array]:

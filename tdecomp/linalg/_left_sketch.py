@@ -38,14 +38,13 @@ import numpy as np
 
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, DType, Namespace, Seed
-from tdecomp._xp import adjoint, eps, floats
+from tdecomp._xp import adjoint, eps, floats, squared_norm
 from tdecomp.linalg._eigen import spectrum
 from tdecomp.linalg._fibres import draft_fibres, project_fibres, step_fibres
 from tdecomp.linalg._orth import orthonormalize
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
 from tdecomp.linalg._unfolded import (
     double,
-    energy,
     gram,
     single,
     slabs,
@@ -111,7 +110,7 @@ def sketched(
         pays = _PAYS_ALIKE if draft == x.dtype else _PAYS
         if pays * (rank + _OVERSAMPLING) > n:
             return None
-    norm2 = energy(x, xp) if norm2 is None else norm2
+    norm2 = squared_norm(x, xp) if norm2 is None else norm2
     if atol is not None:
         if atol**2 <= _CERTIFIED * eps(x.dtype, xp) * norm2:
             return None
@@ -214,4 +213,4 @@ def _stepped(task: _Task, q: Array, r: int, w: Array) -> Found | None:
         return None
     u = xp.astype(orthonormalize(z @ turn, xp).Q, x.dtype)
     core = project_fibres(x, u, mode, xp)
-    return u, core, math.sqrt(max(0.0, norm2 - energy(core, xp)))
+    return u, core, math.sqrt(max(0.0, norm2 - squared_norm(core, xp)))

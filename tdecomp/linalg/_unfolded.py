@@ -11,7 +11,6 @@ from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import adjoint
 
 ENTRIES = 1 << 20
-_RUN = 1 << 12
 # Slabs this wide are multiplied one by one; narrower ones are gathered into one matrix first.
 _WIDE = 128
 
@@ -62,19 +61,6 @@ def gram(t: Array, xp: Namespace, dtype: DType) -> Array:
             product = a @ adjoint(a, xp)
         product = xp.astype(product, wide, copy=False)
         total = product if total is None else total + product
-    return total
-
-
-def energy(x: Array, xp: Namespace) -> float:
-    """Return the sum of squared magnitudes, in double precision over runs of some thousands."""
-    flat = xp.reshape(x, (-1,))
-    cut = flat.shape[0] // _RUN * _RUN
-    total = 0.0
-    for part in (xp.reshape(flat[:cut], (-1, _RUN)), flat[None, cut:]):
-        if 0 not in part.shape:
-            runs = xp.vecdot(part, part)
-            runs = xp.real(runs) if _is_complex(x, xp) else runs
-            total += float(xp.sum(xp.astype(runs, double(runs, xp), copy=False)))
     return total
 
 

@@ -10,9 +10,8 @@ from tdecomp._errors import check_count, check_number
 from tdecomp._iterate import Callback, Fit, Step, iterate
 from tdecomp._measure import relative_error
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import eps
+from tdecomp._xp import eps, squared_norm
 from tdecomp.linalg._left_basis import _left_basis, left_basis
-from tdecomp.linalg._unfolded import energy
 from tdecomp.tucker._format import Tucker
 from tdecomp.tucker._hosvd import Plan, decompose, loaded, project
 from tdecomp.tucker._starts import settled, start
@@ -135,7 +134,7 @@ def hooi(
     ranks = check_ranks(rank, shape, chosen)
     wanted = dict(zip(chosen, ranks, strict=True))
     factors = start(x, wanted, init, rng, xp)
-    norm2 = energy(x, xp) if known is None else known
+    norm2 = squared_norm(x, xp) if known is None else known
     if norm2 == 0:
         zero = decompose(x, Plan(chosen, ranks, None, "qr", 0, nested=True), xp)[0]
         return iterate(lambda state: Step(state, 0.0, 0.0), zero, max_iter=1, tol=tol)
@@ -196,7 +195,7 @@ def _sweep(
 
 def _error(x: Array, state: Tucker, norm2: float, xp: Namespace) -> float:
     """Return the relative error, by Pythagoras where that leaves digits, else by the entries."""
-    missed = norm2 - energy(state.core, xp)
+    missed = norm2 - squared_norm(state.core, xp)
     if missed > _DIGITS * eps(x.dtype, xp) * norm2:
         return math.sqrt(missed / norm2)
     return float(relative_error(x, state))

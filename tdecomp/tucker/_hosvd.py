@@ -11,10 +11,10 @@ import numpy as np
 
 from tdecomp._errors import check_choice
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import device, differentiated, equilibrate, finite, prepare, traced
+from tdecomp._xp import device, differentiated, equilibrate, finite, prepare, squared_norm, traced
 from tdecomp.linalg._fibres import project_fibres
 from tdecomp.linalg._left_basis import ROUTES, _left_basis, left_basis
-from tdecomp.linalg._unfolded import double, energy
+from tdecomp.linalg._unfolded import double
 from tdecomp.tucker._format import Tucker
 from tdecomp.tucker._targets import check_modes, check_tucker_target, precision_for
 
@@ -227,7 +227,7 @@ def _planned(data: Loaded, plan: Plan, rtol: float | None) -> Tucker:
         )
         if work != dtype or norm2 is None:
             x = xp.astype(x, work, copy=False)
-            norm2 = energy(x, xp)
+            norm2 = squared_norm(x, xp)
         atol = (rtol - floor) * math.sqrt(norm2)
     core, factors = decompose(x, plan._replace(atol=atol, norm2=norm2), xp)[0]
     core = xp.astype(core, dtype, copy=False)
@@ -255,7 +255,7 @@ def loaded(x: Any) -> Loaded:
     xp, x = prepare(x, ndim=1, batch=True, check_finite=False, name="x")
     if not differentiated(x):
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            total = energy(x, xp)
+            total = squared_norm(x, xp)
         bound = float(xp.finfo(x.dtype).max) ** 0.25
         if 1 / bound < total / math.prod(x.shape) and total < bound:
             return Loaded(xp, x, None, total)

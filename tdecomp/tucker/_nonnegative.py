@@ -11,8 +11,7 @@ from tdecomp._iterate import Callback, Fit, Step, iterate
 from tdecomp._measure import relative_error
 from tdecomp._random import generator, like
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import eps
-from tdecomp.linalg._unfolded import energy
+from tdecomp._xp import eps, squared_norm
 from tdecomp.ops._unfold import _unfold
 from tdecomp.tucker._format import Tucker, as_tucker, expand
 from tdecomp.tucker._hosvd import loaded, project
@@ -109,7 +108,7 @@ def nonnegative_tucker(
     chosen = check_modes(modes, x.ndim)
     ranks = check_ranks(rank, tuple(map(int, x.shape)), chosen)
     wanted = dict(zip(chosen, ranks, strict=True))
-    norm2 = energy(x, xp) if known is None else known
+    norm2 = squared_norm(x, xp) if known is None else known
     first = _start(x, wanted, init, rng, xp)
 
     def show(state: Tucker) -> Tucker:
@@ -151,7 +150,7 @@ def _start(x: Array, wanted: dict[int, int], init: Any, rng: Seed, xp: Namespace
     )
     state = _unit_columns(Tucker(core, factors), xp)
     size = float(xp.sum(state.core * _weighed(state, xp)))
-    return state._replace(core=state.core * math.sqrt(energy(x, xp) / size))
+    return state._replace(core=state.core * math.sqrt(squared_norm(x, xp) / size))
 
 
 def _grams(state: Tucker, xp: Namespace) -> list[Array | None]:
