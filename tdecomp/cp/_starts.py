@@ -13,7 +13,7 @@ from tdecomp._xp import floats
 from tdecomp.cp._least_squares import gram, joint_gram, solve_shifted
 from tdecomp.linalg._fibres import project_fibres
 from tdecomp.ops._factor_products import _khatri_rao
-from tdecomp.ops._products import Products
+from tdecomp.ops._products import DenseProducts
 from tdecomp.ops._unfold import _unfold
 
 # Columns of the random sketches beyond the rank.
@@ -21,6 +21,8 @@ OVERSAMPLE = 8
 # Sweeps in the first round of the race; every round is twice as long, for half of the starts. The
 # winner runs on in such rounds, at most that many, while one gains that much.
 _ROUND, _ROUNDS, _GAIN = 5, 40, 1e-3
+# Entries of a tensor that is worth a kernel which is loaded already.
+_LOADED = 1 << 17
 # A core is worth its making where the tensor has this many times more entries.
 _SMALLER = 8
 
@@ -32,7 +34,7 @@ def compressible(shape: tuple[int, ...], rank: int) -> bool:
 
 
 def compressed(
-    x: Array, products: Products, width: int, rng: np.random.Generator, xp: Namespace
+    x: Array, products: DenseProducts, width: int, rng: np.random.Generator, xp: Namespace
 ) -> tuple[Array, list[Array]]:
     """Return a core of `x` and a basis for each mode, found by Khatri-Rao sketches.
 
@@ -44,7 +46,8 @@ def compressed(
     bases = [xp.linalg.qr(products.mttkrp(mode, draws))[0] for mode in range(x.ndim)]
     core = x
     for mode in reversed(range(x.ndim)):
-        core = project_fibres(core, bases[mode], mode, xp)
+        entries = _LOADED if products.compiled else math.prod(x.shape) + 1
+        core = project_fibres(core, bases[mode], mode, xp, entries=entries)
     return core, bases
 
 

@@ -27,9 +27,14 @@ _COLUMNS, _EVEN = 64, 32
 _STRIPE, _BLOCK, _CACHED = 512, 48, 1 << 17
 
 
-def project_fibres(x: Array, q: Array, mode: int, xp: Namespace) -> Array:
-    r"""Return :math:`X \times_n Q^*`; `q` has the dtype of `x` and shape ``(n, r)``."""
-    if not _pays(x, q, mode):
+def project_fibres(
+    x: Array, q: Array, mode: int, xp: Namespace, *, entries: int | None = None
+) -> Array:
+    r"""Return :math:`X \times_n Q^*`; `q` has the dtype of `x` and shape ``(n, r)``.
+
+    Kernels take tensors of that many `entries`; fewer will do where they are loaded anyway.
+    """
+    if not _pays(x, q, mode, entries):
         return _mode_product(x, adjoint(q, xp), mode, xp=xp)
     from tdecomp._kernels._fibre_products import mode_product
 
@@ -85,7 +90,7 @@ def _stepped(t: Array, q: Array, xp: Namespace) -> Array:
     return total
 
 
-def _pays(x: Array, q: Array, mode: int) -> bool:
+def _pays(x: Array, q: Array, mode: int, entries: int | None = None) -> bool:
     """Tell whether the kernels take these arrays and repay their loading."""
     if not _kernels.accepts(x, q) or x.dtype.kind + q.dtype.kind != "ff":
         return False
@@ -93,7 +98,8 @@ def _pays(x: Array, q: Array, mode: int) -> bool:
         return False
     after = math.prod(x.shape[mode + 1 :])
     size, thin = math.prod(x.shape), int(q.shape[1]) <= _COLUMNS
-    return size >= _ENTRIES and thin and (after == 1 or after >= _EVEN)
+    least = _ENTRIES if entries is None else entries
+    return size >= least and thin and (after == 1 or after >= _EVEN)
 
 
 def _padded(q: np.ndarray) -> tuple[np.ndarray, int]:

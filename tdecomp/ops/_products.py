@@ -69,6 +69,11 @@ class DenseProducts:
         self._groups = self._contract.groups
         self._known: _Known | None = None
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the kernels do the work."""
+        return isinstance(self._contract, _Compiled)
+
     def mttkrp(self, mode: int, factors: Sequence[Array], /) -> Array:
         """Return the product for `mode`, from what is known of other groups while that holds."""
         own = next(k for k, group in enumerate(self._groups) if mode in group)
