@@ -14,7 +14,7 @@ from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._measure import relative_error
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, device, eps, equilibrate
+from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate
 from tdecomp.cp._degeneracy import Watch, opposition
 from tdecomp.cp._format import CP, real_dtype
 from tdecomp.cp._gauss_newton_system import System, curvature
@@ -162,6 +162,10 @@ def cp_gauss_newton(
     """
     if isinstance(x, COO):
         raise TypeError("x is in coordinates; cp_als takes sparse tensors, or pass x.to_array()")
+    if differentiated(x):
+        raise ValueError(
+            "under tracing (jit, vmap, gradients) steps cannot be chosen by their values; use cp_als"
+        )
     xp, x = as_data(x)
     sizes = [int(n) for n in x.shape]
     rank = check_components(rank, math.prod(sizes) // max(sizes))

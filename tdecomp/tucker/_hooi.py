@@ -10,7 +10,7 @@ from tdecomp._errors import check_count, check_number
 from tdecomp._iterate import Callback, Fit, Step, iterate
 from tdecomp._measure import relative_error
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import eps, squared_norm
+from tdecomp._xp import differentiated, eps, squared_norm
 from tdecomp.linalg._left_basis import _left_basis, left_basis
 from tdecomp.tucker._format import Tucker
 from tdecomp.tucker._hosvd import Plan, decompose, loaded, project
@@ -122,6 +122,11 @@ def hooi(
     >>> bool(abs(fit.tensor.to_array() - (i + j + k)).max() < 1e-3)
     True
     """
+    if differentiated(x):
+        raise ValueError(
+            "under tracing (jit, vmap, gradients) sweeps cannot be ended by their values; "
+            "use sthosvd"
+        )
     max_iter = check_count(max_iter, name="max_iter", least=1)
     tol = check_number(tol, name="tol")
     if weights is not None:
