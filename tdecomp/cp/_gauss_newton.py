@@ -164,7 +164,7 @@ def cp_gauss_newton(
         raise TypeError("x is in coordinates; cp_als takes sparse tensors, or pass x.to_array()")
     if differentiated(x):
         raise ValueError(
-            "under tracing (jit, vmap, gradients) steps cannot be chosen by their values; use cp_als"
+            "under tracing (jit, vmap, gradients) steps cannot be judged by values; use cp_als"
         )
     xp, x = as_data(x)
     sizes = [int(n) for n in x.shape]
