@@ -15,7 +15,7 @@ import tdecomp as td
 from ._contenders import Clock, available_threads, clock_for, medians, pinned
 
 FULL = os.environ.get("TDECOMP_BENCH") == "full"
-SEEDS = 30 if FULL else 3
+SEEDS = 30 if FULL else 1
 STARTS = 2
 SWEEPS = 10
 
@@ -127,7 +127,7 @@ class Ratio:
     params = (tuple(CASES), tuple(PEERS))
     param_names = ("tensor", "peer")
     timeout = 1800
-    repeats = 3
+    repeats = 3 if FULL else 1
 
     def setup(self, name: str, peer: str) -> None:
         self.case = CASES[name]

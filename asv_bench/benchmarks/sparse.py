@@ -132,7 +132,7 @@ class Ratio:
     params = (KINDS, ("pygenten", "pyttb"))
     param_names = ("tensor", "peer")
     timeout = 1800
-    repeats = 3
+    repeats = 3 if FULL else 1
 
     def setup(self, kind: str, peer: str) -> None:
         try:

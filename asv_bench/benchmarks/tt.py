@@ -86,7 +86,7 @@ class Ratio:
     params = tuple(SHAPES)
     param_names = ("tensor",)
     timeout = 1800
-    repeats = 3
+    repeats = 3 if FULL else 1
 
     def setup(self, name: str) -> None:
         if find_spec("tensorly") is None:

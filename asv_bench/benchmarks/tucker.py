@@ -109,7 +109,7 @@ class Ratio:
     params = (tuple(CASES), METHODS)
     param_names = ("tensor", "method")
     timeout = 1800
-    repeats = 3
+    repeats = 3 if FULL else 1
 
     def setup(self, name: str, method: str) -> None:
         try:
