@@ -57,6 +57,11 @@ def adjoint(x: Array, xp: Namespace) -> Array:
     return xp.conj(swapped) if xp.isdtype(x.dtype, "complex floating") else swapped
 
 
+def conj(x: Array, xp: Namespace) -> Array:
+    """Return the conjugate of what has one."""
+    return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x
+
+
 def concrete(flag: Array) -> bool | None:
     """Return the truth of `flag`, or None where a transformation is still tracing it."""
     try:

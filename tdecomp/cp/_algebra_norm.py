@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, concrete
+from tdecomp._xp import adjoint, concrete, conj
 from tdecomp.cp._algebra import _add
 from tdecomp.cp._format import CP, as_cp, as_pair
 from tdecomp.cp._normalise import scaled_by_two, unit_columns
@@ -80,7 +80,7 @@ def _inner(a: CP, b: CP, *, xp: Namespace) -> Array:
         left, right = rows[:, : a.rank], rows[:, a.rank :]
         left = (left * a.weights) @ xp.matrix_transpose(a.factors[-1])
         right = (right * b.weights) @ xp.matrix_transpose(b.factors[-1])
-        value = xp.sum(_conj(left, xp) * right)
+        value = xp.sum(conj(left, xp) * right)
     else:
         value = _by_grams(a, b, xp)
     return scaled_by_two(value, shift_a + shift_b, xp)
@@ -166,7 +166,7 @@ def _cancels(cp: CP, xp: Namespace) -> bool:
 
 def _by_grams(a: CP, b: CP, xp: Namespace) -> Array:
     """Sum the Hadamard product of the matrices of inner products of columns."""
-    grams = _conj(a.weights, xp)[:, None] * b.weights[None, :]
+    grams = conj(a.weights, xp)[:, None] * b.weights[None, :]
     for left, right in zip(a.factors, b.factors, strict=True):
         grams = grams * (adjoint(left, xp) @ right)
     return xp.sum(grams)
@@ -199,7 +199,3 @@ def _triangle(x: Array, xp: Namespace) -> Array:
 
 def _real(x: Array, xp: Namespace) -> Array:
     return xp.real(x) if xp.isdtype(x.dtype, "complex floating") else x
-
-
-def _conj(x: Array, xp: Namespace) -> Array:
-    return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x

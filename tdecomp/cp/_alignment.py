@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, device, floats
+from tdecomp._xp import adjoint, conj, device, floats
 from tdecomp.cp._algebra import _permute
 from tdecomp.cp._format import CP, as_pair
 from tdecomp.cp._normalise import _normalise, phase_of, unit_columns
@@ -205,12 +205,12 @@ def _phased(cp: CP, reference: CP, xp: Namespace) -> CP:
     rest, factors = xp.ones_like(cp.factors[0][0, :]), []
     _, _, columns = unit_columns(reference, xp=xp)
     for factor, column in zip(cp.factors[:-1], columns, strict=False):
-        dual = _conj(factor[:, : reference.rank], xp)
+        dual = conj(factor[:, : reference.rank], xp)
         # The phase that makes the inner product with the reference positive.
         towards = phase_of(xp.sum(dual * column, axis=0), xp)
         phase = xp.concat([xp.astype(towards, factor.dtype), extra])
         factors.append(factor * phase)
-        rest = rest * _conj(phase, xp)
+        rest = rest * conj(phase, xp)
     return CP(cp.weights, (*factors, cp.factors[-1] * rest))
 
 
@@ -231,8 +231,3 @@ def _sizes(cp: CP, xp: Namespace) -> tuple[np.ndarray, np.ndarray]:
 def _host(matrix: Array) -> np.ndarray:
     """Return a small real matrix as a NumPy array."""
     return np.asarray([floats(matrix[k, :]) for k in range(matrix.shape[0])])
-
-
-def _conj(x: Array, xp: Namespace) -> Array:
-    """Return the conjugate of what has one."""
-    return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x

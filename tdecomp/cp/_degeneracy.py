@@ -8,7 +8,7 @@ import numpy as np
 
 from tdecomp._iterate import Status
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import floats
+from tdecomp._xp import conj, floats
 
 # Components at a smaller angle than this to the opposite of one another count as cancelling.
 _OPPOSED = -0.99
@@ -36,7 +36,7 @@ def opposition(weights: Array, grams: list[Array], norm: float, xp: Namespace) -
     xp : namespace
         The library of the arrays.
     """
-    outer = weights[:, None] * _conj(weights, xp)[None, :]
+    outer = weights[:, None] * conj(weights, xp)[None, :]
     for gram in grams:
         outer = outer * gram
     inner = xp.real(outer) if xp.isdtype(outer.dtype, "complex floating") else outer
@@ -86,8 +86,3 @@ class Watch:
             return False
         before = self._loads[(len(self._loads) - 1) // 2]
         return math.isfinite(self._loads[-1]) and self._loads[-1] > _GROWTH * before
-
-
-def _conj(x: Array, xp: Namespace) -> Array:
-    """Return the conjugate of what has one."""
-    return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x

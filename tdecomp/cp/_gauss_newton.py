@@ -14,7 +14,7 @@ from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._measure import relative_error
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate
+from tdecomp._xp import adjoint, conj, device, differentiated, eps, equilibrate
 from tdecomp.cp._degeneracy import Watch, opposition
 from tdecomp.cp._format import CP, real_dtype
 from tdecomp.cp._gauss_newton_system import System, curvature
@@ -275,7 +275,7 @@ def _swept(problem: _Problem, factors: list[Array]) -> list[Array]:
     xp = problem.xp
     factors = list(factors)
     for mode in range(len(factors)):
-        right = all_mttkrp(problem.x, [_conj(f, xp) for f in factors], xp=xp)[mode]
+        right = all_mttkrp(problem.x, [conj(f, xp) for f in factors], xp=xp)[mode]
         joint = joint_gram([gram(f, xp) for f in factors], mode)
         factors[mode] = solve_normal(right, joint, xp).factor
     return _balanced(factors, xp)
@@ -346,7 +346,7 @@ def _evaluated(problem: _Problem, factors: list[Array]) -> _State:
         gap = cp.to_array(rows) - x[rows, ...]
         return float(xp.linalg.vector_norm(gap)) ** 2, gap
 
-    sums = slabwise(residual, tuple(x.shape), [_conj(f, xp) for f in factors], xp=xp)
+    sums = slabwise(residual, tuple(x.shape), [conj(f, xp) for f in factors], xp=xp)
     return _State(problem, factors, math.sqrt(sums.value), sums.products)
 
 
@@ -420,12 +420,7 @@ def _real_dot(a: Sequence[Array], b: Sequence[Array], xp: Namespace) -> float:
     """Return the real part of the inner product of two lists of matrices."""
     total = 0.0
     for x, y in zip(a, b, strict=True):
-        product = xp.sum(_conj(x, xp) * y)
+        product = xp.sum(conj(x, xp) * y)
         real = xp.isdtype(product.dtype, "real floating")
         total += float(product if real else xp.real(product))
     return total
-
-
-def _conj(x: Array, xp: Namespace) -> Array:
-    """Return the conjugate of what has one."""
-    return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x

@@ -21,7 +21,7 @@ from functools import reduce
 
 from tdecomp._shim import lstsq, solve_triangular
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, device, eps
+from tdecomp._xp import adjoint, conj, device, eps
 from tdecomp.cp._least_squares import cholesky, gram
 from tdecomp.ops._factor_products import _khatri_rao
 
@@ -162,7 +162,7 @@ class System:
     def _normal(self, v: list[Array]) -> list[Array]:
         """Apply ``J^* J`` to a direction within the bases."""
         xp, factors, grams = self._xp, self._factors, self._grams
-        turned = [xp.matrix_transpose(x) @ _conj(a, xp) for x, a in zip(v, factors, strict=True)]
+        turned = [xp.matrix_transpose(x) @ conj(a, xp) for x, a in zip(v, factors, strict=True)]
         out = []
         for k, (x, a) in enumerate(zip(v, factors, strict=True)):
             y = x @ self._gammas[k]
@@ -189,7 +189,7 @@ def curvature(factors: Sequence[Array], v: Sequence[Array], xp: Namespace) -> li
     factors replaced by directions.
     """
     grams = [gram(a, xp) for a in factors]
-    turned = [xp.matrix_transpose(x) @ _conj(a, xp) for x, a in zip(v, factors, strict=True)]
+    turned = [xp.matrix_transpose(x) @ conj(a, xp) for x, a in zip(v, factors, strict=True)]
     modes = range(len(factors))
     out = []
     for j in modes:
@@ -270,7 +270,7 @@ def _normal_matrix(factors: Sequence[Array], grams: Sequence[Array], xp: Namespa
                 identity = xp.eye(n, dtype=a.dtype, device=device(a))
                 block = identity[:, None, :, None] * gamma
             else:
-                turned = xp.matrix_transpose(_conj(b, xp))[None, :, :, None]
+                turned = xp.matrix_transpose(conj(b, xp))[None, :, :, None]
                 block = a[:, None, None, :] * turned * gamma
             row.append(xp.reshape(block, (n * rank, m * rank)))
         rows.append(xp.concat(row, axis=1))
@@ -286,12 +286,7 @@ def _dot(a: Sequence[Array], b: Sequence[Array], xp: Namespace) -> float:
     """Return the real part of the inner product of two directions."""
     total = 0.0
     for x, y in zip(a, b, strict=True):
-        product = xp.sum(_conj(x, xp) * y)
+        product = xp.sum(conj(x, xp) * y)
         total += float(xp.real(product) if xp.isdtype(product.dtype, "complex floating") else
                        product)  # fmt: skip
     return total
-
-
-def _conj(x: Array, xp: Namespace) -> Array:
-    """Return the conjugate of what has one."""
-    return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x

@@ -10,7 +10,7 @@ import numpy as np
 
 from tdecomp._random import like
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint
+from tdecomp._xp import adjoint, conj
 from tdecomp.cp._format import CP
 from tdecomp.cp._initial_sparse import host, sparse_left_vectors
 from tdecomp.cp._normalise import _normalise
@@ -63,7 +63,7 @@ def _sparse_core(
     sizes = [int(u.shape[1]) for u in bases]
     if 0 in sizes:
         return bases, None
-    dual = [_conj(u, xp) for u in bases]
+    dual = [conj(u, xp) for u in bases]
     slabs = []
     for j in range(sizes[0]):
         first = dual[0][:, j : j + 1] * xp.ones_like(dual[1][:1, :])
@@ -156,8 +156,3 @@ def _weighted(x: np.ndarray, factors: list[np.ndarray]) -> tuple[np.ndarray, flo
     lengths = np.where(lengths > 0, lengths, 1.0)
     weights = np.linalg.lstsq(columns / lengths, target, rcond=None)[0] / lengths
     return weights, float(np.linalg.norm(target - columns @ weights))
-
-
-def _conj(x: Array, xp: Namespace) -> Array:
-    """Return the conjugate of what has one."""
-    return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x

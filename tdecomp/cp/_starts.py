@@ -9,7 +9,7 @@ import numpy as np
 
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import floats
+from tdecomp._xp import conj, floats
 from tdecomp.cp._least_squares import gram, joint_gram, solve_shifted
 from tdecomp.linalg._fibres import project_fibres
 from tdecomp.ops._factor_products import _khatri_rao
@@ -83,7 +83,7 @@ def _cp_als(x: Array, factors: Sequence[Array], sweeps: int, *, xp: Namespace) -
     for _ in range(sweeps):
         for mode, unfolding in enumerate(unfoldings):
             others = [*factors[:mode], *factors[mode + 1 :]]
-            product = unfolding @ _conj(_khatri_rao(others, xp=xp), xp)
+            product = unfolding @ conj(_khatri_rao(others, xp=xp), xp)
             solution = solve_shifted(product, joint_gram(grams, mode), xp)
             factors[mode] = solution
             grams[mode] = gram(solution, xp)
@@ -95,7 +95,3 @@ def misfits(x: Array, factors: Sequence[Array], *, xp: Namespace) -> Array:
     model = _khatri_rao(factors[1:], xp=xp) @ xp.matrix_transpose(factors[0])
     gap = xp.matrix_transpose(_unfold(x, 0, xp=xp)) - model
     return xp.linalg.vector_norm(gap, axis=(-2, -1))
-
-
-def _conj(x: Array, xp: Namespace) -> Array:
-    return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x

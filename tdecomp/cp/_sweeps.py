@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, eps
+from tdecomp._xp import conj, device, eps
 from tdecomp.cp._anderson import anderson
 from tdecomp.cp._degeneracy import Watch, opposition
 from tdecomp.cp._format import CP
@@ -169,14 +169,14 @@ def sweep(problem: Problem, state: State) -> State:
     """
     xp, factors = problem.xp, list(state.factors)
     grams = [gram(factor, xp) for factor in factors]
-    duals = [_conj(factor, xp) for factor in factors]
+    duals = [conj(factor, xp) for factor in factors]
     product = joint = None
     for mode in problem.free:
         product = problem.products.mttkrp(mode, duals)
         joint = joint_gram(grams, mode)
         factors[mode] = _update(problem, factors, mode, (product, joint), state.error)
         grams[mode] = gram(factors[mode], xp)
-        duals[mode] = _conj(factors[mode], xp)
+        duals[mode] = conj(factors[mode], xp)
     last = problem.free[-1]
     aligned = float(_real(xp.sum(duals[last] * product), xp))
     energy = float(_real(xp.sum(joint * grams[last]), xp))
@@ -229,10 +229,6 @@ def true_error(problem: Problem, factors: Sequence[Array]) -> float:
     if distance == 0:
         return 0.0
     return distance / math.sqrt(problem.square) if problem.square > 0 else math.inf
-
-
-def _conj(x: Array, xp: Namespace) -> Array:
-    return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x
 
 
 def _real(x: Array, xp: Namespace) -> Array:

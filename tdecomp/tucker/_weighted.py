@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tdecomp._iterate import Callback, Fit, Step, iterate
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import device, eps, equilibrate, finite, namespace, prepare
+from tdecomp._xp import conj, device, eps, equilibrate, finite, namespace, prepare
 from tdecomp.linalg._unfolded import ENTRIES, columns, slabs, spans
 from tdecomp.ops._mode_products import _mode_product
 from tdecomp.tucker._format import Tucker, expand
@@ -184,7 +184,7 @@ def _core_direct(data: Weighted, state: Tucker) -> Array:
     for mode, factor in enumerate(factors):
         if factor is not None:
             n, r = factor.shape
-            pairs = xp.reshape(_conj(factor, xp)[:, :, None] * factor[:, None, :], (n, r * r))
+            pairs = xp.reshape(conj(factor, xp)[:, :, None] * factor[:, None, :], (n, r * r))
             products = _mode_product(products, xp.matrix_transpose(pairs), mode, xp=xp)
     alone = [k for k in range(d) if factors[k] is None]
     real = [k for k in range(d) if factors[k] is not None]
@@ -216,7 +216,7 @@ def _core_conjugate(data: Weighted, state: Tucker) -> Array:
         if size <= stop:
             break
         image = project(data.w * expand(direction, factors, xp), factors, xp)
-        curvature = float(xp.real(xp.sum(_conj(direction, xp) * image)))
+        curvature = float(xp.real(xp.sum(conj(direction, xp) * image)))
         if curvature <= 0:
             break
         core = core + (size / curvature) * direction
@@ -228,7 +228,3 @@ def _core_conjugate(data: Weighted, state: Tucker) -> Array:
 
 def _square(a: Array, xp: Namespace) -> float:
     return float(xp.sum(xp.abs(a) ** 2))
-
-
-def _conj(a: Array, xp: Namespace) -> Array:
-    return xp.conj(a) if xp.isdtype(a.dtype, "complex floating") else a
