@@ -22,7 +22,7 @@ OVERSAMPLE = 8
 # winner runs on in such rounds, at most that many, while one gains that much.
 _ROUND, _ROUNDS, _GAIN = 5, 40, 1e-3
 # Entries of a tensor that is worth a kernel which is loaded already.
-_LOADED = 1 << 17
+_LOADED = 1 << 16
 # A core is worth its making where the tensor has this many times more entries.
 _SMALLER = 8
 

@@ -31,8 +31,9 @@ _CERTIFIED = 50.0
 _ROUNDING = 4.0
 # Below this many entries the accurate route is as fast as any.
 _SMALL = 1 << 15
-# A block has this many times more columns than rows: stacking costs a tenth of the flops.
-_TALL = 10
+# A block has this many times more columns than rows: stacking costs a tenth of the flops. Blocks of
+# so many entries fit the cache, and BLAS wakes no threads for them.
+_TALL, _BLOCK = 10, 1 << 13
 
 
 class LeftBasis(NamedTuple):
@@ -197,7 +198,7 @@ def _triangle(t: Array, xp: Namespace) -> Array:
     if t.shape[0] * t.shape[2] <= n:
         return xp.matrix_transpose(columns(t, xp))
     r = None
-    for block in blocks(t, entries=max(_TALL * n * n, _SMALL)):
+    for block in blocks(t, entries=max(_TALL * n * n, _BLOCK)):
         rows = xp.matrix_transpose(columns(block, xp))
         r = _factor(rows if r is None else xp.concat([r, rows]), xp)
     return r
