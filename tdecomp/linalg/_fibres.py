@@ -13,8 +13,8 @@ import numpy as np
 
 from tdecomp import _kernels
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint
-from tdecomp.linalg._unfolded import ENTRIES, blocks, columns, double, slabs
+from tdecomp._xp import adjoint, squared_norm
+from tdecomp.linalg._unfolded import ENTRIES, WIDE, blocks, columns, double, slabs, spans
 from tdecomp.ops._mode_products import _mode_product
 
 # Entries above which loading the kernels, half a second, is soon made up for.
@@ -22,8 +22,8 @@ _ENTRIES = 1 << 23
 # Products of more columns than that are no longer thin; fibres that follow each other evenly in
 # fewer numbers than that leave the vectors idle.
 _COLUMNS, _EVEN = 64, 32
-# Fibres that a thread takes at a time: of a projection; and so many entries of a step, whose copy
-# stays in the cache.
+# Fibres that a thread takes at a time: of a projection; and so many entries of a step or of a
+# difference, whose copy stays in the cache.
 _STRIPE, _BLOCK, _CACHED = 512, 48, 1 << 17
 
 
@@ -77,6 +77,18 @@ def step_fibres(x: Array, q: Array, mode: int, xp: Namespace) -> Array:
     out = np.empty((_kernels.threads(), *b.shape))
     normal_product(t, b, lanes, max(_EVEN, _CACHED // t.shape[1]), out)
     return out.sum(axis=0)[:, : q.shape[1]]
+
+
+def squared_gap(x: Array, q: Array, b: Array, mode: int, xp: Namespace) -> float:
+    r"""Return :math:`\|X - B \times_n Q\|_F^2`; the difference is formed, block by block."""
+    t, inner = slabs(x, mode, xp), slabs(b, mode, xp)
+    total, entries = 0.0, ENTRIES if t.shape[0] == 1 else _CACHED
+    for rows, run in spans(tuple(t.shape), entries=entries):
+        block, part = t[rows, :, run], inner[rows, :, run]
+        if block.shape[2] < WIDE:
+            block, part = columns(block, xp), columns(part, xp)
+        total += squared_norm(block - q @ part, xp)
+    return total
 
 
 def _stepped(t: Array, q: Array, xp: Namespace) -> Array:

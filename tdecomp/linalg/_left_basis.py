@@ -8,14 +8,15 @@ from typing import NamedTuple
 import numpy as np
 
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, differentiated, eps, floats, is_numpy
+from tdecomp._xp import adjoint, differentiated, eps, floats, squared_norm
 from tdecomp.linalg._eigen import spectrum
 from tdecomp.linalg._fibres import project_fibres
 from tdecomp.linalg._left_sketch import SIX_DIGITS, sketched
+from tdecomp.linalg._left_triangle import left_singular
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import robust_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
-from tdecomp.linalg._unfolded import blocks, columns, double, gram, slabs
+from tdecomp.linalg._unfolded import columns, double, gram, slabs
 from tdecomp.ops._mode_products import _mode_product
 
 ROUTES = ("auto", "gram", "qr", "randomized")
@@ -31,9 +32,6 @@ _CERTIFIED = 50.0
 _ROUNDING = 4.0
 # Below this many entries the accurate route is as fast as any.
 _SMALL = 1 << 15
-# A block has this many times more columns than rows: stacking costs a tenth of the flops. Blocks of
-# so many entries fit the cache, and BLAS wakes no threads for them.
-_TALL, _BLOCK = 10, 1 << 13
 
 
 class LeftBasis(NamedTuple):
@@ -136,35 +134,35 @@ def left_basis(
     limit = min(n, others)
     rank = limit if rank is None else min(rank, limit)
     large = math.prod(x.shape) >= _SMALL
+    if norm2 is None and atol is not None:
+        norm2 = squared_norm(x, xp)
     if route == "randomized" or (route == "auto" and large and not differentiated(x)):
         always = route == "randomized"
         found = sketched(x, mode, rank=rank, atol=atol, rng=rng, norm2=norm2, always=always, xp=xp)
         if found is not None:
-            u, core, error = found
-            u, turned = canonical_signs(u, slabs(core, mode, xp), xp)
-            return LeftBasis(u, xp.reshape(turned, core.shape), error)
+            return LeftBasis(*found)
     basis = None
     if n <= others and (route == "gram" or (route == "auto" and large)):
-        basis = _by_gram(t, rank, atol, xp, always=route == "gram")
+        basis = _by_gram(t, rank, atol, norm2, xp, always=route == "gram")
     u, error = basis or _by_qr(t, rank, atol, xp)
     u, _ = canonical_signs(u, adjoint(u, xp), xp)
     return LeftBasis(u, project_fibres(x, u, mode, xp), error)
 
 
 def _by_gram(
-    t: Array, rank: int, atol: float | None, xp: Namespace, *, always: bool
+    t: Array, rank: int, atol: float | None, norm2: float | None, xp: Namespace, *, always: bool
 ) -> tuple[Array, float] | None:
     """Take eigenvectors of the Gram matrix, in double precision where single loses digits."""
     wide = double(t, xp)
     for dtype in dict.fromkeys((t.dtype, wide)):
         last = always and dtype == wide
+        if atol is not None and norm2 and atol**2 <= _CERTIFIED * eps(dtype, xp) * norm2:
+            continue
         w, leading = spectrum(gram(t, xp, dtype), xp)
         norm2 = float(xp.sum(w))
         noise = _NOISE * eps(dtype, xp) * norm2
         r = rank
         if atol is not None:
-            if atol**2 <= _CERTIFIED * eps(dtype, xp) * norm2:
-                continue
             bound = math.sqrt(max(0.0, atol**2 - _CAUTION * noise))
             r = truncation_rank(xp.sqrt(w), rank=rank, atol=bound)
         missed = float(tail_norms(xp.sqrt(w))[r])
@@ -186,27 +184,10 @@ def _proved(w: Array, r: int, noise: float, unit: float) -> bool:
 
 
 def _by_qr(t: Array, rank: int, atol: float | None, xp: Namespace) -> tuple[Array, float]:
-    """Take left singular vectors of the transposed triangular factor of the columns."""
-    u, s, _ = robust_svd(xp.matrix_transpose(_triangle(t, xp)), xp)
+    """Take singular vectors of the triangular factor."""
+    u, s = left_singular(t, xp)
     r = rank if atol is None else truncation_rank(s, rank=rank, atol=atol)
     return u[:, :r], float(tail_norms(s)[r])
-
-
-def _triangle(t: Array, xp: Namespace) -> Array:
-    """Return `R` with :math:`X_{(n)}^T = Q R`, rows fed in blocks: TSQR on a flat tree."""
-    n = t.shape[1]
-    if t.shape[0] * t.shape[2] <= n:
-        return xp.matrix_transpose(columns(t, xp))
-    r = None
-    for block in blocks(t, entries=max(_TALL * n * n, _BLOCK)):
-        rows = xp.matrix_transpose(columns(block, xp))
-        r = _factor(rows if r is None else xp.concat([r, rows]), xp)
-    return r
-
-
-def _factor(a: Array, xp: Namespace) -> Array:
-    """Return the triangular factor alone, where the library saves the other."""
-    return np.linalg.qr(a, mode="r") if is_numpy(a) else xp.linalg.qr(a)[1]
 
 
 def _left_basis(x: Array, mode: int, rank: int, *, xp: Namespace) -> tuple[Array, Array]:

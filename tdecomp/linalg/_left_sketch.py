@@ -13,8 +13,9 @@ needed, and :math:`B = Q^* X_{(n)}`. The singular values of `B` are at most thos
 .. math:: e_r^2 = \sum_{i > r} \sigma_i(B)^2 + \|X\|^2 - \|B\|^2 .
 
 The rank with :math:`e_r \le \mathtt{atol} < (\sum_{i \ge r} \sigma_i(B)^2)^{1/2}` is thus
-sufficient, and the smallest. The difference keeps its digits, as ``atol**2`` is far above
-``eps * norm(X)**2``; where the two sides do not meet, the answer is None.
+sufficient, and the smallest. The difference keeps its digits while ``atol**2`` is far above
+``eps * norm(X)**2``; below that :math:`\|X - Q B\|` is formed, and orthogonal transformations
+take the place of Gram matrices. Where the two sides do not meet, the answer is None.
 
 At fixed rank. One step of subspace iteration, :math:`Z = X_{(n)} X_{(n)}^* Q`, shows the coupling
 :math:`F = (I - Q Q^*) Z` to what `Q` misses. With Ritz values :math:`\theta_i`, and :math:`\mu`
@@ -39,9 +40,11 @@ import numpy as np
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import adjoint, eps, floats, squared_norm
-from tdecomp.linalg._eigen import spectrum
-from tdecomp.linalg._fibres import draft_fibres, project_fibres, step_fibres
+from tdecomp.linalg._eigen import Spectrum, spectrum
+from tdecomp.linalg._fibres import draft_fibres, project_fibres, squared_gap, step_fibres
+from tdecomp.linalg._left_triangle import left_singular
 from tdecomp.linalg._orth import orthonormalize
+from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
 from tdecomp.linalg._unfolded import (
     double,
@@ -59,6 +62,10 @@ _OVERSAMPLING = 8
 # where the step is made in less precision than the data have; and where neither helps.
 _PAYS = 6
 _PAYS_ALIKE = 12
+# The excess that a sketch foretells may be too small by this much.
+_SAFE = 4.0
+# Directions that a kernel takes at once, at least.
+_LANES = 8
 # A squared tolerance this many squared eps above nothing is seen in that precision.
 _SEEN = 1e4
 # What a difference of squares may lose, and what must be left of it, in eps * norm(X)^2.
@@ -68,14 +75,17 @@ _CERTIFIED = 50.0
 _COLUMNS = 2
 # Of the contracted axis the sketch keeps at most this part, else it is no cheaper than Gram.
 _SHARE = 8
-# Many times more columns than rows: else the eigenvectors cost more than the products.
-_ASPECT = 64
+# So many more columns than rows: else the eigenvectors cost more than the products.
+_ASPECT = 16
 
 Found = tuple[Array, Array, float]
 
 
 class _Task(NamedTuple):
-    """A tensor, its mode, and what is asked of the basis; `draft` is the dtype of sketches."""
+    """A tensor, its mode, and what is asked of the basis.
+
+    Sketches are of the dtype `draft`; where `fine`, squares do not tell the tolerance.
+    """
 
     x: Array
     mode: int
@@ -83,6 +93,7 @@ class _Task(NamedTuple):
     atol: float | None
     norm2: float
     draft: DType
+    fine: bool
     always: bool
     xp: Namespace
 
@@ -100,7 +111,7 @@ def sketched(
 ) -> Found | None:
     """Return basis, projected tensor and error; None where that does not pay or prove itself.
 
-    With `always`, None only where the tolerance is below what a difference of squares can tell.
+    With `always`, None only where the tolerance is out of reach.
     """
     n, size = x.shape[mode], math.prod(x.shape)
     if x.ndim == 1 or not (always or (size >= _ASPECT * n * n and n >= _PAYS * _OVERSAMPLING)):
@@ -111,12 +122,12 @@ def sketched(
         if pays * (rank + _OVERSAMPLING) > n:
             return None
     norm2 = squared_norm(x, xp) if norm2 is None else norm2
+    fine = False
     if atol is not None:
-        if atol**2 <= _CERTIFIED * eps(x.dtype, xp) * norm2:
-            return None
+        fine = atol**2 <= _CERTIFIED * eps(x.dtype, xp) * norm2
         seen = atol**2 > _SEEN * eps(draft, xp) ** 2 * norm2
         draft = draft if seen else x.dtype
-    task = _Task(x, mode, rank, atol, norm2, draft, always, xp)
+    task = _Task(x, mode, rank, atol, norm2, draft, fine, always, xp)
     y = _sketch(task, generator(rng))
     return None if y is None else _from_sketch(task, y)
 
@@ -139,23 +150,44 @@ def _sketch(task: _Task, rng: np.random.Generator) -> Array | None:
 
 def _from_sketch(task: _Task, y: Array) -> Found | None:
     """Read rank and basis off the sketch `y`, then take the way that fits the target."""
-    xp, n = task.xp, y.shape[task.mode]
-    w, leading = spectrum(gram(slabs(y, task.mode, xp), xp, double(y, xp)), xp)
-    needed = task.rank
-    if task.atol is not None:
-        needed = truncation_rank(xp.sqrt(w), atol=task.atol)
+    n, columns = task.x.shape[task.mode], math.prod(y.shape) // task.x.shape[task.mode]
+    w, leading = _spectrum(task, y)
+    needed = task.rank if task.atol is None else truncation_rank(w**0.5, atol=task.atol)
     r = min(task.rank, needed)
-    width = min(n, r + _OVERSAMPLING)
+    within = task.atol is not None and needed <= task.rank
+    width = _enough(task, floats(w), r, columns) if within else min(n, r + _OVERSAMPLING)
     if not task.always and _PAYS * width > n:
         return None
-    if task.atol is not None and needed <= task.rank:
+    if within:
         return _within(task, leading(width))
-    if not task.always and not _promising(floats(w), r, width, math.prod(y.shape) // n):
+    if task.fine or not (task.always or _promising(floats(w), r, width, columns)):
         return None
     found = _stepped(task, leading(width), r, w)
     met = found is not None and task.atol is not None and found[2] <= task.atol
     # Then a smaller rank might do as well.
     return None if met and not task.always else found
+
+
+def _spectrum(task: _Task, y: Array) -> Spectrum:
+    """Return the squared singular values of an unfolding, and the way to its singular vectors."""
+    t, xp = slabs(y, task.mode, task.xp), task.xp
+    if not task.fine:
+        return spectrum(gram(t, xp, double(y, xp)), xp)
+    u, s = left_singular(t, xp)
+    return Spectrum(s**2, lambda count: u[:, :count])
+
+
+def _enough(task: _Task, w: list[float], r: int, columns: int) -> int:
+    """Return how many directions of the sketch hold `r` that meet the tolerance, and few more.
+
+    Directions of a sketch of so many columns miss about ``r / columns`` of the tail beyond them
+    in excess of the least; that must fit into what the tail beyond `r` leaves of the tolerance.
+    Kernels take whole vectors of directions.
+    """
+    bound, most = task.atol or 0.0, min(len(w), r + _OVERSAMPLING)
+    room = (bound**2 - sum(w[r:])) * columns / (_SAFE * max(r, 1))
+    width = next((k for k in range(r, most) if sum(w[k:]) <= room), most)
+    return min(most, -(-width // _LANES) * _LANES)
 
 
 def _promising(w: list[float], r: int, width: int, columns: int) -> bool:
@@ -176,20 +208,24 @@ def _within(task: _Task, q: Array) -> Found | None:
     bound = task.atol or 0.0
     q = xp.astype(q, x.dtype)
     b = project_fibres(x, q, mode, xp)
-    w, leading = spectrum(gram(slabs(b, mode, xp), xp, double(b, xp)), xp)
-    s = xp.sqrt(w)
-    outside = max(0.0, task.norm2 - float(xp.sum(w)))
-    left = bound**2 - outside - _NOISE * eps(x.dtype, xp) * task.norm2
+    w, leading = _spectrum(task, b)
+    if task.fine:
+        outside, noise = squared_gap(x, q, b, mode, xp), 0.0
+    else:
+        outside = max(0.0, task.norm2 - float(xp.sum(w)))
+        noise = _NOISE * eps(x.dtype, xp) * task.norm2
+    left = bound**2 - outside - noise
     if left <= 0:
         return None
+    s = w**0.5
     r = truncation_rank(s, atol=math.sqrt(left))
     tails = floats(tail_norms(s))
     smallest = r == 1 or tails[r - 1] > bound
     if r > task.rank or not (smallest or task.always):
         return None
     v = xp.astype(leading(r), x.dtype)
-    core = project_fibres(b, v, mode, xp)
-    return q @ v, core, math.hypot(tails[r], math.sqrt(outside))
+    u, dual = canonical_signs(q @ v, adjoint(v, xp), xp)
+    return u, project_fibres(b, adjoint(dual, xp), mode, xp), math.hypot(tails[r], outside**0.5)
 
 
 def _stepped(task: _Task, q: Array, r: int, w: Array) -> Found | None:
@@ -212,5 +248,6 @@ def _stepped(task: _Task, q: Array, r: int, w: Array) -> Found | None:
     if not task.always and cost > 2 * SIX_DIGITS * tail:
         return None
     u = xp.astype(orthonormalize(z @ turn, xp).Q, x.dtype)
+    u, _ = canonical_signs(u, adjoint(u, xp), xp)
     core = project_fibres(x, u, mode, xp)
     return u, core, math.sqrt(max(0.0, norm2 - squared_norm(core, xp)))

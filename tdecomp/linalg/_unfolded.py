@@ -12,7 +12,7 @@ from tdecomp._xp import adjoint
 
 ENTRIES = 1 << 20
 # Slabs this wide are multiplied one by one; narrower ones are gathered into one matrix first.
-_WIDE = 128
+WIDE = 128
 
 
 def slabs(x: Array, mode: int, xp: Namespace) -> Array:
@@ -54,7 +54,7 @@ def gram(t: Array, xp: Namespace, dtype: DType) -> Array:
     total, wide = None, double(t, xp)
     for block in blocks(t):
         part = xp.astype(block, dtype, copy=False)
-        if part.shape[0] > 1 and part.shape[2] >= _WIDE:
+        if part.shape[0] > 1 and part.shape[2] >= WIDE:
             product = xp.sum(part @ adjoint(part, xp), axis=0)
         else:
             a = columns(part, xp)

@@ -12,7 +12,7 @@ import numpy as np
 from tdecomp._errors import check_count, check_number, check_rtol
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import equilibrate, floats, prepare
-from tdecomp.linalg._left_basis import _triangle
+from tdecomp.linalg._left_triangle import triangle
 from tdecomp.linalg._truncation import tail_norms
 from tdecomp.linalg._unfolded import double, slabs
 from tdecomp.tucker._algebra import _orthonormal, _times_power
@@ -113,7 +113,7 @@ def mode_spectra(x: Any, /, *, modes: Sequence[int] | None = None) -> tuple[Arra
 
 def _mode_spectra(x: Array, modes: Sequence[int], *, xp: Namespace) -> list[Array]:
     """Take singular values of triangular factors of the unfoldings."""
-    return [xp.linalg.svdvals(_triangle(slabs(x, mode, xp), xp)) for mode in modes]
+    return [xp.linalg.svdvals(triangle(slabs(x, mode, xp), xp)) for mode in modes]
 
 
 def _tensor(x: Any) -> tuple[Namespace, Array, Array, tuple[int, ...]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tdecomp.linalg import _fibres
-from tdecomp.linalg._fibres import draft_fibres, project_fibres, step_fibres
+from tdecomp.linalg._fibres import draft_fibres, project_fibres, squared_gap, step_fibres
 from tdecomp.testing import gaussian
 
 SHAPE = (37, 41, 45)
@@ -111,3 +111,14 @@ def test_the_functions_that_kernels_are_compiled_from_agree():
         module.normal_product.py_func(x, q, lanes(8), 16, shares)
         a = wide(x, 1)
         assert np.allclose(shares.sum(axis=0), a @ (a.T @ q), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+@pytest.mark.parametrize("shape", [SHAPE, (3, 200, 150), (1, 40, 1)])
+def test_a_gap_keeps_the_digits_that_a_difference_of_squares_loses(xp, mode, shape):
+    b = gaussian((*shape[:mode], 3, *shape[mode + 1 :]), rng=3)
+    q = gaussian((shape[mode], 3), rng=4)
+    rest = 1e-9 * gaussian(shape, rng=5)
+    x = np.moveaxis(np.tensordot(q, b, (1, mode)), 0, mode) + rest
+    found = squared_gap(*map(xp.asarray, (x, q, b)), mode, xp.namespace)
+    assert found == pytest.approx(np.sum(rest**2), rel=1e-4)

@@ -122,6 +122,38 @@ def test_auto_takes_the_randomized_route_where_it_proves_itself(monkeypatch):
         left_basis(flat, 0, rank=4, xp=np)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_a_tiny_tolerance_is_met_by_a_residual_without_a_decomposition(monkeypatch, mode, dtype):
+    # Of the whole unfolding, that is: 1e-11 is far below what a Gram matrix shows.
+    from tdecomp.linalg import _left_basis as module
+
+    def refuse(*_args, **_options):
+        raise AssertionError
+
+    for name in ("_by_gram", "_by_qr"):
+        monkeypatch.setattr(module, name, refuse)
+    s = 10.0 ** -np.arange(16.0)
+    x = tensor((128, 130, 129), s, dtype=dtype)
+    for atol, rank in ((1e-8, 8), (1e-11, 11)):
+        basis = left_basis(x, mode, atol=1.2 * atol, xp=np)
+        assert basis.U.shape[1] == rank
+        error = np.linalg.norm(unfold(x, mode) - basis.U @ unfold(basis.core, mode))
+        assert error <= 1.2 * atol
+        assert basis.error == pytest.approx(error, rel=1e-2)
+        assert_isometry(basis.U)
+
+
+def test_directions_are_as_many_as_the_tolerance_needs():
+    from tdecomp.linalg._left_sketch import _enough, _Task
+
+    w = [0.9**k for k in range(64)]
+    task = _Task(None, 0, 64, (1.01 * sum(w[10:])) ** 0.5, sum(w), None, False, False, None)
+    assert _enough(task, w, 10, columns=10**6) == 16
+    assert _enough(task, w, 10, columns=100) == 18
+    assert _enough(task._replace(atol=0.0), w, 64, columns=100) == 64
+
+
 def test_auto_leaves_the_gram_matrix_where_it_would_lose_digits():
     # Singular values down to 1e-12: a Gram matrix shows none below 1e-8.
     s = 10.0 ** -np.arange(13.0)
