@@ -2,7 +2,8 @@
 
 Entries are sorted by the slice they lie in: those of slice `i` are ``start[i]:start[i + 1]``. All
 factors lie in one matrix `flat`, that of the mode itself from row `first` on, and `rows[p]` names
-the rows of it that meet in entry `p`. `weights` has one entry each, or a single one for all.
+the rows of it that meet in entry `p`. `weights` has one entry each, or a single one for all. A
+`penalty` `P` adds ``a^* P a`` to the squares of a row `a`.
 """
 
 from __future__ import annotations
@@ -98,16 +99,32 @@ def _solve(h: Any, g: Any, least: float) -> bool:
     return True
 
 
+@routine
+def _equations(
+    low: int, high: int, rows: Any, values: Any, weights: Any, flat: Any, own: Any, penalty: Any,
+    k: Any, h: Any, g: Any,
+) -> None:  # fmt: skip
+    """Write the normal equations of the change of a row to `h` and `g`.
+
+    What is left of the entries stands on the right: rounding errors are then relative to the
+    change, which shrinks, and not to the solution.
+    """
+    h[:] = penalty
+    g[:] = 0
+    for a in range(own.size):
+        for b in range(own.size):
+            g[a] -= penalty[a, b] * own[b]
+    _accumulate(low, high, rows, values, weights, flat, own, k, h, g)
+
+
 @kernel
 def solve_rows(
     bounds: Any, start: Any, rows: Any, values: Any, weights: Any, first: int, flat: Any,
-    ridge: float, least: float, out: Any, failed: Any,
+    penalty: Any, least: float, out: Any, failed: Any,
 ) -> None:  # fmt: skip
     """Write the least-squares solution of each row to `out`, or 1 to `failed`.
 
-    The equations are those of the *change* of a row, with what is left of the entries on the
-    right: their rounding errors are then relative to the change, which shrinks, and not to the
-    solution. Between two `bounds` lie rows with about equally many entries.
+    Between two `bounds` lie rows with about equally many entries.
     """
     rank = flat.shape[1]
     for t in prange(bounds.size - 1):
@@ -115,13 +132,8 @@ def solve_rows(
         h = np.empty((rank, rank), flat.dtype)
         g = np.empty(rank, flat.dtype)
         for i in range(bounds[t], bounds[t + 1]):
-            own = flat[first + i]
-            h[:] = 0
-            g[:] = 0
-            _accumulate(start[i], start[i + 1], rows, values, weights, flat, own, k, h, g)
-            for a in range(rank):
-                h[a, a] += ridge
-                g[a] -= ridge * own[a]
+            low, high, own = start[i], start[i + 1], flat[first + i]
+            _equations(low, high, rows, values, weights, flat, own, penalty, k, h, g)
             failed[i] = 0 if _solve(h, g, least) else 1
             for a in range(rank):
                 out[i, a] = own[a] if failed[i] else own[a] + g[a]
@@ -130,7 +142,7 @@ def solve_rows(
 @kernel
 def solve_nonnegative_rows(
     bounds: Any, start: Any, rows: Any, values: Any, weights: Any, first: int, flat: Any,
-    ridge: float, passes: int, out: Any,
+    penalty: Any, passes: int, out: Any,
 ) -> None:  # fmt: skip
     """Write to `out` what coordinate descent over nonnegative rows makes of each row."""
     rank = flat.shape[1]
@@ -139,26 +151,37 @@ def solve_nonnegative_rows(
         h = np.empty((rank, rank), flat.dtype)
         g = np.empty(rank, flat.dtype)
         for i in range(bounds[t], bounds[t + 1]):
-            own = flat[first + i]
-            h[:] = 0
-            g[:] = 0
-            _accumulate(start[i], start[i + 1], rows, values, weights, flat, own, k, h, g)
-            for a in range(rank):
-                h[a, a] += ridge
-                g[a] -= ridge * own[a]
-                out[i, a] = own[a]
+            low, high, own = start[i], start[i + 1], flat[first + i]
+            _equations(low, high, rows, values, weights, flat, own, penalty, k, h, g)
+            out[i] = own
             descend(h, g, out[i], passes)
+
+
+@routine
+def _rotated(triangle: Any, y: Any) -> None:
+    """Take one more equation `y` into a triangle, by Givens rotations; `y` is overwritten."""
+    rank = triangle.shape[0]
+    for a in range(rank):
+        top, low = triangle[a, a].real, y[a]
+        length = np.hypot(top, np.abs(low))
+        if length == 0:
+            continue
+        c, s = top / length, low / length
+        for b in range(a, rank + 1):
+            above, below = triangle[a, b], y[b]
+            triangle[a, b] = c * above + np.conj(s) * below
+            y[b] = c * below - s * above
 
 
 @kernel
 def triangular_rows(
     chosen: Any, start: Any, rows: Any, values: Any, weights: Any, first: int, flat: Any,
-    ridge: float, out: Any,
+    root: Any, out: Any,
 ) -> None:  # fmt: skip
     """Write the triangular factor and the right-hand side of each chosen row to `out` (m, r, r+1).
 
-    Givens rotations take in one entry after another: no product is squared, so that no digit is
-    lost of rows that are nearly dependent.
+    Rotations take in the `root` `R` of the penalty ``R^* R`` and one entry after another: no
+    product is squared, so that no digit is lost of rows that are nearly dependent.
     """
     rank = flat.shape[1]
     step = 1 if weights.size > 1 else 0
@@ -170,8 +193,11 @@ def triangular_rows(
         triangle = out[t]
         triangle[:] = 0
         for a in range(rank):
-            triangle[a, a] = np.sqrt(ridge)
-            triangle[a, rank] = -np.sqrt(ridge) * own[a]
+            y[:rank] = root[a]
+            y[rank] = 0
+            for r in range(rank):
+                y[rank] -= root[a, r] * own[r]
+            _rotated(triangle, y)
         for p in range(start[i], start[i + 1]):
             _product(rows[p], flat, k)
             gap = values[p]
@@ -180,16 +206,7 @@ def triangular_rows(
                 gap -= k[r] * own[r]
                 y[r] = scale * k[r]
             y[rank] = scale * gap
-            for a in range(rank):
-                top, low = triangle[a, a].real, y[a]
-                length = np.hypot(top, np.abs(low))
-                if length == 0:
-                    continue
-                c, s = top / length, low / length
-                for b in range(a, rank + 1):
-                    above, below = triangle[a, b], y[b]
-                    triangle[a, b] = c * above + np.conj(s) * below
-                    y[b] = c * below - s * above
+            _rotated(triangle, y)
 
 
 @routine

@@ -145,6 +145,7 @@ def fit_weighted(
         tol=options.tol,
         max_iter=options.max_iter,
         callback=options.callback,
+        drawn=len(starts) - isinstance(init, CP),
     )
     return fit if options.fixed else fit._replace(tensor=_normalise(fit.tensor, xp=xp))
 

@@ -50,16 +50,19 @@ def escapes(problem: Observations, flat: Array, xp: Namespace) -> bool:
     if sample.total == 0:
         return False
     misfit = sample.along(flat, xp.zeros_like(flat))[0, 0] / sample.total
-    share = _count(sample, flat, xp) / math.prod(sample.shape)
+    share = mass(sample, flat, xp) / math.prod(sample.shape)
     growth = math.sqrt(share / sample.total) * _size(sample, flat, xp)
     return growth > _ALIKE and growth * math.sqrt(max(misfit, 0.0)) > 1
 
 
-def _count(sample: Observations, flat: Array, xp: Namespace) -> float:
-    """Return the number of observed entries: the energy of a tensor of ones."""
-    ones, n = xp.ones_like(flat[:, :1]), sample.shape[0]
+def mass(problem: Observations, flat: Array, xp: Namespace) -> float:
+    """Return the sum of all weights: the energy of a tensor of ones.
+
+    Where each is one, that is the number of observed entries. `flat` is any matrix of factors.
+    """
+    ones, n = xp.ones_like(flat[:, :1]), problem.shape[0]
     first = xp.concat([ones[:n, :], xp.zeros_like(ones[n:, :])])
-    return float(sample.along(ones - first, first)[1, 1])
+    return float(problem.along(ones - first, first)[1, 1])
 
 
 def _size(sample: Observations, flat: Array, xp: Namespace) -> float:

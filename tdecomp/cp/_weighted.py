@@ -9,38 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
-from tdecomp._random import like
 from tdecomp._typing import Array, DType, Namespace
-from tdecomp._xp import device, eps, equilibrate, floats
+from tdecomp._xp import device, eps, equilibrate
 from tdecomp.cp._anderson import anderson
 from tdecomp.cp._format import CP, real_dtype
-from tdecomp.cp._hals import alive
 from tdecomp.cp._unseen import escapes
-from tdecomp.cp._weighted_data import Observations, Observed, observe
+from tdecomp.cp._weighted_data import Observed, observe
 from tdecomp.cp._weighted_solve import minimise_polynomial
+from tdecomp.cp._weighted_sweep import Plan, balance, faded, fading, split, sweep
 
 # How many sweeps the extrapolation looks back.
 _MEMORY = 5
-# How often each entry of a nonnegative factor is minimised in a sweep.
-_PASSES = 8
 # Sweeps in the first round of the race between starts; every round is twice as long.
 _ROUND = 8
 # Beyond this power of two a ridge makes zeros of everything, or nothing.
 _FAR = 60.0
 # Errors below this many eps are rounding.
 _EXACT = 8.0
-
-
-class _Plan(NamedTuple):
-    """What every sweep needs to know; factors are held in units, one for each mode."""
-
-    problem: Observations
-    free: tuple[int, ...]
-    nonnegative: frozenset[int]
-    ridge: float
-    units: tuple[float, ...]
-    rounding: float
-    xp: Namespace
 
 
 class _State(NamedTuple):
@@ -66,6 +51,7 @@ def weighted_als(
     tol: float = 1e-8,
     max_iter: int = 500,
     callback: Callback | None = None,
+    drawn: int = 0,
 ) -> Fit[CP]:
     r"""Fit a CP tensor to the entries that are observed, without filling in the others.
 
@@ -96,9 +82,12 @@ def weighted_als(
         Stop when the relative change of the error, with a ridge of the root of the objective, is
         at most this.
     max_iter : int
-        The largest number of sweeps after the race.
+        The largest number of sweeps after the race, of which those that fade are half at most.
     callback : callable, optional
         Called with a `Progress` after each sweep that follows the race.
+    drawn : int
+        How many of the starts, the last ones, know nothing of what is missing. Where that is the
+        greater part, sweeps begin there with zeros in its place, which fade.
 
     Returns
     -------
@@ -128,10 +117,12 @@ def weighted_als(
     aim at. Along the line through it the objective is a polynomial of degree `2d`, whose
     coefficients take one pass over the entries; its least value is found exactly [2]_.
 
-    *Starts.* A random start is as near to the truth as one coordinate is to another; where a slice
-    has too few entries for that to stand out from the noise of the sample, random starts fail
-    however many there are. Singular vectors of the data with zeros for what is missing then still
-    tell the way.
+    *Starts.* From factors that are far from the truth, rows with few entries grow to fit them,
+    the model becomes enormous where nothing is observed, and no later sweep comes back. While the
+    penalty :math:`\mu \|M\|^2` on all entries of the model falls, in 40 sweeps, that cannot
+    happen. The first start begins with a large one, where the problem is that of the data with
+    zeros for what is missing; that is the surest way, but one for all. The others begin where the
+    penalty and the observations have the same weight, and go ways of their own.
 
     References
     ----------
@@ -146,14 +137,18 @@ def weighted_als(
     plan = _planned(observed, starts[0], ridge, frozenset(fixed), frozenset(nonnegative))
     states = [_begun(plan, start, observed.dtype) for start in starts]
     if plan.problem.total == 0:
-        parts = _split(plan, states[0].flat)
+        parts = split(plan, states[0].flat)
         nothing = [plan.xp.zeros_like(p) if k in plan.free else p for k, p in enumerate(parts)]
         return Fit(_shown(plan, plan.xp.concat(nothing)), 0.0, 0, Status.CONVERGED)
+    deep, light = fading(plan, states[0].flat, max_iter // 2) if drawn else ([], [])
+    for k in range(len(states) - drawn, len(states)):
+        flat = faded(plan, states[k].flat, light if k else deep)
+        states[k] = states[k]._replace(flat=flat)
     winner, raced = _race(plan, states, max_iter)
     fit = iterate(
         lambda state: _step(plan, state),
         winner,
-        max_iter=max_iter,
+        max_iter=max_iter - len(light),
         tol=tol,
         callback=callback,
         show=lambda state: _shown(plan, state.flat),
@@ -165,7 +160,7 @@ def weighted_als(
     judged = fit.status in {Status.CONVERGED, Status.MAX_ITER, Status.STAGNATED}
     lost = judged and error > plan.rounding and escapes(plan.problem, flat, plan.xp)
     status = Status.DEGENERATE if lost else fit.status
-    return Fit(fit.tensor, error, fit.n_iter + raced, status)
+    return Fit(fit.tensor, error, fit.n_iter + len(light) + raced, status)
 
 
 def _planned(
@@ -174,7 +169,7 @@ def _planned(
     ridge: float,
     fixed: frozenset[int],
     nonnegative: frozenset[int],
-) -> _Plan:
+) -> Plan:
     """Say in what units factors are held: those of fixed ones are powers of two near their size.
 
     What is then left of the scale of the data is shared by the factors that are free.
@@ -186,7 +181,7 @@ def _planned(
     share = left / len(free)
     units = [2.0 ** (share if mode in free else exponents[mode]) for mode in range(len(shape))]
     penalty = 2 * share - 2 * math.log2(observed.scale) - math.log2(observed.heaviest)
-    return _Plan(
+    return Plan(
         observed.problem,
         free,
         nonnegative,
@@ -202,7 +197,7 @@ def _size(factor: Array, xp: Namespace) -> float:
     return float(xp.reshape(equilibrate(factor, xp, axis=(0, 1), always=True)[1], ()))
 
 
-def _begun(plan: _Plan, start: Sequence[Array], dtype: DType) -> _State:
+def _begun(plan: Plan, start: Sequence[Array], dtype: DType) -> _State:
     """Put all factors into one matrix, with columns and the size of the model in balance.
 
     Starts need not know the scale of the data: the free ones are first brought to size one, then
@@ -223,22 +218,16 @@ def _begun(plan: _Plan, start: Sequence[Array], dtype: DType) -> _State:
     return _State(_balanced(plan, _State(xp.concat(parts), math.inf))[0], math.inf)
 
 
-def _shown(plan: _Plan, flat: Array) -> CP:
+def _shown(plan: Plan, flat: Array) -> CP:
     """Return the decomposition of the data at its own scale, in arrays of its own."""
     xp, where = plan.xp, device(flat)
     real = real_dtype(flat.dtype, xp)
     weights = xp.ones(flat.shape[1], dtype=real, device=where)
-    units = zip(_split(plan, flat), plan.units, strict=True)
+    units = zip(split(plan, flat), plan.units, strict=True)
     return CP(weights, tuple(part * unit for part, unit in units))
 
 
-def _split(plan: _Plan, flat: Array) -> list[Array]:
-    """Cut the matrix of all factors into its modes."""
-    ends = np.cumsum(plan.problem.shape).tolist()
-    return [flat[end - n : end, :] for end, n in zip(ends, plan.problem.shape, strict=True)]
-
-
-def _race(plan: _Plan, states: list[_State], max_iter: int) -> tuple[_State, int]:
+def _race(plan: Plan, states: list[_State], max_iter: int) -> tuple[_State, int]:
     """Let starts run in rounds of doubling length, the better half of them in each next one."""
     made, length = 0, _ROUND
     while len(states) > 1:
@@ -255,7 +244,7 @@ def _by_merit(state: _State) -> float:
     return state.merit if math.isfinite(state.merit) else math.inf
 
 
-def _advanced(plan: _Plan, state: _State, sweeps: int) -> _State:
+def _advanced(plan: Plan, state: _State, sweeps: int) -> _State:
     """Make a number of sweeps, or fewer where the fit is exact or overflows."""
     for _ in range(sweeps):
         step = _step(plan, state)
@@ -265,10 +254,10 @@ def _advanced(plan: _Plan, state: _State, sweeps: int) -> _State:
     return state
 
 
-def _step(plan: _Plan, state: _State) -> Step[_State]:
+def _step(plan: Plan, state: _State) -> Step[_State]:
     """Sweep over the modes, extrapolate, and go to the best point of the line."""
     flat, past = _balanced(plan, state)
-    after = _sweep(plan, flat)
+    after = sweep(plan, flat)
     past = (*past, (flat, after - flat))[-_MEMORY - 1 :]
     direction = _target(plan, past) - after
     high = math.inf
@@ -286,20 +275,7 @@ def _step(plan: _Plan, state: _State) -> Step[_State]:
     return Step(following, error, change if math.isfinite(change) else math.inf, exact, merit)
 
 
-def _sweep(plan: _Plan, flat: Array) -> Array:
-    """Solve for one factor after the other, each with the newest of the others."""
-    parts = _split(plan, flat)
-    for mode in plan.free:
-        joined = plan.xp.concat(parts)
-        if mode in plan.nonnegative:
-            found = plan.problem.solve_nonnegative(joined, mode, plan.ridge, _PASSES)
-            parts[mode] = alive(found, plan.xp)
-        else:
-            parts[mode] = plan.problem.solve(joined, mode, plan.ridge)
-    return plan.xp.concat(parts)
-
-
-def _target(plan: _Plan, past: tuple[tuple[Array, Array], ...]) -> Array:
+def _target(plan: Plan, past: tuple[tuple[Array, Array], ...]) -> Array:
     """Return the point to aim at: where the sweeps of the past point to, or the first gone on.
 
     How it is rounded does not matter: the line search has the last word.
@@ -311,13 +287,13 @@ def _target(plan: _Plan, past: tuple[tuple[Array, Array], ...]) -> Array:
     return plan.xp.reshape(anderson(vectors, plan.xp), flat.shape)
 
 
-def _feasible(plan: _Plan, after: Array, direction: Array) -> tuple[Array, float]:
+def _feasible(plan: Plan, after: Array, direction: Array) -> tuple[Array, float]:
     """Bend a direction so that no entry of a nonnegative factor turns negative within one step.
 
     Returns it with how far one may go.
     """
     xp, high = plan.xp, math.inf
-    points, slopes = _split(plan, after), _split(plan, direction)
+    points, slopes = split(plan, after), split(plan, direction)
     for mode in plan.nonnegative:
         slopes[mode] = xp.clip(points[mode] + slopes[mode], 0) - points[mode]
         falling = slopes[mode] < 0
@@ -327,7 +303,7 @@ def _feasible(plan: _Plan, after: Array, direction: Array) -> tuple[Array, float
     return xp.concat(slopes), high
 
 
-def _penalty(plan: _Plan, after: Array, direction: Array, size: int) -> np.ndarray:
+def _penalty(plan: Plan, after: Array, direction: Array, size: int) -> np.ndarray:
     """Return the matrix of the coefficients of the ridge along a line."""
     xp, table = plan.xp, np.zeros((size, size))
     if plan.ridge:
@@ -344,32 +320,19 @@ def _penalty(plan: _Plan, after: Array, direction: Array, size: int) -> np.ndarr
     return table
 
 
-def _balanced(plan: _Plan, state: _State) -> tuple[Array, tuple[tuple[Array, Array], ...]]:
-    """Spread the lengths of columns evenly over the free modes, by powers of two.
+def _balanced(plan: Plan, state: _State) -> tuple[Array, tuple[tuple[Array, Array], ...]]:
+    """Balance the factors of a state, and the sweeps of the past along with them.
 
-    Sweeps commute with that, so that those of the past are scaled along; nothing is rounded. A
-    ridge keeps the balance by itself.
+    A ridge keeps the balance by itself.
     """
-    xp, flat, past = plan.xp, state.flat, state.past
-    if len(plan.free) < 2 or (plan.ridge and past):
+    flat, past = state.flat, state.past
+    scale = None if plan.ridge and past else balance(plan, flat)
+    if scale is None:
         return flat, past
-    parts = _split(plan, flat)
-    lengths = np.asarray(
-        [floats(xp.linalg.vector_norm(parts[mode], axis=0)) for mode in plan.free]
-    )
-    usable = np.all((lengths > 0) & np.isfinite(lengths), axis=0)
-    exponents = np.log2(np.where(usable, lengths, 1.0))
-    shifts = np.rint(np.mean(exponents, axis=0) - exponents)
-    shifts[-1] = -np.sum(shifts[:-1], axis=0)
-    if not shifts.any():
-        return flat, past
-    table = np.zeros((len(parts), flat.shape[1]))
-    table[list(plan.free)] = shifts
-    scale = like(np.repeat(2.0**table, plan.problem.shape, axis=0), flat, xp)
     return flat * scale, tuple((begun * scale, change * scale) for begun, change in past)
 
 
-def _relative(plan: _Plan, misfit: float) -> float:
+def _relative(plan: Plan, misfit: float) -> float:
     """Return the relative error that a sum of weighted squares amounts to."""
     total = plan.problem.total
     if misfit <= 0:

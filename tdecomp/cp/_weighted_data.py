@@ -29,7 +29,10 @@ _SPREAD = 1 << 28
 
 
 class Observations(Protocol):
-    """The least-squares problem, for factors that lie in one matrix, mode after mode."""
+    """The least-squares problem, for factors that lie in one matrix, mode after mode.
+
+    A `penalty` :math:`P` (r, r), semidefinite, adds :math:`a^* P a` for each row :math:`a`.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -39,10 +42,10 @@ class Observations(Protocol):
     def total(self) -> float:
         """The weighted sum of the squares of the data."""
 
-    def solve(self, flat: Array, mode: int, ridge: float) -> Array:
+    def solve(self, flat: Array, mode: int, penalty: Array) -> Array:
         """Return the factor of `mode` that fits best with all others fixed."""
 
-    def solve_nonnegative(self, flat: Array, mode: int, ridge: float, passes: int) -> Array:
+    def solve_nonnegative(self, flat: Array, mode: int, penalty: Array, passes: int) -> Array:
         """Return what coordinate descent over nonnegative rows makes of the factor of `mode`."""
 
     def along(self, flat: Array, direction: Array) -> np.ndarray:

@@ -29,15 +29,15 @@ class Entries:
     total: float
     xp: Namespace
 
-    def solve(self, flat: Array, mode: int, ridge: float) -> Array:
+    def solve(self, flat: Array, mode: int, penalty: Array) -> Array:
         """Return the factor of `mode` that fits best with all others fixed."""
         own = self._factors(flat)[mode]
-        h, g = self._normal(flat, mode, ridge)
-        return solve_normal(h, g, own, lambda i: self._design(flat, mode, i), self.xp)
+        h, g = self._normal(flat, mode, penalty)
+        return solve_normal(h, g, own, lambda i: self._design(flat, mode, i), penalty, xp=self.xp)
 
-    def solve_nonnegative(self, flat: Array, mode: int, ridge: float, passes: int) -> Array:
+    def solve_nonnegative(self, flat: Array, mode: int, penalty: Array, passes: int) -> Array:
         """Return what coordinate descent over nonnegative rows makes of the factor of `mode`."""
-        h, g = self._normal(flat, mode, ridge)
+        h, g = self._normal(flat, mode, penalty)
         return descend(h, g, self._factors(flat)[mode], passes, self.xp)
 
     def along(self, flat: Array, direction: Array) -> np.ndarray:
@@ -72,7 +72,7 @@ class Entries:
         total = float(xp.sum(xp.real(self.values * xp.conj(self.values))))
         return replace(self, weights=xp.ones_like(self.weights), total=total)
 
-    def _normal(self, flat: Array, mode: int, ridge: float) -> tuple[Array, Array]:
+    def _normal(self, flat: Array, mode: int, penalty: Array) -> tuple[Array, Array]:
         """Return the matrices and the slopes of the normal equations of all rows."""
         xp, rank, n = self.xp, flat.shape[1], self.shape[mode]
         own = self._factors(flat)[mode]
@@ -87,7 +87,7 @@ class Entries:
             h = index_add(h, rows, pairs, xp)
             g = index_add(g, rows, weighted * gap[:, None], xp)
         h = xp.reshape(h, (n, rank, rank))
-        return h + ridge * xp.eye(rank, dtype=h.dtype, device=where), g - ridge * own
+        return h + penalty, g - own @ xp.matrix_transpose(penalty)
 
     def _products(self, flat: Array, mode: int, chosen: Array | slice) -> tuple[Array, Array]:
         """Return the products of the other factors' rows at entries, and what a model leaves."""

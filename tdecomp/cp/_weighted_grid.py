@@ -10,7 +10,6 @@ from functools import reduce
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device
 from tdecomp.cp._weighted_solve import descend, solve_normal
 from tdecomp.ops._factor_products import _khatri_rao
 from tdecomp.ops._unfold import _unfold
@@ -35,13 +34,13 @@ class Grid:
         """The sizes of the modes."""
         return tuple(self.values.shape)
 
-    def solve(self, flat: Array, mode: int, ridge: float) -> Array:
+    def solve(self, flat: Array, mode: int, penalty: Array) -> Array:
         """Return the factor of `mode` that fits best with all others fixed."""
-        return self._rows(flat, mode, ridge, 0)
+        return self._rows(flat, mode, penalty, 0)
 
-    def solve_nonnegative(self, flat: Array, mode: int, ridge: float, passes: int) -> Array:
+    def solve_nonnegative(self, flat: Array, mode: int, penalty: Array, passes: int) -> Array:
         """Return what coordinate descent over nonnegative rows makes of the factor of `mode`."""
-        return self._rows(flat, mode, ridge, passes)
+        return self._rows(flat, mode, penalty, passes)
 
     def along(self, flat: Array, direction: Array) -> np.ndarray:
         r"""Return the Gram matrix of the coefficients of the misfit along a line.
@@ -74,19 +73,18 @@ class Grid:
         total = xp.sum(weights * xp.real(self.values * xp.conj(self.values)))
         return replace(self, weights=weights, total=float(total))
 
-    def _rows(self, flat: Array, mode: int, ridge: float, passes: int) -> Array:
+    def _rows(self, flat: Array, mode: int, penalty: Array, passes: int) -> Array:
         """Solve for the rows of a factor, nonnegative ones where there are `passes`."""
         xp, rank = self.xp, flat.shape[1]
         factors = self._factors(flat)
         others = factors[:mode] + factors[mode + 1 :]
         k = _khatri_rao(others, xp=xp) if others else xp.ones_like(factors[0][:1, :])
         conjugate = xp.conj(k)
-        penalty = ridge * xp.eye(rank, dtype=k.dtype, device=device(k))
         found = []
         for slab, values, weights in self._slabs(mode, rank):
             own = factors[mode][slab, :]
             gap = values - own @ xp.matrix_transpose(k)
-            g = (weights * gap) @ conjugate - ridge * own
+            g = (weights * gap) @ conjugate - own @ xp.matrix_transpose(penalty)
             heavy = xp.astype(weights, k.dtype, copy=False)
             lines = [heavy @ (conjugate[:, a : a + 1] * k) for a in range(rank)]
             h = xp.stack(lines, axis=1) + penalty
@@ -98,7 +96,7 @@ class Grid:
                 scale = xp.astype(xp.sqrt(weights[i, :]), k.dtype)
                 return scale[:, None] * k, scale * gap[i, :]
 
-            found.append(solve_normal(h, g, own, design, xp))
+            found.append(solve_normal(h, g, own, design, penalty, xp=xp))
         return xp.concat(found) if len(found) > 1 else found[0]
 
     def _factors(self, flat: Array) -> list[Array]:

@@ -54,7 +54,18 @@ def minimum_norm(a: Array, gap: Array, own: Array, xp: Namespace) -> Array:
     return (adjoint(vh, xp) @ (found + known)[..., None])[..., 0]
 
 
-def solve_normal(h: Array, g: Array, own: Array, design: Design, xp: Namespace) -> Array:
+def root(penalty: Array, xp: Namespace) -> Array:
+    """Return `R` (r, r) with ``R^* R`` equal to a semidefinite penalty, and of its rank."""
+    values, vectors = xp.linalg.eigh(penalty)
+    # Roots of rounding would be much larger than rounding.
+    seen = values > 4 * values.shape[0] * eps(values.dtype, xp) * values[-1]
+    lengths = xp.sqrt(xp.where(seen, values, xp.zeros_like(values)))
+    return xp.astype(lengths, penalty.dtype)[:, None] * adjoint(vectors, xp)
+
+
+def solve_normal(
+    h: Array, g: Array, own: Array, design: Design, penalty: Array, *, xp: Namespace
+) -> Array:
     """Return ``own`` plus the solutions of ``h d = g``; rows that `h` cannot tell from `design`.
 
     Parameters
@@ -67,6 +78,8 @@ def solve_normal(h: Array, g: Array, own: Array, design: Design, xp: Namespace) 
         The current rows.
     design : callable
         The least-squares problem itself of a row whose normal equations are singular.
+    penalty : array, shape (r, r)
+        What `h` holds beyond the squares of `design`.
     xp : namespace
         The library.
 
@@ -85,8 +98,11 @@ def solve_normal(h: Array, g: Array, own: Array, design: Design, xp: Namespace) 
     if not lost:
         return rows
     split = [rows[i, :] for i in range(h.shape[0])]
+    below = root(penalty, xp)
     for i in lost:
-        split[i] = minimum_norm(*design(i), own[i, :], xp)
+        a, gap = design(i)
+        joined = xp.concat([a, below]), xp.concat([gap, -(below @ own[i, :])])
+        split[i] = minimum_norm(*joined, own[i, :], xp)
     return xp.stack(split)
 
 

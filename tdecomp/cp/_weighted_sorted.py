@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tdecomp.cp._weighted_solve import least_pivot, minimum_norm
+from tdecomp.cp._weighted_solve import least_pivot, minimum_norm, root
 
 # Stretches of rows for threads to share: more than threads, so that they end together.
 _STRETCHES = 32
@@ -37,7 +37,7 @@ class SortedEntries:
     shape: tuple[int, ...]
     total: float
 
-    def solve(self, flat: np.ndarray, mode: int, ridge: float) -> np.ndarray:
+    def solve(self, flat: np.ndarray, mode: int, penalty: np.ndarray) -> np.ndarray:
         """Return the factor of `mode` that fits best with all others fixed."""
         from tdecomp._kernels._rows import solve_rows
         from tdecomp._kernels._threads import threads_for
@@ -46,16 +46,16 @@ class SortedEntries:
         least = least_pivot(rank, float(np.finfo(flat.dtype).eps))
         out, failed = np.empty((n, rank), flat.dtype), np.empty(n, np.uint8)
         with threads_for(2 * layout.values.size * rank**2):
-            solve_rows(*layout, flat, ridge, least, out, failed)
+            solve_rows(*layout, flat, penalty, least, out, failed)
         lost = np.nonzero(failed)[0]
         length = max(1, _BLOCK_ENTRIES // (rank * (rank + 1)))
         for low in range(0, lost.size, length):
             chosen = lost[low : low + length]
-            out[chosen] = self._singular(flat, layout, chosen, ridge)
+            out[chosen] = self._singular(flat, layout, chosen, penalty)
         return out
 
     def solve_nonnegative(
-        self, flat: np.ndarray, mode: int, ridge: float, passes: int
+        self, flat: np.ndarray, mode: int, penalty: np.ndarray, passes: int
     ) -> np.ndarray:
         """Return what coordinate descent over nonnegative rows makes of the factor of `mode`."""
         from tdecomp._kernels._rows import solve_nonnegative_rows
@@ -64,7 +64,7 @@ class SortedEntries:
         layout, rank = self.layouts[mode], flat.shape[1]
         out = np.empty((self.shape[mode], rank), flat.dtype)
         with threads_for(2 * layout.values.size * rank**2):
-            solve_nonnegative_rows(*layout, flat, ridge, passes, out)
+            solve_nonnegative_rows(*layout, flat, penalty, passes, out)
         return out
 
     def along(self, flat: np.ndarray, direction: np.ndarray) -> np.ndarray:
@@ -92,14 +92,14 @@ class SortedEntries:
         return replace(self, layouts=layouts, total=total)
 
     def _singular(
-        self, flat: np.ndarray, layout: Layout, chosen: np.ndarray, ridge: float
+        self, flat: np.ndarray, layout: Layout, chosen: np.ndarray, penalty: np.ndarray
     ) -> np.ndarray:
         """Solve for rows whose normal equations are singular: of smallest norm, from rotations."""
         from tdecomp._kernels._rows import triangular_rows
 
         rank = flat.shape[1]
         out = np.empty((chosen.size, rank, rank + 1), flat.dtype)
-        triangular_rows(chosen, *layout[1:], flat, ridge, out)
+        triangular_rows(chosen, *layout[1:], flat, root(penalty, np), out)
         own = flat[layout.first + chosen]
         rows: np.ndarray = minimum_norm(out[:, :, :rank], out[:, :, rank], own, np)
         return rows

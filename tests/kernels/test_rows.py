@@ -75,7 +75,7 @@ def test_rows_solve_their_least_squares_problems(dtype, compiled, even, mode):
     indices, values, weights, flat = problem(dtype, even=even)
     layout = sorted_entries(indices, values, weights, SHAPE).layouts[mode]
     out, failed = np.empty((SHAPE[mode], RANK), dtype), np.empty(SHAPE[mode], np.uint8)
-    run(solve_rows, compiled, *layout, flat, 0.0, 0.0, out, failed)
+    run(solve_rows, compiled, *layout, flat, np.zeros((RANK, RANK), dtype), 0.0, out, failed)
     wanted = [
         np.linalg.lstsq(a, b, rcond=None)[0]
         for a, b in designs(indices, values, weights, flat, mode)
@@ -90,11 +90,12 @@ def test_rotations_leave_the_triangle_of_each_problem(dtype, compiled):
     layout = sorted_entries(indices, values, weights, SHAPE).layouts[1]
     chosen = np.array([3, 0])
     out = np.empty((2, RANK, RANK + 1), dtype)
-    run(triangular_rows, compiled, chosen, *layout[1:], flat, 0.25, out)
+    root = draw(np.random.default_rng(1), (RANK, RANK), dtype)
+    run(triangular_rows, compiled, chosen, *layout[1:], flat, root, out)
     rows = list(designs(indices, values, weights, flat, 1))
     for t, i in enumerate(chosen):
         (a, b), own = rows[i], flat[SHAPE[0] + i]
-        a, gap = np.concatenate([a, 0.5 * np.eye(RANK)]), np.append(b - a @ own, -0.5 * own)
+        a, gap = np.concatenate([a, root]), np.append(b - a @ own, -root @ own)
         triangle, right = out[t, :, :RANK], out[t, :, RANK]
         assert np.array_equal(triangle, np.triu(triangle))
         close(triangle.conj().T @ triangle, a.conj().T @ a, dtype)
@@ -147,7 +148,7 @@ def test_nonnegative_rows_reach_what_scipy_reaches(dtype, compiled):
     flat = np.abs(flat)
     layout = sorted_entries(indices, values, weights, SHAPE).layouts[2]
     out = np.empty((SHAPE[2], RANK), dtype)
-    run(solve_nonnegative_rows, compiled, *layout, flat, 0.0, 2000, out)
+    run(solve_nonnegative_rows, compiled, *layout, flat, np.zeros((RANK, RANK), dtype), 2000, out)
     wanted = [nnls(a, b)[0] for a, b in designs(indices, values, weights, flat, 2)]
     assert (out >= 0).all()
     close(out, np.stack(wanted), dtype, 1e4)
