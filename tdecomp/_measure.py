@@ -6,12 +6,14 @@ import math
 from typing import Any
 
 from tdecomp._errors import check_count
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Format
 from tdecomp._xp import device, equilibrate, namespace, prepare
 
 _BLOCK_ENTRIES = 1 << 22
 
 
+@full_precision
 def relative_error(x: Any, fmt: Format, /, *, block: int | None = None) -> Array:
     r"""Measure :math:`\|X - \hat X\|_F / \|X\|_F` by forming the difference, slab by slab.
 

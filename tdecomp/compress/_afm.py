@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType
 from tdecomp._xp import namespace, prepare
 from tdecomp.compress._calibration import Calibration
@@ -51,12 +52,14 @@ class Affine(NamedTuple):
         """The dtype of the layer."""
         return self.left.dtype
 
+    @full_precision
     def __call__(self, x: Array, /) -> Array:
         """Return the outputs (..., m) for inputs `x` of shape (..., n)."""
         xp = namespace(self.left)
         return (x @ xp.matrix_transpose(self.right)) @ xp.matrix_transpose(self.left) + self.bias
 
 
+@full_precision
 def afm(
     w: Any,
     calibration: Calibration,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tdecomp._errors import check_count
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import namespace, prepare
 from tdecomp.compress._rows import stacked, triangular
@@ -71,6 +72,7 @@ class Calibration(NamedTuple):
     factor: Array
 
     @classmethod
+    @full_precision
     def of(cls, x: Any, /) -> Calibration:
         """Return the statistics of the inputs `x`.
 
@@ -92,6 +94,7 @@ class Calibration(NamedTuple):
         xp, moments = _moments(x)
         return moments._replace(factor=triangular(moments.factor, xp))
 
+    @full_precision
     def update(self, x: Any, /) -> Calibration:
         """Return the statistics of all inputs so far and `x`.
 
@@ -113,6 +116,7 @@ class Calibration(NamedTuple):
         _, moments = _moments(x, like=self.mean)
         return _joined(self, moments)
 
+    @full_precision
     def merge(self, other: Calibration, /) -> Calibration:
         """Return the statistics of the inputs of both.
 

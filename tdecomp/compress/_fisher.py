@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tdecomp._errors import check_count
+from tdecomp._precision import full_precision
 from tdecomp._shim import index_add
 from tdecomp._typing import Array
 from tdecomp._xp import adjoint, device, equilibrate, namespace, prepare
@@ -75,6 +76,7 @@ class Fisher(NamedTuple):
     columns: Array
 
     @classmethod
+    @full_precision
     def of(cls, gradients: Any, /) -> Fisher:
         """Return the information in the gradients of examples.
 
@@ -101,6 +103,7 @@ class Fisher(NamedTuple):
         return cls(int(g.shape[0]), triangular(rows, xp), triangular(columns, xp))
 
     @classmethod
+    @full_precision
     def of_linear(cls, inputs: Any, gradients: Any, /) -> Fisher:
         r"""Return the information in a layer's inputs and the gradients of its outputs.
 
@@ -140,6 +143,7 @@ class Fisher(NamedTuple):
         return found
 
     @classmethod
+    @full_precision
     def of_embedding(cls, ids: Array, gradients: Any, /, *, size: int) -> Fisher:
         """Return the information in looked-up rows and the gradients of what was looked up.
 
@@ -179,6 +183,7 @@ class Fisher(NamedTuple):
         columns = triangular(xp.reshape(sums, (-1, g.shape[-1])), xp)
         return cls(int(g.shape[0]), rows * scale[0, 0, 0], columns * scale[0, 0, 0])
 
+    @full_precision
     def merge(self, other: Fisher, /) -> Fisher:
         """Return the information in the examples of both.
 

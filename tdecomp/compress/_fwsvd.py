@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from tdecomp._precision import full_precision
 from tdecomp.compress._fisher import Fisher
 from tdecomp.compress._weights import Weights
 from tdecomp.linalg import LowRank
 
 
+@full_precision
 def fwsvd(
     w: Any, fisher: Fisher, /, *, rank: int | None = None, rtol: float | None = None
 ) -> LowRank:

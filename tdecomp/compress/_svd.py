@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from tdecomp._precision import full_precision
 from tdecomp.compress._weights import Weights
 from tdecomp.linalg import LowRank
 
 
+@full_precision
 def svd(w: Any, /, *, rank: int | None = None, rtol: float | None = None) -> LowRank:
     r"""Return the matrix of given rank closest to `w`: :math:`\min \|W - \hat W\|_F`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import as_floating, device, equilibrate, prepare
 from tdecomp.linalg import LowRank, weighted_svd
@@ -43,6 +44,7 @@ class Weights(NamedTuple):
         """Whether errors of matrices with this unit may be added."""
         return self.unit != ""
 
+    @full_precision
     def fit(self, w: Any, /, *, rank: int | None = None, rtol: float | None = None) -> LowRank:
         """Return the closest matrix of given rank, or of least rank for a relative error.
 
@@ -70,6 +72,7 @@ class Weights(NamedTuple):
         right = None if self.right is None else _like(self.right, w, xp)
         return weighted_svd(w, left=left, right=right, rank=rank, rtol=rtol)
 
+    @full_precision
     def spectrum(self, w: Any, /) -> Array:
         r"""Return the singular values of :math:`L W R`, whose tails are the errors of `fit`.
 
@@ -91,6 +94,7 @@ class Weights(NamedTuple):
         product, scale, xp = self._weighted(w)
         return xp.linalg.svdvals(product) * scale
 
+    @full_precision
     def error(self, w: Any, approximation: LowRank, /) -> Array:
         r"""Return :math:`\|L (W - \hat W) R\|_F`, by forming the difference.
 

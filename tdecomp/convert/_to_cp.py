@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Namespace
 from tdecomp._xp import concrete, device
 from tdecomp.convert._read import as_format, filled, opened
@@ -15,6 +16,7 @@ from tdecomp.tt import TensorRing, TensorTrain
 from tdecomp.tucker import Tucker
 
 
+@full_precision
 def to_cp(x: Any, /) -> CP:
     r"""Return a CP decomposition of the tensor that another format stands for, if it shows one.
 

@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any
 
 from tdecomp._errors import check_rank, check_reachable, check_rtol
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps, equilibrate
 from tdecomp.convert._read import as_format, filled, opened
@@ -20,6 +21,7 @@ from tdecomp.tt import TensorRing, TensorTrain
 from tdecomp.tucker import Tucker
 
 
+@full_precision
 def to_svd(x: Any, /, *, rank: int | None = None, rtol: float | None = None) -> SVD:
     r"""Return the singular value decomposition of the matrix that another format stands for.
 

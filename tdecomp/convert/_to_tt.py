@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tdecomp._precision import full_precision
 from tdecomp._random import like
 from tdecomp._typing import Namespace
 from tdecomp._xp import device
@@ -22,6 +23,7 @@ from tdecomp.tt import round as round_train
 from tdecomp.tucker import Tucker
 
 
+@full_precision
 def to_tt(
     x: Any, /, *, rank: int | Sequence[int] | None = None, rtol: float | None = None
 ) -> TensorTrain:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tdecomp._errors import ToleranceError, check_reachable, check_rtol
+from tdecomp._precision import full_precision
 from tdecomp._random import like
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps, equilibrate
@@ -27,6 +28,7 @@ from tdecomp.tucker._targets import floor_of
 _SHARE = 0.25
 
 
+@full_precision
 def to_tucker(
     x: Any, /, *, rank: int | Sequence[int] | None = None, rtol: float | None = None
 ) -> Tucker:

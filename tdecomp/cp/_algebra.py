@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tdecomp._errors import check_count
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, namespace, prepare
 from tdecomp.cp._format import CP, _section, as_cp, as_pair
@@ -18,6 +19,7 @@ from tdecomp.ops._unfold import check_mode
 _BLOCK_ENTRIES = 1 << 22
 
 
+@full_precision
 def add(*cps: Any) -> CP:
     r"""Return the sum of decompositions: all their components side by side.
 
@@ -72,6 +74,7 @@ def _joined(arrays: Sequence[Array], axis: int, xp: Namespace) -> Array:
     return xp.concat(promoted(arrays, xp), axis=axis)
 
 
+@full_precision
 def evaluate(cp: Any, indices: Any, /) -> Array:
     r"""Return entries of the tensor at a list of indices.
 
@@ -140,6 +143,7 @@ def _evaluate(cp: CP, columns: Sequence[Array], *, xp: Namespace) -> Array:
     return out[0] if len(out) == 1 else xp.concat(out)
 
 
+@full_precision
 def section(cp: Any, region: Any, /) -> CP:
     """Return the decomposition of a region of the tensor, without forming the tensor.
 
@@ -181,6 +185,7 @@ def section(cp: Any, region: Any, /) -> CP:
     return CP(weights, tuple(factors))
 
 
+@full_precision
 def mode_product(cp: Any, matrix: Any, mode: int, /) -> CP:
     r"""Multiply every fibre of the tensor along one mode by a matrix.
 
@@ -232,6 +237,7 @@ def mode_product(cp: Any, matrix: Any, mode: int, /) -> CP:
     return as_cp(CP(cp.weights, tuple(factors)))[1]
 
 
+@full_precision
 def permute(cp: Any, order: Sequence[int], /) -> CP:
     """Return the components in another order, or some of them.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, concrete, conj
 from tdecomp.cp._algebra import _add
@@ -16,6 +17,7 @@ _KEPT = 1e-2
 _BLOCK_ENTRIES = 1 << 22
 
 
+@full_precision
 def inner(a: Any, b: Any, /) -> Array:
     r"""Return the inner product of two tensors.
 
@@ -86,6 +88,7 @@ def _inner(a: CP, b: CP, *, xp: Namespace) -> Array:
     return scaled_by_two(value, shift_a + shift_b, xp)
 
 
+@full_precision
 def norm(cp: Any, /) -> Array:
     r"""Return the Frobenius norm of the tensor.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, device, floats
 from tdecomp.cp._algebra import _permute
@@ -13,6 +14,7 @@ from tdecomp.cp._format import CP, as_pair
 from tdecomp.cp._normalise import _normalise, phase_of, unit_columns
 
 
+@full_precision
 def congruence(a: Any, b: Any, /) -> Array:
     r"""Return the cosines between the components of two decompositions, as tensors.
 
@@ -75,6 +77,7 @@ def _congruence(a: CP, b: CP, *, xp: Namespace) -> Array:
     return cosines
 
 
+@full_precision
 def factor_match_score(a: Any, b: Any, /, *, compare_weights: bool = True) -> float:
     r"""Return how well the components of two decompositions match: 1 if they are the same.
 
@@ -140,6 +143,7 @@ def factor_match_score(a: Any, b: Any, /, *, compare_weights: bool = True) -> fl
     return float(np.mean(scores[rows, columns]))
 
 
+@full_precision
 def align(cp: Any, reference: Any, /) -> CP:
     r"""Return the same tensor with its components in the order, and signs, of a reference.
 

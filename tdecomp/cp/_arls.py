@@ -11,6 +11,7 @@ import numpy as np
 from tdecomp._errors import check_callback, check_count, check_size
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._measure import relative_error
+from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate
@@ -53,6 +54,7 @@ class _State(NamedTuple):
     idle: int = 0
 
 
+@full_precision
 def cp_arls(
     x: Any,
     /,

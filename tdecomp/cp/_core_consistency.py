@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, equilibrate, namespace
 from tdecomp.cp._format import CP, as_cp, real_dtype
@@ -17,6 +18,7 @@ from tdecomp.ops._operands import promoted
 from tdecomp.ops._sparse_ttm import _sparse_mode_products
 
 
+@full_precision
 def core_consistency(x: Any, cp: Any, /) -> Array:
     r"""Return the core consistency of a CP decomposition, in percent: 100 where it is trilinear.
 

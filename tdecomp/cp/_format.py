@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import namespace, prepare
 from tdecomp.ops._factor_products import _khatri_rao
@@ -65,6 +66,7 @@ class CP(NamedTuple):
         """The dtype of the tensor."""
         return self.factors[0].dtype
 
+    @full_precision
     def to_array(self, region: Any = None) -> Array:
         """Return the tensor, or a region of it.
 

@@ -12,6 +12,7 @@ import numpy as np
 from tdecomp._errors import check_count, check_size
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._measure import relative_error
+from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import adjoint, conj, device, differentiated, eps, equilibrate
@@ -61,6 +62,7 @@ class _State(NamedTuple):
     damping: float = _DAMPING
 
 
+@full_precision
 def cp_gauss_newton(
     x: Any,
     /,

@@ -7,6 +7,7 @@ from typing import Any
 
 from tdecomp._errors import check_callback, check_count, check_size
 from tdecomp._iterate import Callback, Fit
+from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import equilibrate, prepare
@@ -24,6 +25,7 @@ from tdecomp.ops._coo import COO
 _FILLED = 1 << 28
 
 
+@full_precision
 def gcp(
     x: Any,
     /,

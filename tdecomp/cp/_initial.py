@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tdecomp._errors import check_choice, check_rank
+from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import device, equilibrate, namespace, prepare
@@ -22,6 +23,7 @@ from tdecomp.ops._coo import COO, check_coo
 INITS = ("random", "hosvd", "gevd")
 
 
+@full_precision
 def initialise(x: Any, /, *, rank: int, init: Any = "hosvd", rng: Seed = None) -> CP:
     r"""Return a CP decomposition for an iteration to start from.
 

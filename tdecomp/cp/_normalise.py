@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import equilibrate
 from tdecomp.cp._format import CP, as_cp
@@ -14,6 +15,7 @@ from tdecomp.cp._format import CP, as_cp
 _TIE = 64.0
 
 
+@full_precision
 def normalise(cp: Any, /) -> CP:
     r"""Return the same tensor with unit columns, descending weights and canonical signs.
 

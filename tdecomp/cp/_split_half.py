@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tdecomp._errors import check_count
+from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Namespace, Seed
 from tdecomp.cp._alignment import factor_match_score
@@ -37,6 +38,7 @@ class SplitHalf(NamedTuple):
     halves: tuple[tuple[CP, CP], ...]
 
 
+@full_precision
 def split_half(
     x: Any,
     /,

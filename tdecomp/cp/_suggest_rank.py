@@ -10,6 +10,7 @@ import numpy as np
 
 from tdecomp._errors import check_count, check_number, check_rank
 from tdecomp._iterate import Fit, Status
+from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Namespace, Seed
 from tdecomp._xp import eps, floats
@@ -82,6 +83,7 @@ class RankTable(NamedTuple):
         return "\n".join(lines)
 
 
+@full_precision
 def suggest_rank(
     x: Any,
     /,

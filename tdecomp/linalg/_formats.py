@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType
 from tdecomp._xp import adjoint, namespace
 
@@ -73,11 +74,13 @@ class SVD(NamedTuple):
         xp = namespace(self.U)
         return SVD(adjoint(self.Vh, xp), self.S, adjoint(self.U, xp))
 
+    @full_precision
     def to_array(self, region: slice | None = None) -> Array:
         """Return the matrix, or the rows of it in `region`."""
         rows = self.U if region is None else self.U[..., region, :]
         return (rows * self.S[..., None, :]) @ self.Vh
 
+    @full_precision
     def __matmul__(self, x: Array) -> Array:
         """Multiply by a vector, a matrix or a batch, without forming the matrix."""
         return _apply(self.U * self.S[..., None, :], self.Vh, x)
@@ -133,11 +136,13 @@ class LowRank(NamedTuple):
         xp = namespace(self.left)
         return LowRank(adjoint(self.right, xp), adjoint(self.left, xp))
 
+    @full_precision
     def to_array(self, region: slice | None = None) -> Array:
         """Return the matrix, or the rows of it in `region`."""
         rows = self.left if region is None else self.left[..., region, :]
         return rows @ self.right
 
+    @full_precision
     def __matmul__(self, x: Array) -> Array:
         """Multiply by a vector, a matrix or a batch, without forming the matrix."""
         return _apply(self.left, self.right, x)

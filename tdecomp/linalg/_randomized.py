@@ -17,6 +17,7 @@ from tdecomp._errors import (
     check_target,
 )
 from tdecomp._iterate import Callback, Fit, Status
+from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import adjoint, differentiated, eps, equilibrate, prepare
@@ -54,6 +55,7 @@ class _Options(NamedTuple):
         return self.method == "krylov"
 
 
+@full_precision
 def randomized_svd(
     a: Any,
     /,

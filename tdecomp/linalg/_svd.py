@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tdecomp._errors import check_reachable, check_target
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import (
     adjoint,
@@ -24,6 +25,7 @@ from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._truncation import reachable_rtol, tail_norms, truncation_rank
 
 
+@full_precision
 def truncated_svd(a: Any, /, *, rank: int | None = None, rtol: float | None = None) -> SVD:
     r"""Return the best approximation of a matrix of given rank, or of least rank for an error.
 

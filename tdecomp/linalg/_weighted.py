@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tdecomp._errors import check_reachable, check_target
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps, equilibrate, namespace, prepare, traced
 from tdecomp.linalg._formats import LowRank
@@ -13,6 +14,7 @@ from tdecomp.linalg._svd import robust_svd
 from tdecomp.linalg._truncation import reachable_rtol, tail_norms, truncation_rank
 
 
+@full_precision
 def weighted_svd(
     a: Any,
     /,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tdecomp._errors import check_count
+from tdecomp._precision import full_precision
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import _as_array, as_floating, concrete, device, finite, is_numpy, namespace
@@ -67,6 +68,7 @@ class COO(NamedTuple):
         """The dtype of the entries."""
         return self.values.dtype
 
+    @full_precision
     def to_array(self, region: Any = None) -> Array:
         """Return the tensor, or a region of it, with its zeros.
 
@@ -102,6 +104,7 @@ class COO(NamedTuple):
             out = out if order is None else xp.take(out, order, axis=axis)
         return out
 
+    @full_precision
     def distance(self, fmt: Any) -> float:
         r"""Measure how far a format is, :math:`\|X - \hat X\|_F`, without filling in the zeros.
 
@@ -133,6 +136,7 @@ class COO(NamedTuple):
         gap, _, scale = self._compare(fmt)
         return gap * scale
 
+    @full_precision
     def _compare(self, fmt: Any) -> tuple[float, float, float]:
         """Return the distance of a format, the norm of the tensor, and the scale of both."""
         from tdecomp.ops._sparse_distance import format_distance

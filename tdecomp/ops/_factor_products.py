@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import namespace
 from tdecomp.ops._operands import as_matrix, first_array, promoted
 
 
+@full_precision
 def khatri_rao(matrices: Sequence[Any], /) -> Array:
     r"""Return the matrix whose columns are the Kronecker products of columns.
 
@@ -71,6 +73,7 @@ def _khatri_rao(matrices: Sequence[Array], *, xp: Namespace) -> Array:
     return reduce(pair, matrices)
 
 
+@full_precision
 def kronecker(matrices: Sequence[Any], /) -> Array:
     r"""Return the Kronecker product of matrices.
 

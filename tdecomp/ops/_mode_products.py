@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint as adjoint_of
 from tdecomp._xp import namespace, prepare
@@ -15,6 +16,7 @@ from tdecomp.ops._sparse_ttm import _sparse_mode_product, _sparse_mode_products
 from tdecomp.ops._unfold import check_mode
 
 
+@full_precision
 def mode_product(x: Any, matrix: Any, mode: int, /) -> Any:
     r"""Multiply every fibre of a tensor along one mode by a matrix.
 
@@ -83,6 +85,7 @@ def _mode_product(x: Array, matrix: Array, mode: int, *, xp: Namespace) -> Array
     return xp.reshape(product, (*shape[:mode], matrix.shape[0], *shape[mode + 1 :]))
 
 
+@full_precision
 def mode_products(
     x: Any,
     matrices: Sequence[Any],

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import namespace, prepare
 from tdecomp.ops._coo import COO, check_coo
@@ -15,6 +16,7 @@ from tdecomp.ops._sparse_mttkrp import _sparse_mttkrp, check_factors
 from tdecomp.ops._unfold import check_mode
 
 
+@full_precision
 def mttkrp(x: Any, factors: Sequence[Any], mode: int, /) -> Array:
     r"""Multiply an unfolding of a tensor by the Khatri-Rao product of all other factors.
 

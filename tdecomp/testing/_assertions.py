@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tdecomp._measure import relative_error
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Format
 from tdecomp._xp import adjoint, device, eps, namespace
 
 
+@full_precision
 def assert_isometry(q: Array, /, *, factor: float = 10.0) -> None:
     r"""Assert orthonormal columns: :math:`\|Q^* Q - I\|_F \le c\, m\, \epsilon`.
 
@@ -39,6 +41,7 @@ def assert_isometry(q: Array, /, *, factor: float = 10.0) -> None:
         raise AssertionError(f"not an isometry: norm(Q^* Q - I) = {found:.3g} > {bound:.3g}")
 
 
+@full_precision
 def assert_reconstructs(fmt: Format, a: Array, /, *, rtol: float) -> None:
     r"""Assert that `fmt` stands for `a`: :math:`\|A - \hat A\|_F \le \mathtt{rtol}\,\|A\|_F`.
 

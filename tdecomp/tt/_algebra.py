@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, equilibrate, namespace, prepare
 from tdecomp.ops._operands import first_array, promoted
@@ -14,6 +15,7 @@ from tdecomp.tt._chain import as_chain, check_same_shape, left_matrix_of, times_
 from tdecomp.tt._formats import TensorTrain
 
 
+@full_precision
 def norm(train: Any, /) -> Array:
     r"""Return the Frobenius norm of a train, true to rounding.
 
@@ -65,6 +67,7 @@ def _norm(cores: Sequence[Array], *, xp: Namespace) -> Array:
     return times_power(xp.linalg.vector_norm(carry), exponent, xp)
 
 
+@full_precision
 def inner(a: Any, b: Any, /) -> Array:
     r"""Return the inner product :math:`\langle A, B \rangle = \sum_i \overline{A_i}\, B_i`.
 
@@ -119,6 +122,7 @@ def _inner(a: Sequence[Array], b: Sequence[Array], *, xp: Namespace) -> Array:
     return times_power(carry[0, 0], exponent, xp)
 
 
+@full_precision
 def add(*trains: Any) -> TensorTrain:
     r"""Return the sum of trains, exactly: their cores as blocks of larger ones.
 
@@ -185,6 +189,7 @@ def _add(trains: Sequence[Sequence[Array]], *, xp: Namespace) -> tuple[Array, ..
     return (*out, xp.concat([cores[-1] for cores in trains], axis=0))
 
 
+@full_precision
 def hadamard(a: Any, b: Any, /) -> TensorTrain:
     r"""Return the product of trains entry by entry, exactly: slices multiply as Kronecker's do.
 
@@ -228,6 +233,7 @@ def _hadamard(a: Sequence[Array], b: Sequence[Array], *, xp: Namespace) -> tuple
     return tuple(out)
 
 
+@full_precision
 def scale(train: Any, factor: Any, /) -> TensorTrain:
     """Return a train times a number, multiplied into its first core.
 
@@ -265,6 +271,7 @@ def scale(train: Any, factor: Any, /) -> TensorTrain:
     return TensorTrain((cores[0] * xp.astype(number, dtype), *cores[1:]))
 
 
+@full_precision
 def mode_product(train: Any, matrix: Any, mode: int, /) -> TensorTrain:
     r"""Multiply every fibre of a train along one mode by a matrix; no other core changes.
 
@@ -309,6 +316,7 @@ def mode_product(train: Any, matrix: Any, mode: int, /) -> TensorTrain:
     return TensorTrain(tuple(aligned))
 
 
+@full_precision
 def section(train: Any, region: Any, /) -> TensorTrain:
     """Cut a region out of a train without forming its entries.
 

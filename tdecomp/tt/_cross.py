@@ -10,6 +10,7 @@ import numpy as np
 
 from tdecomp._errors import ToleranceError, check_count, check_reachable
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
+from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Seed
 from tdecomp._xp import eps
@@ -61,6 +62,7 @@ class Task(NamedTuple):
     samples: int
 
 
+@full_precision
 def tt_cross(
     f: Callable[[Array], Any],
     shape: Sequence[int],

@@ -8,6 +8,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import concrete, device, namespace
 from tdecomp.tt._chain import as_chain
@@ -17,6 +18,7 @@ from tdecomp.tt._formats import TensorRing
 _BLOCK_ENTRIES = 1 << 19
 
 
+@full_precision
 def evaluate(train: Any, indices: Any, /) -> Array:
     r"""Return chosen entries of a train or a ring, as products of slices of the cores.
 

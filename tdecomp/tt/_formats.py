@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType
 from tdecomp._xp import namespace
 from tdecomp.tt._chain import region_of
@@ -62,6 +63,7 @@ class TensorTrain(NamedTuple):
         """The dtype of the tensor."""
         return self.cores[0].dtype
 
+    @full_precision
     def to_array(self, region: Any = None) -> Array:
         """Return the tensor, or a region of it.
 
@@ -135,6 +137,7 @@ class TensorRing(NamedTuple):
         """The dtype of the tensor."""
         return self.cores[0].dtype
 
+    @full_precision
     def to_array(self, region: Any = None) -> Array:
         """Return the tensor, or a region of it.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tdecomp._errors import check_number
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps, equilibrate, prepare
 
@@ -12,6 +13,7 @@ from tdecomp._xp import device, eps, equilibrate, prepare
 _SWAPS = 100
 
 
+@full_precision
 def maxvol(a: Any, /, *, tol: float = 0.05) -> tuple[tuple[int, ...], Array]:
     r"""Choose rows of a tall matrix whose square submatrix has nearly the largest volume.
 

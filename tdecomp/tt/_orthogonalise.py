@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, equilibrate
 from tdecomp.ops._unfold import check_mode
@@ -14,6 +15,7 @@ from tdecomp.tt._formats import TensorTrain
 from tdecomp.tt._ranks import number
 
 
+@full_precision
 def orthogonalise(train: Any, /, *, center: int = -1) -> TensorTrain:
     r"""Make all cores of a train orthonormal but one, without changing the tensor.
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tdecomp._errors import check_choice, check_count, check_number
 from tdecomp._iterate import Callback, Fit, Step, iterate
 from tdecomp._measure import relative_error
+from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._shim import lstsq
 from tdecomp._typing import Array, Namespace, Seed
@@ -34,6 +35,7 @@ class Frame(NamedTuple):
     triangle: Array
 
 
+@full_precision
 def tr_als(
     x: Any,
     /,

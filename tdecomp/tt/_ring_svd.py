@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tdecomp._errors import check_rank, check_reachable, check_rtol
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import eps, equilibrate, prepare, traced
 from tdecomp.tt._formats import TensorRing
@@ -21,6 +22,7 @@ from tdecomp.tt._ranks import (
 from tdecomp.tt._svd import basis
 
 
+@full_precision
 def tr_svd(
     x: Any, /, *, rank: int | Sequence[int] | None = None, rtol: float | None = None
 ) -> TensorRing:

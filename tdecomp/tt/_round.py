@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tdecomp._errors import ToleranceError, check_reachable
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps, traced
 from tdecomp.linalg._signs import canonical_signs
@@ -18,6 +19,7 @@ from tdecomp.tt._orthogonalise import Sweep, interface_lengths, left_orthogonal
 from tdecomp.tt._ranks import Budget, check_ranks, doubled, floor_of, number, stored_floor
 
 
+@full_precision
 def round(
     train: Any, /, *, rank: int | Sequence[int] | None = None, rtol: float | None = None
 ) -> TensorTrain:

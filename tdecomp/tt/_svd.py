@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tdecomp._errors import check_reachable
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import differentiated, eps, equilibrate, prepare, traced
 from tdecomp.linalg._left_basis import left_basis
@@ -17,6 +18,7 @@ from tdecomp.tt._formats import TensorTrain
 from tdecomp.tt._ranks import Budget, check_ranks, doubled, floor_of, number, stored_floor
 
 
+@full_precision
 def tt_svd(
     x: Any, /, *, rank: int | Sequence[int] | None = None, rtol: float | None = None
 ) -> TensorTrain:

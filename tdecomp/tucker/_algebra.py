@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, differentiated, equilibrate, namespace, prepare
 from tdecomp.ops._mode_products import _mode_product
@@ -17,6 +18,7 @@ from tdecomp.tucker._hosvd import Plan, _sthosvd, decompose
 from tdecomp.tucker._targets import check_tucker_target, precision_for
 
 
+@full_precision
 def norm(x: Any, /) -> Array:
     r"""Return the Frobenius norm of a Tucker tensor, true to rounding.
 
@@ -55,6 +57,7 @@ def norm(x: Any, /) -> Array:
     return _times_power(xp.linalg.vector_norm(core), exponent, xp)
 
 
+@full_precision
 def inner(a: Any, b: Any, /) -> Array:
     r"""Return the inner product :math:`\langle A, B \rangle = \sum_i \overline{A_i}\, B_i`.
 
@@ -97,6 +100,7 @@ def inner(a: Any, b: Any, /) -> Array:
     return _times_power(value, first + second, xp)
 
 
+@full_precision
 def orthogonalise(x: Any, /) -> Tucker:
     """Return the same tensor with orthonormal columns in every factor.
 
@@ -129,6 +133,7 @@ def orthogonalise(x: Any, /) -> Tucker:
     return Tucker(_times_power(core, exponent, xp), tuple(factors))
 
 
+@full_precision
 def truncate(
     x: Any, /, *, rank: int | Sequence[int] | None = None, rtol: float | None = None
 ) -> Tucker:
@@ -194,6 +199,7 @@ def _compressed(
     return decompose(core, Plan(modes, ranks, atol, "qr", 0, nested=True), xp)[0]
 
 
+@full_precision
 def add(
     *tensors: Any, rank: int | Sequence[int] | None = None, rtol: float | None = None
 ) -> Tucker:
@@ -276,6 +282,7 @@ def _padded(block: Array, mode: int, ahead: int, total: int, xp: Namespace) -> A
     return xp.concat([sides[0], block, sides[1]], axis=mode)
 
 
+@full_precision
 def scale(x: Any, factor: Any, /) -> Tucker:
     """Return a Tucker tensor times a number, multiplied into its core.
 
@@ -314,6 +321,7 @@ def scale(x: Any, factor: Any, /) -> Tucker:
     return Tucker(core * xp.astype(number, dtype), tuple(cast))
 
 
+@full_precision
 def mode_product(x: Any, matrix: Any, mode: int, /) -> Tucker:
     """Multiply every fibre along one mode by a matrix: only the factor of the mode changes.
 
@@ -362,6 +370,7 @@ def mode_product(x: Any, matrix: Any, mode: int, /) -> Tucker:
     return Tucker(core, tuple(factors))
 
 
+@full_precision
 def section(x: Any, region: Any, /) -> Tucker:
     """Cut a region out of a Tucker tensor without forming its entries.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import namespace, prepare
 from tdecomp.ops._mode_products import _mode_product
@@ -72,6 +73,7 @@ class Tucker(NamedTuple):
         """The dtype of the tensor."""
         return self.core.dtype
 
+    @full_precision
     def to_array(self, region: Any = None) -> Array:
         """Return the tensor, or a region of it.
 

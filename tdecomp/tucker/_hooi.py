@@ -9,6 +9,7 @@ from typing import Any
 from tdecomp._errors import check_count, check_number
 from tdecomp._iterate import Callback, Fit, Step, iterate
 from tdecomp._measure import relative_error
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import differentiated, eps, squared_norm
 from tdecomp.linalg._left_basis import _left_basis, left_basis
@@ -24,6 +25,7 @@ _DIGITS = 1e5
 Basis = Callable[[Array, int, int], tuple[Array, Array]]
 
 
+@full_precision
 def hooi(
     x: Any,
     /,

@@ -10,6 +10,7 @@ import array_api_compat as compat
 import numpy as np
 
 from tdecomp._errors import check_choice
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import device, differentiated, equilibrate, finite, prepare, squared_norm, traced
 from tdecomp.linalg._fibres import project_fibres
@@ -19,6 +20,7 @@ from tdecomp.tucker._format import Tucker
 from tdecomp.tucker._targets import check_modes, check_tucker_target, precision_for
 
 
+@full_precision
 def sthosvd(
     x: Any,
     /,
@@ -106,6 +108,7 @@ def sthosvd(
     return _friendly(x, rank, rtol, modes, order, method, rng, nested=True)
 
 
+@full_precision
 def hosvd(
     x: Any,
     /,

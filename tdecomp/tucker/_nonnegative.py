@@ -9,6 +9,7 @@ from typing import Any
 from tdecomp._errors import check_count, check_number
 from tdecomp._iterate import Callback, Fit, Step, iterate
 from tdecomp._measure import relative_error
+from tdecomp._precision import full_precision
 from tdecomp._random import generator, like
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import eps, squared_norm
@@ -24,6 +25,7 @@ _TURNS = 10
 _DIGITS = 1e5
 
 
+@full_precision
 def nonnegative_tucker(
     x: Any,
     /,

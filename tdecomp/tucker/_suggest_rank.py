@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tdecomp._errors import check_count, check_number, check_rtol
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import equilibrate, floats, prepare
 from tdecomp.linalg._left_triangle import triangle
@@ -53,6 +54,7 @@ class _Problem(NamedTuple):
     alone: int
 
 
+@full_precision
 def mode_spectra(x: Any, /, *, modes: Sequence[int] | None = None) -> tuple[Array, ...]:
     r"""Return the singular values of the unfoldings of a tensor: its multilinear spectrum.
 
@@ -128,6 +130,7 @@ def _tensor(x: Any) -> tuple[Namespace, Array, Array, tuple[int, ...]]:
     return xp, x, xp.log2(xp.reshape(scale, ())), tuple(map(int, x.shape))
 
 
+@full_precision
 def suggest_rank(
     x: Any,
     /,
@@ -214,6 +217,7 @@ def suggest_rank(
     return _suggestion(problem, _solved(problem, None, most))
 
 
+@full_precision
 def rank_map(
     x: Any, rtols: Sequence[float], /, *, modes: Sequence[int] | None = None
 ) -> tuple[RankSuggestion, ...]:
