@@ -114,13 +114,13 @@ class System:
         xp = self._xp
         matrix = _normal_matrix(self._factors, self._grams, xp)
         identity = xp.eye(matrix.shape[0], dtype=matrix.dtype, device=device(matrix))
-        floor = eps(matrix.dtype, xp) * matrix.shape[0] * (self.scale or 1.0)
+        least = _least(matrix, xp)
         known: dict[float, Array] = {}
 
         def solve(right: list[Array], shift: float) -> list[Array]:
             if shift not in known:
                 known.clear()
-                known[shift] = cholesky(matrix + (shift + floor) * identity, xp)
+                known[shift] = cholesky(matrix + least + shift * identity, xp)
             lower, column = known[shift], _flat(right, xp)[:, None]
             if lower is None:
                 return self._cut(lstsq(matrix + shift * identity, column, xp)[:, 0])
@@ -232,12 +232,21 @@ def _rcond(gamma: Array, xp: Namespace) -> float:
 
 def _divided(x: Array, gamma: Array, shift: float, xp: Namespace) -> Array:
     """Return ``x (gamma + shift)^-1`` for a semidefinite matrix, a little shifted at least."""
-    size = gamma.shape[0]
-    floor = eps(gamma.dtype, xp) * size * float(xp.max(xp.abs(xp.linalg.diagonal(gamma))))
-    identity = xp.eye(size, dtype=gamma.dtype, device=device(gamma))
-    shifted = gamma + (shift + (floor or 1.0)) * identity
+    identity = xp.eye(gamma.shape[0], dtype=gamma.dtype, device=device(gamma))
+    shifted = gamma + _least(gamma, xp) + shift * identity
     turned = xp.linalg.solve(xp.matrix_transpose(shifted), xp.matrix_transpose(x))
     return xp.matrix_transpose(turned)
+
+
+def _least(matrix: Array, xp: Namespace) -> Array:
+    """Return what rounding leaves of a semidefinite matrix, as a diagonal matrix.
+
+    Each unknown has a share of its own: a component that vanishes is not held up by the others.
+    """
+    own = xp.abs(xp.linalg.diagonal(matrix))
+    own = xp.where(own > 0, own, xp.ones_like(own))
+    identity = xp.eye(matrix.shape[0], dtype=matrix.dtype, device=device(matrix))
+    return identity * xp.astype(eps(matrix.dtype, xp) * matrix.shape[0] * own, matrix.dtype)
 
 
 def _jacobian(factors: Sequence[Array], xp: Namespace) -> Array:

@@ -340,3 +340,16 @@ def test_no_start_ends_in_the_saddle_of_wrong_signs(init):
     # The singular vectors of a matrix of negative determinant have a sign too much.
     x = np.array([[1.0, 2.0], [3.0, 4.0]])
     assert cp_gauss_newton(x, rank=2, init=init, rng=0).error <= 1e-12
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((4, 4, 4, 4), 3), ((20, 20, 20), 6), ((3, 4, 5), 9)])
+def test_components_too_many_vanish_as_fast_as_the_error(shape, rank):
+    # Two columns of one mode are parallel: steps halve what is left until it is rounding.
+    for seed in range(4):
+        factors = [gaussian((n, 2), rng=10 * seed + k) for k, n in enumerate(shape)]
+        factors[0][:, 1] = factors[0][:, 0]
+        x = CP(np.ones(2), tuple(factors)).to_array()
+        fit = cp_gauss_newton(x, rank=rank, rng=seed)
+        assert fit.status is Status.CONVERGED
+        assert fit.n_iter <= 60
+        assert fit.error <= 100 * EPS
