@@ -37,7 +37,7 @@ _PROBES = 4
 _MAX_ITER = 32
 
 
-class _Options(NamedTuple):
+class Options(NamedTuple):
     """The validated options of `randomized_svd`."""
 
     rank: int | None
@@ -181,16 +181,16 @@ def randomized_svd(
     check_count(max_iter, name="max_iter", least=2)
     if power is not None:
         max_iter, tol = 2 * check_count(power, name="power") + 2, -math.inf
-    options = _Options(
+    options = Options(
         rank, rtol, oversample, power, method, sketch, tol, Budget(max_iter, callback)
     )
     if differentiated(a):
         return _of_traced(a, options, generator(rng))
     draws = generator(rng)
-    return _of_operand(operand(a, draws), options, draws)
+    return of_operand(operand(a, draws), options, draws)
 
 
-def _of_operand(op: Operand, options: _Options, rng: np.random.Generator) -> Fit[SVD]:
+def of_operand(op: Operand, options: Options, rng: np.random.Generator) -> Fit[SVD]:
     """Choose the search for a matrix whose values are known."""
     limit = min(op.shape)
     rank, rtol = check_target(options.rank, options.rtol, limit)
@@ -224,7 +224,7 @@ def _of_operand(op: Operand, options: _Options, rng: np.random.Generator) -> Fit
     return fit
 
 
-def _of_traced(a: Array, options: _Options, rng: np.random.Generator) -> Fit[SVD]:
+def _of_traced(a: Array, options: Options, rng: np.random.Generator) -> Fit[SVD]:
     """Serve a matrix under ``jit``, ``vmap`` or ``grad``: everything that has a shape is fixed."""
     rank, power = options.rank, options.power
     adaptive = options.rtol is not None or options.method == "single-pass"

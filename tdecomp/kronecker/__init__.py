@@ -1,0 +1,6 @@
+"""Sums of Kronecker products: best approximations, algebra and structured solves."""
+
+from tdecomp.kronecker._format import KroneckerSum
+from tdecomp.kronecker._svd import kronecker_svd
+
+__all__ = ["KroneckerSum", "kronecker_svd"]

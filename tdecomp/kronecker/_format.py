@@ -1,0 +1,171 @@
+"""Sums of Kronecker products: the type, its products with vectors and its entries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tdecomp._typing import Array, DType, Namespace
+from tdecomp._xp import adjoint, conj, namespace, prepare
+from tdecomp.kronecker._apply import apply
+from tdecomp.kronecker._entries import everything, rows_and_columns
+from tdecomp.ops._operands import promoted
+
+
+class KroneckerSum(NamedTuple):
+    r"""A matrix held as a sum of Kronecker products.
+
+    .. math:: A = \sum_{k=1}^{r} L_k \otimes R_k , \qquad
+              A_{(i_1 i_2), (j_1 j_2)} = \sum_k (L_k)_{i_1 j_1} (R_k)_{i_2 j_2} ,
+
+    pairs of indices in row-major order, as in ``numpy.kron``. With `rest` the products have more
+    factors: :math:`L_k \otimes R_k \otimes \cdots`.
+
+    Attributes
+    ----------
+    left : array, shape (r, m_1, n_1)
+        The first factor of each term.
+    right : array, shape (r, m_2, n_2)
+        The second factor of each term.
+    rest : tuple of array, shape (r, m_k, n_k)
+        Further factors, if there are any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tdecomp.kronecker import KroneckerSum
+    >>> k = KroneckerSum(np.ones((1, 2, 2)), np.eye(3)[None])
+    >>> k.shape, k.rank, k.n_parameters
+    ((6, 6), 1, 13)
+    >>> k @ np.arange(6.0)
+    array([3., 5., 7., 3., 5., 7.])
+    """
+
+    left: Array
+    right: Array
+    rest: tuple[Array, ...] = ()
+
+    @property
+    def factors(self) -> tuple[Array, ...]:
+        """All factors, the first one leftmost."""
+        return (self.left, self.right, *self.rest)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shapes ``((m_1, n_1), (m_2, n_2), ...)`` of the factors of a term."""
+        return tuple((int(f.shape[-2]), int(f.shape[-1])) for f in self.factors)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape ``(m_1 m_2 ..., n_1 n_2 ...)`` of the matrix."""
+        rows, columns = zip(*self.shapes, strict=True)
+        return math.prod(rows), math.prod(columns)
+
+    @property
+    def modes(self) -> int:
+        """Two: a matrix."""
+        return 2
+
+    @property
+    def rank(self) -> int:
+        """Number of terms."""
+        return int(self.left.shape[0])
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype of the matrix."""
+        return self.left.dtype
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of entries that are held: ``r * sum(m_k n_k)``."""
+        return self.rank * sum(m * n for m, n in self.shapes)
+
+    @property
+    def mT(self) -> KroneckerSum:
+        """The transpose: that of every factor."""
+        xp = namespace(*self.factors)
+        return _of([xp.matrix_transpose(f) for f in self.factors])
+
+    @property
+    def mH(self) -> KroneckerSum:
+        """The adjoint: that of every factor."""
+        xp = namespace(*self.factors)
+        return _of([adjoint(f, xp) for f in self.factors])
+
+    def to_array(self, region: Any = None) -> Array:
+        """Return the matrix, or rows and columns of it.
+
+        Parameters
+        ----------
+        region : slice or tuple, optional
+            A slice of the rows, or one entry for rows and one for columns: a slice, an int (which
+            drops the axis), or a 1-d array of indices.
+
+        Returns
+        -------
+        array
+            The entries; beside them memory holds no more than twice as much again.
+        """
+        xp = namespace(*self.factors)
+        if region is None:
+            return everything(self.factors, xp)
+        return rows_and_columns(self.factors, self.shape, region, xp)
+
+    def __matmul__(self, x: Array) -> Array:
+        """Multiply by a vector, a matrix or a batch, without forming the matrix.
+
+        A term costs :math:`n_1 n_2 m_2 + n_1 m_1 m_2` multiplications for a vector.
+        """
+        return apply(self.factors, x)
+
+
+# Else NumPy would take the tuple for a stack of arrays in ``array @ format``.
+setattr(KroneckerSum, "__array_ufunc__", None)  # noqa: B010 - NamedTuple takes no other attribute
+
+
+def _of(factors: Sequence[Array]) -> KroneckerSum:
+    left, right, *rest = factors
+    return KroneckerSum(left, right, tuple(rest))
+
+
+def of_vectors(
+    columns: Sequence[Array], shapes: Sequence[tuple[int, int]], xp: Namespace
+) -> KroneckerSum:
+    """Return the sum whose vectorised factors are columns; those of a term get one norm."""
+    lengths = [xp.linalg.vector_norm(c, axis=0) for c in columns]
+    share = math.prod(lengths[1:], start=lengths[0]) ** (1 / len(columns))
+    stacks = []
+    for c, length, shape in zip(columns, lengths, shapes, strict=True):
+        ratio = share / xp.where(length > 0, length, xp.ones_like(length))
+        stack = xp.matrix_transpose(c * xp.astype(ratio, c.dtype))
+        stacks.append(xp.reshape(stack, (c.shape[1], *shape)))
+    return _of(stacks)
+
+
+def as_sum(value: Any, /, *, name: str = "k") -> tuple[Namespace, KroneckerSum]:
+    """Validate the factors of a sum of Kronecker products, and promote them to one dtype."""
+    try:
+        left, right, *rest = value
+        rest = tuple(rest[0]) if rest else ()
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name} must be a KroneckerSum, or a pair of stacks of factors, got "
+            f"{type(value).__name__}"
+        ) from None
+    given = (left, right, *rest)
+    like = next((x for x in given if hasattr(x, "dtype")), None)
+    xp = namespace(*given, like)
+    stacks = [
+        prepare(f, ndim=3, like=like, name=f"{name}.factors[{j}]")[1] for j, f in enumerate(given)
+    ]
+    if len({int(stack.shape[0]) for stack in stacks}) > 1:
+        shapes = [tuple(stack.shape) for stack in stacks]
+        raise ValueError(f"{name} must have as many terms in each factor, got shapes {shapes}")
+    return xp, _of(promoted(stacks, xp))
+
+
+def conjugate(k: KroneckerSum, xp: Namespace) -> KroneckerSum:
+    """Return the complex conjugate."""
+    return _of([conj(f, xp) for f in k.factors])

@@ -1,0 +1,128 @@
+r"""The rearrangement of a matrix whose low-rank approximations are sums of Kronecker products.
+
+Van Loan and Pitsianis: with :math:`A_{(i_1 i_2), (j_1 j_2)}` and
+:math:`\mathcal{R}(A)_{(i_1 j_1), (i_2 j_2)}` the same numbers,
+
+.. math:: \Bigl\|A - \sum_k L_k \otimes R_k\Bigr\|_F
+          = \Bigl\|\mathcal{R}(A) - \sum_k \operatorname{vec}(L_k) \operatorname{vec}(R_k)^T
+            \Bigr\|_F .
+
+Here :math:`\mathcal{R}(A)` is a view: its products read `A` where it lies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from tdecomp import _kernels
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import conj, squared_norm
+from tdecomp.linalg._operand import Dense
+
+Pair = tuple[tuple[int, int], tuple[int, int]]
+
+# Entries from which on loading the kernel is soon made up for; columns that are no longer few.
+_ENTRIES, _COLUMNS = 1 << 23, 64
+# Entries of the blocks that are turned one at a time elsewhere.
+_BLOCK = 1 << 20
+
+
+class Rearranged(NamedTuple):
+    """A matrix in memory, finite and of safe scale, seen through its rearrangement."""
+
+    array: Array
+    shapes: Pair
+    xp: Namespace
+    total: float
+    scale: float
+    margin: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows ``m_1 n_1`` and columns ``m_2 n_2``."""
+        (m1, n1), (m2, n2) = self.shapes
+        return m1 * n1, m2 * n2
+
+    @property
+    def like(self) -> Array:
+        """The matrix itself."""
+        return self.array
+
+    @property
+    def blocks(self) -> Array:
+        """The matrix as ``(m_1, m_2, n_1, n_2)``."""
+        (m1, n1), (m2, n2) = self.shapes
+        return self.xp.reshape(self.array, (m1, m2, n1, n2))
+
+    def matmat(self, x: Array) -> Array:
+        """Return the product with ``x``, of shape (m_2 n_2, b)."""
+        if self._compiled(x):
+            return self._by_kernel(x, adjoint=False)
+        parts = [rows @ x for rows in self._rows()]
+        return self.xp.concat(parts)
+
+    def rmatmat(self, y: Array) -> Array:
+        """Return the product of the adjoint with ``y``, of shape (m_1 n_1, b)."""
+        if self._compiled(y):
+            return self._by_kernel(y, adjoint=True)
+        total, start, xp = None, 0, self.xp
+        for rows in self._rows():
+            part = conj(y[start : start + rows.shape[0], :], xp)
+            product = xp.matrix_transpose(rows) @ part
+            total = product if total is None else total + product
+            start += rows.shape[0]
+        return conj(total, xp)
+
+    def misfit(self, left: Array, right: Array) -> float:
+        """Form the difference of the rearrangement from ``left @ right``, block by block."""
+        squares, start = [], 0
+        for rows in self._rows():
+            part = left[start : start + rows.shape[0], :]
+            squares.append(squared_norm(rows - part @ right, self.xp))
+            start += rows.shape[0]
+        return math.fsum(squares)
+
+    def to_array(self) -> Array:
+        """Return the rearrangement."""
+        return self.xp.concat(list(self._rows()))
+
+    def draft(self) -> None:
+        """Offer no draft: converting would copy the matrix."""
+
+    def _rows(self) -> Iterator[Array]:
+        """Yield rows of the rearrangement, of a few blocks of the matrix at a time."""
+        xp, blocks, (_, n) = self.xp, self.blocks, self.shape
+        m1, n1 = self.shapes[0]
+        step = max(1, _BLOCK // (n1 * n))
+        for start in range(0, m1, step):
+            part = blocks[start : start + step, ...]
+            yield xp.reshape(xp.permute_dims(part, (0, 2, 1, 3)), (-1, n))
+
+    def _compiled(self, x: Array) -> bool:
+        """Tell whether the kernel takes these arrays and repays its loading."""
+        if not _kernels.accepts(self.array, x) or self.array.dtype.kind + x.dtype.kind != "ff":
+            return False
+        few = x.shape[1] <= _COLUMNS and x.dtype == self.array.dtype
+        return bool(few and self.array.size >= _ENTRIES and self.array.flags.c_contiguous)
+
+    def _by_kernel(self, x: np.ndarray, *, adjoint: bool) -> np.ndarray:
+        from tdecomp._kernels._rearranged import rearranged_adjoint, rearranged_product
+        from tdecomp._kernels._tile import lanes
+
+        (m1, n1), (m2, n2) = self.shapes
+        count = lanes(x.dtype.itemsize)
+        padded = np.zeros((x.shape[0], -(-x.shape[1] // count) * count), x.dtype)
+        padded[:, : x.shape[1]] = x
+        out = np.empty((self.shape[1 if adjoint else 0], padded.shape[1]), x.dtype)
+        run = rearranged_adjoint if adjoint else rearranged_product
+        run(self.array.reshape(-1), m1, m2, n1, n2, padded, count, out)
+        return out[:, : x.shape[1]]
+
+
+def rearranged(a: Dense, shapes: Pair) -> Rearranged:
+    """View a validated matrix through its rearrangement."""
+    return Rearranged(a.array, shapes, a.xp, a.total, a.scale)

@@ -1,0 +1,63 @@
+"""Kronecker terms by alternating least squares: three factors and more, or weighted entries.
+
+The rearranged matrix, or tensor of as many modes as there are factors, has one mode of length
+``m_k n_k`` for each factor; a sum of Kronecker products is its CP decomposition.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tdecomp._iterate import Callback, Fit, Progress
+from tdecomp._typing import Array, Namespace
+from tdecomp.cp._als import cp_als
+from tdecomp.cp._format import CP
+from tdecomp.kronecker._format import KroneckerSum, of_vectors
+from tdecomp.kronecker._targets import Shapes
+
+
+def fit_terms(
+    a: Array,
+    shapes: Shapes,
+    rank: int,
+    *,
+    weights: Array | None,
+    rng: np.random.Generator,
+    callback: Callback | None,
+    xp: Namespace,
+    **options: Any,
+) -> Fit[KroneckerSum]:
+    """Return the sum that alternating least squares ends at."""
+
+    def watch(progress: Progress) -> object:
+        shown = progress._replace(tensor=_of_cp(progress.tensor, shapes, xp))
+        return callback(shown) if callback is not None else None
+
+    fit = cp_als(
+        as_tensor(a, shapes, xp),
+        rank=rank,
+        weights=None if weights is None else as_tensor(weights, shapes, xp),
+        init="hosvd" if weights is None else "random",
+        rng=rng,
+        callback=None if callback is None else watch,
+        **options,
+    )
+    return Fit(_of_cp(fit.tensor, shapes, xp), fit.error, fit.n_iter, fit.status)
+
+
+def as_tensor(a: Array, shapes: Shapes, xp: Namespace) -> Array:
+    """Return the rearranged matrix as a tensor of shape ``(m_1 n_1, m_2 n_2, ...)``."""
+    count = len(shapes)
+    rows, columns = zip(*shapes, strict=True)
+    order = [k + count * side for k in range(count) for side in (0, 1)]
+    t = xp.permute_dims(xp.reshape(a, (*rows, *columns)), tuple(order))
+    return xp.reshape(t, tuple(math.prod(shape) for shape in shapes))
+
+
+def _of_cp(cp: CP, shapes: Shapes, xp: Namespace) -> KroneckerSum:
+    first, *others = cp.factors
+    weights = xp.astype(cp.weights, first.dtype)
+    return of_vectors([first * weights, *others], shapes, xp)
