@@ -147,14 +147,7 @@ def negative_binomial(failures: float = 1.0, /) -> Loss:
     if not 0 < failures < math.inf:
         raise ValueError(f"failures must be a positive number, got {failures}")
 
-    def value(x: Array, m: Array) -> Array:
-        xp = namespace(x, m)
-        return (failures + x) * xp.log1p(m) - x * xp.log(m + _floor(m, xp))
-
-    def derivative(x: Array, m: Array) -> Array:
-        return (failures + x) / (1 + m) - x / (m + _floor(m, namespace(m)))
-
-    return Loss(value, derivative, 0.0, lambda x: x / failures, (0.0, math.inf))
+    return _odds_of_success(failures, 1.0)
 
 
 def named(loss: str | Loss) -> Loss:
@@ -306,6 +299,41 @@ def _rayleigh() -> Loss:
         domain=(0.0, math.inf),
         rescaled=lambda _: (_rayleigh(), 0.0),
     )
+
+
+def _odds_of_success(failures: float, one: float) -> Loss:
+    r"""Return the negative binomial loss in a unit of data and model in which 1 is `one`.
+
+    With :math:`q` for it, of :math:`r q \log(1 + m / q) + x \log(1 + q / m)` that is the part
+    which depends on `m`, divided by `q` below 1: nothing overflows, and what is left at the ends
+    is the loss of a gamma distribution, and that of Poisson's.
+    """
+    rescaled = _rescaled_odds(failures, one)
+
+    def value(x: Array, m: Array) -> Array:
+        xp = namespace(x, m)
+        m = m + _floor(m, xp)
+        least = eps(m.dtype, xp) ** 2
+        if one < 1:
+            inverse = xp.log1p(one / m) / one if one > least else 1 / m
+            return failures * xp.log(m + one) + x * inverse
+        grown = one * xp.log1p(m / one) if one * least < 1 else m
+        return failures * grown + x * (xp.log1p(m / one) - xp.log(m))
+
+    def derivative(x: Array, m: Array) -> Array:
+        m = m + _floor(m, namespace(m))
+        return (failures - x / m) / (m + one if one < 1 else 1 + m / one)
+
+    return Loss(value, derivative, 0.0, lambda x: x / failures, (0.0, math.inf), None, rescaled)
+
+
+def _rescaled_odds(failures: float, one: float) -> Callable[[float], tuple[Loss, float]]:
+    """Return what the loss becomes in other units."""
+
+    def rescaled(unit: float) -> tuple[Loss, float]:
+        return _odds_of_success(failures, one / unit), 0.0 if one < unit else 1.0
+
+    return rescaled
 
 
 LOSSES: dict[str, Loss] = {

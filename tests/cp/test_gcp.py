@@ -279,6 +279,16 @@ def test_every_start_serves_every_loss(init, loss):
         assert all(np.all(f >= 0) for f in fit.tensor.factors)
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-3, 1e10, 1e30, 1e300])
+def test_odds_of_any_size_are_found(scale):
+    # Where f(x, m) has its minimum at m = x, exact data are their own best model.
+    rng = np.random.default_rng(0)
+    x = CP(np.ones(2), tuple(rng.random((n, 2)) for n in (5, 6, 7))).to_array()
+    fit = cp.gcp(x * scale, rank=2, loss="negative-binomial", rng=0)
+    assert fit.error <= 1e-6
+    assert np.linalg.norm(fit.tensor.to_array() / scale - x) <= 1e-3 * np.linalg.norm(x)
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
 @pytest.mark.parametrize("loss", ["gaussian", "poisson", "gamma", "rayleigh", "huber"])
 def test_scales(scale, loss):

@@ -56,6 +56,22 @@ def test_rescaled_losses_have_the_same_minimisers(name, unit):
     np.testing.assert_allclose(unit**degree * scaled, direct, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("failures", [0.5, 1.0, 7.0])
+def test_rare_and_frequent_successes_have_poisson_and_gamma_losses(failures):
+    x, m, other = np.random.default_rng(0).uniform(0.5, 2, (3, 50))
+
+    def change(loss):
+        return loss.value(x, m) - loss.value(x, other)
+
+    loss = cp.negative_binomial(failures)
+    rare, frequent = loss.rescaled(1e-300), loss.rescaled(1e300)
+    poisson = failures * (m - other) - x * np.log(m / other)
+    np.testing.assert_allclose(change(rare[0]), poisson, rtol=1e-9, atol=1e-9)
+    gamma = failures * np.log(m / other) + x * (1 / m - 1 / other)
+    np.testing.assert_allclose(change(frequent[0]), gamma, rtol=1e-9, atol=1e-9)
+    assert (rare[1], frequent[1]) == (1.0, 0.0)
+
+
 def test_losses_are_negative_log_likelihoods():
     x, m = np.arange(6.0), np.linspace(0.5, 2.0, 6)
     pairs = [
