@@ -19,7 +19,7 @@ from tdecomp.cp import CP
 from tdecomp.io._atomic import AtomicFile
 from tdecomp.io._checkpoint import open_checkpoint
 from tdecomp.io._sources import METADATA
-from tdecomp.io._tensors import CheckpointError, numpy_dtype
+from tdecomp.io._tensors import CheckpointError, dtype_code, numpy_dtype, storable
 from tdecomp.io._writer import CheckpointWriter
 from tdecomp.linalg import SVD, LowRank
 from tdecomp.ops import COO
@@ -50,7 +50,7 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
         If the name has another ending.
     TypeError
         If `fmt` is no format, or the file cannot hold its dtype: safetensors has no
-        complex128, npz no bfloat16.
+        complex128, npz no bfloat16; each holds what the other cannot.
     OSError
         If the file cannot be written; then the old one, if any, is still there.
 
@@ -76,6 +76,7 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
         metadata[_FIELDS_KEY] = json.dumps(layout)
     suffix = Path(path).suffix
     if suffix == ".safetensors":
+        _check_storable(arrays)
         with CheckpointWriter(path, overwrite=True) as writer:
             for field, array in arrays.items():
                 writer.add(field, array)
@@ -189,6 +190,13 @@ def _to_numpy(x: Array) -> NDArray[Any]:
     if x.dtype == xp.bfloat16:
         return np.asarray(x.detach().cpu().view(xp.int16)).view(numpy_dtype("BF16"))
     return np.asarray(x.numpy(force=True))
+
+
+def _check_storable(arrays: dict[str, NDArray[Any]]) -> None:
+    """Refuse what safetensors has no word for, before a file is begun."""
+    for field, array in arrays.items():
+        if not storable(dtype_code(array.dtype)):
+            raise TypeError(f"safetensors cannot hold {array.dtype} ({field}); save as .npz")
 
 
 def _save_npz(
