@@ -59,10 +59,16 @@ def check_size(value: object, *, name: str) -> float:
     return number
 
 
+def check_callable(value: object, *, name: str) -> None:
+    """Refuse what cannot be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, got {value!r}")
+
+
 def check_callback(callback: object) -> None:
     """Refuse a callback that cannot be called."""
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, got {callback!r}")
+    if callback is not None:
+        check_callable(callback, name="callback")
 
 
 def check_rtol(rtol: object, *, name: str = "rtol") -> float:

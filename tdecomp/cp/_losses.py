@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tdecomp._errors import check_choice, check_number
+from tdecomp._errors import check_callable, check_choice, check_number
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import eps, namespace
 
@@ -159,6 +159,8 @@ def named(loss: str | Loss) -> Loss:
             f"loss must be one of {', '.join(map(repr, LOSSES))}, or a Loss, got "
             f"{type(loss).__name__}"
         )
+    for name in ("value", "derivative", "best"):
+        check_callable(getattr(loss, name), name=f"loss.{name}")
     if loss.lower not in (0.0, -math.inf):
         raise ValueError(f"the lower bound of a loss must be 0 or -inf, got {loss.lower}")
     return loss

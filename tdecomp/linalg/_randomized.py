@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tdecomp._errors import (
+    check_callback,
     check_choice,
     check_count,
     check_number,
@@ -174,8 +175,7 @@ def randomized_svd(
     check_count(oversample, name="oversample")
     if not check_number(tol, name="tol") >= 0:
         raise ValueError(f"tol must be a number >= 0, got {tol}")
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, got {callback!r}")
+    check_callback(callback)
     if max_iter is None:
         max_iter = _MAX_ITER if rank is not None else sys.maxsize
     check_count(max_iter, name="max_iter", least=2)

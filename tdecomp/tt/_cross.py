@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import ToleranceError, check_count, check_reachable
+from tdecomp._errors import ToleranceError, check_callable, check_count, check_reachable
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
@@ -135,8 +135,8 @@ def tt_cross(
     Raises
     ------
     TypeError, ValueError
-        If an option is out of range, or `f` returns another shape, or a value that is not finite,
-        which is named with its index.
+        If `f` cannot be called, an option is out of range, or `f` returns another shape, or a
+        value that is not finite, which is named with its index.
     ToleranceError
         If `rtol` is below what rounding of the values allows.
 
@@ -174,6 +174,7 @@ def tt_cross(
     >>> fit.tensor.rank, fit.status.name
     ((2, 2, 2, 2, 2, 2, 2), 'CONVERGED')
     """
+    check_callable(f, name="f")
     sizes = tuple(check_count(n, name=f"shape[{k}]", least=1) for k, n in enumerate(shape))
     if not sizes:
         raise ValueError("shape must have at least one mode")
@@ -222,6 +223,11 @@ class Counted:
     evaluations : int
         How many values were asked for.
 
+    Raises
+    ------
+    TypeError
+        If `f` cannot be called.
+
     Examples
     --------
     >>> import numpy as np
@@ -233,6 +239,7 @@ class Counted:
     """
 
     def __init__(self, f: Callable[[Array], Any]) -> None:
+        check_callable(f, name="f")
         self.f = f
         self.evaluations = 0
 

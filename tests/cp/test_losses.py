@@ -117,6 +117,11 @@ def test_what_is_no_loss_is_refused():
         (lambda: named("l1"), ValueError, "loss must be one of 'gaussian'"),
         (lambda: named(abs), TypeError, "loss must be one of"),
         (lambda: named(LOSSES["poisson"]._replace(lower=1.0)), ValueError, "0 or -inf"),
+        (
+            lambda: named(LOSSES["poisson"]._replace(derivative=3)),
+            TypeError,
+            "loss.derivative must",
+        ),
         (lambda: cp.huber(0.0), ValueError, "delta must be a positive number"),
         (lambda: cp.huber("big"), TypeError, "delta must be a number"),
         (lambda: cp.negative_binomial(-1.0), ValueError, "failures must be a positive number"),

@@ -211,6 +211,13 @@ def test_values_of_another_shape_are_refused(f, message):
             tt.tt_cross(f, shape, rtol=1e-3)
 
 
+@pytest.mark.parametrize("f", [3, None, np.ones(3)])
+def test_what_cannot_be_called_is_refused(f):
+    for use in (lambda: tt.tt_cross(f, (4, 5), rtol=1e-3), lambda: tt.Counted(f)):
+        with pytest.raises(TypeError, match=r"^f must be callable, got"):
+            use()
+
+
 def test_errors_of_the_function_pass_through():
     def f(_):
         raise KeyError("mine")
