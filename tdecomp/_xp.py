@@ -45,6 +45,11 @@ def eps(dtype: DType, xp: Namespace) -> float:
     return float(xp.finfo(dtype).eps)
 
 
+def integers(xp: Namespace) -> DType:
+    """Return the default dtype of integers, which in JAX has 64 bits on request only."""
+    return xp.asarray(0).dtype
+
+
 def floats(x: Array) -> list[float]:
     """Return the entries of a real vector as Python floats."""
     entries = x.tolist() if hasattr(x, "tolist") else (x[i] for i in range(x.shape[0]))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tdecomp as td
+import tdecomp.compress
 from tdecomp._precision import full_precision
 from tdecomp.testing import gaussian
 
@@ -162,3 +163,20 @@ def test_an_older_torch_has_one_setting_for_all_devices(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", older)
     assert full_precision(lambda: now[-1])() == "highest"
     assert now == ["high", "highest", "high"]
+
+
+NARROW = {
+    "truncated_svd": lambda x: td.truncated_svd(x, rtol=0.9).S,
+    "evaluate": lambda x: td.tt.evaluate(td.tt_svd(x, rank=1), [[0, 1]]),
+    "tokens": lambda x: td.compress.TokenCounts.of(x.astype(int), size=2).to_arrays()["counts"],
+    "calibration": lambda x: td.compress.Calibration.of(x).to_arrays()["n_inputs"],
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_jax_without_doubles_is_not_asked_for_them(name):
+    jax = pytest.importorskip("jax")
+    switch = (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64
+    with switch(False):
+        found = NARROW[name](jax.numpy.eye(3))  # a request for 64 bits would warn
+    assert found.dtype.itemsize == 4

@@ -10,7 +10,7 @@ from tdecomp._errors import check_count
 from tdecomp._precision import full_precision
 from tdecomp._shim import index_add
 from tdecomp._typing import Array
-from tdecomp._xp import adjoint, device, equilibrate, namespace, prepare
+from tdecomp._xp import adjoint, device, equilibrate, integers, namespace, prepare
 from tdecomp.compress._rows import stacked, triangular
 from tdecomp.compress._stored import stored
 
@@ -178,7 +178,7 @@ class Fisher(NamedTuple):
         squares = xp.linalg.vector_norm(sums, axis=-1) ** 2
         size = check_count(size, name="size", least=1)
         zeros = xp.zeros(size, dtype=squares.dtype, device=device(g))
-        flat = xp.reshape(xp.astype(ids, xp.int64), (-1,))
+        flat = xp.reshape(xp.astype(ids, integers(xp)), (-1,))
         rows = xp.sqrt(index_add(zeros, flat, xp.reshape(squares, (-1,)), xp))
         columns = triangular(xp.reshape(sums, (-1, g.shape[-1])), xp)
         return cls(int(g.shape[0]), rows * scale[0, 0, 0], columns * scale[0, 0, 0])

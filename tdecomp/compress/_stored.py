@@ -9,7 +9,7 @@ import array_api_compat as compat
 import numpy as np
 
 from tdecomp._typing import Array
-from tdecomp._xp import device, namespace
+from tdecomp._xp import device, integers, namespace
 
 
 def stored(fields: Mapping[str, Any], /) -> dict[str, Array]:
@@ -21,7 +21,7 @@ def stored(fields: Mapping[str, Any], /) -> dict[str, Array]:
     like = next(x for x in fields.values() if not isinstance(x, int))
     xp = namespace(like)
     return {
-        name: xp.asarray(x, dtype=xp.int64, device=device(like))
+        name: xp.asarray(x, dtype=integers(xp), device=device(like))
         if isinstance(x, int)
         else _in_order(x)
         for name, x in fields.items()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from tdecomp._errors import check_count
 from tdecomp._shim import index_add
 from tdecomp._typing import Array
-from tdecomp._xp import device, namespace
+from tdecomp._xp import device, integers, namespace
 from tdecomp.compress._stored import stored
 
 
@@ -72,8 +72,8 @@ class TokenCounts(NamedTuple):
             ids = xp.asarray(ids)
         if not xp.isdtype(ids.dtype, "integral"):
             raise TypeError(f"ids must be integers, got dtype {ids.dtype}")
-        ids = xp.reshape(xp.astype(ids, xp.int64), (-1,))
-        zeros = xp.zeros(size, dtype=xp.int64, device=device(ids))
+        ids = xp.reshape(xp.astype(ids, integers(xp)), (-1,))
+        zeros = xp.zeros(size, dtype=ids.dtype, device=device(ids))
         if ids.shape[0] == 0:
             return cls(zeros)
         low, high = int(xp.min(ids)), int(xp.max(ids))

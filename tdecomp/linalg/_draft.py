@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tdecomp._typing import Array, DType, Namespace
-from tdecomp._xp import adjoint, device, eps, floats
+from tdecomp._xp import adjoint, device, eps, floats, integers
 from tdecomp.linalg._operand import Operand
 from tdecomp.linalg._orth import extend, orthonormalize
 from tdecomp.linalg._thin import thin_product
@@ -116,7 +116,7 @@ def _forward(a: Operand, d: Draft) -> Draft:
         gram = xp.concat([upper, xp.concat([side, gram], axis=1)])
         images = xp.concat([d.images, images], axis=1)
     theta, vectors = xp.linalg.eigh(gram)
-    known = int(xp.sum(xp.astype(theta > theta[-1] * _lost(gram, d.basis, xp), xp.int64)))
+    known = int(xp.sum(xp.astype(theta > theta[-1] * _lost(gram, d.basis, xp), integers(xp))))
     values = xp.sqrt(xp.flip(theta[-known:]))
     vectors = xp.flip(vectors, axis=1)
     return d._replace(

@@ -6,7 +6,7 @@ import math
 
 from tdecomp._errors import check_rank
 from tdecomp._typing import Array
-from tdecomp._xp import device, namespace
+from tdecomp._xp import device, integers, namespace
 
 
 def tail_norms(s: Array, /) -> Array:
@@ -84,7 +84,7 @@ def truncation_rank(s: Array, /, *, rank: int | None = None, atol: float | Array
     if isinstance(atol, int | float) and not atol >= 0:
         raise ValueError(f"atol must be a norm >= 0, got {atol}")
     bound = xp.asarray(atol, dtype=s.dtype, device=device(s))[..., None]
-    needed = xp.sum(xp.astype(tail_norms(s) > bound, xp.int64), axis=-1)
+    needed = xp.sum(xp.astype(tail_norms(s) > bound, integers(xp)), axis=-1)
     return max(1, min(limit, int(xp.max(needed))))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import concrete, device, namespace
+from tdecomp._xp import concrete, device, integers, namespace
 from tdecomp.tt._chain import as_chain
 from tdecomp.tt._formats import TensorRing
 
@@ -100,8 +100,8 @@ def as_indices(indices: Any, shape: Sequence[int], like: Array, xp: Namespace) -
             f"indices must have shape (m, {len(shape)}), one index for each mode, got "
             f"{tuple(indices.shape)}"
         )
-    sizes = xp.asarray(list(shape), dtype=xp.int64, device=device(like))
-    index = xp.astype(indices, xp.int64)
+    sizes = xp.asarray(list(shape), dtype=integers(xp), device=device(like))
+    index = xp.astype(indices, integers(xp))
     outside = (index < -sizes) | (index >= sizes)
     if index.shape[0] and concrete(xp.any(outside)):
         place = int(xp.argmax(xp.astype(xp.reshape(outside, (-1,)), xp.int32)))
