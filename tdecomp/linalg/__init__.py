@@ -1,5 +1,6 @@
 """Matrix factorisations: exact, randomized and weighted, and every decision about rank."""
 
+from tdecomp.linalg._elbow import elbow_rank
 from tdecomp.linalg._formats import SVD, LowRank, breakeven_rank
 from tdecomp.linalg._randomized import randomized_svd
 from tdecomp.linalg._svd import truncated_svd
@@ -10,6 +11,7 @@ __all__ = [
     "SVD",
     "LowRank",
     "breakeven_rank",
+    "elbow_rank",
     "energy_rank",
     "randomized_svd",
     "tail_norms",
