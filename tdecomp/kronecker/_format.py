@@ -131,11 +131,15 @@ def _of(factors: Sequence[Array]) -> KroneckerSum:
 
 
 def of_vectors(
-    columns: Sequence[Array], shapes: Sequence[tuple[int, int]], xp: Namespace
+    columns: Sequence[Array],
+    sizes: Array | float,
+    shapes: Sequence[tuple[int, int]],
+    xp: Namespace,
 ) -> KroneckerSum:
-    """Return the sum whose vectorised factors are columns; those of a term get one norm."""
+    """Return terms whose vectorised factors are columns, times `sizes`, spread evenly."""
     lengths = [xp.linalg.vector_norm(c, axis=0) for c in columns]
     share = math.prod(lengths[1:], start=lengths[0]) ** (1 / len(columns))
+    share = share * sizes ** (1 / len(columns))
     stacks = []
     for c, length, shape in zip(columns, lengths, shapes, strict=True):
         ratio = share / xp.where(length > 0, length, xp.ones_like(length))

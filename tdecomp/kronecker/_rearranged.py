@@ -99,7 +99,7 @@ class Rearranged(NamedTuple):
         m1, n1 = self.shapes[0]
         step = max(1, _BLOCK // (n1 * n))
         for start in range(0, m1, step):
-            part = blocks[start : start + step, ...]
+            part = blocks[start : min(start + step, m1), ...]
             yield xp.reshape(xp.permute_dims(part, (0, 2, 1, 3)), (-1, n))
 
     def _compiled(self, x: Array) -> bool:

@@ -197,13 +197,14 @@ def _of_operand(op: Operand, task: _Task) -> Fit[KroneckerSum]:
     """Decompose the rearranged matrix, and keep its symmetry."""
     xp, pair = op.xp, task.pair
     fit = _searched(op, task)
-    svd = fit.tensor
+    svd, error = fit.tensor, fit.error
     if isinstance(op, Rearranged) and op.total > 0 and symmetric(op.array, pair, xp):
-        svd = symmetrised(op, svd._replace(S=svd.S / op.scale), pair)
+        svd = symmetrised(op, svd, pair)
+        error = math.sqrt(op.misfit(svd.U * svd.S, svd.Vh) / op.total)
         svd = svd._replace(S=svd.S * op.scale)
     u, vh = canonical_signs(svd.U, svd.Vh, xp)
-    columns = u * xp.astype(svd.S, u.dtype), xp.matrix_transpose(vh)
-    return Fit(of_vectors(columns, pair, xp), fit.error, fit.n_iter, fit.status)
+    found = of_vectors((u, xp.matrix_transpose(vh)), svd.S, pair, xp)
+    return Fit(found, error, fit.n_iter, fit.status)
 
 
 def _searched(op: Operand, task: _Task) -> Fit[SVD]:
@@ -234,12 +235,12 @@ def _of_metric(op: Rearranged, weights: Weights, task: _Task) -> Fit[KroneckerSu
     inner = of_matrix(a, weights.shapes(pair), pad=False, rng=task.rng)
     fit = _searched(inner, task)
     u, vh = canonical_signs(fit.tensor.U, fit.tensor.Vh, xp)
-    first, second = factors_of(op, SVD(u, fit.tensor.S / op.scale, vh), weights, pair)
+    first, second = factors_of(op, SVD(u, fit.tensor.S, vh), weights, pair)
     error = 0.0
     if inner.total > 0:
         rows, columns = pushed(first, second, weights, pair, xp)
         error = math.sqrt(inner.misfit(rows, xp.matrix_transpose(columns)) / inner.total)
-    return Fit(of_vectors((first * op.scale, second), pair, xp), error, fit.n_iter, fit.status)
+    return Fit(of_vectors((first, second), op.scale, pair, xp), error, fit.n_iter, fit.status)
 
 
 def _by_terms(a: Any, weights: Any, task: _Task, *, pad: bool, n_starts: int) -> Fit[KroneckerSum]:

@@ -15,6 +15,7 @@ from tdecomp._iterate import Callback, Fit, Progress
 from tdecomp._typing import Array, Namespace
 from tdecomp.cp._als import cp_als
 from tdecomp.cp._format import CP
+from tdecomp.cp._normalise import phase_of
 from tdecomp.kronecker._format import KroneckerSum, of_vectors
 from tdecomp.kronecker._targets import Shapes
 
@@ -58,6 +59,6 @@ def as_tensor(a: Array, shapes: Shapes, xp: Namespace) -> Array:
 
 
 def _of_cp(cp: CP, shapes: Shapes, xp: Namespace) -> KroneckerSum:
+    phases = xp.astype(phase_of(cp.weights, xp), cp.dtype)
     first, *others = cp.factors
-    weights = xp.astype(cp.weights, first.dtype)
-    return of_vectors([first * weights, *others], shapes, xp)
+    return of_vectors([first * phases, *others], xp.abs(cp.weights), shapes, xp)

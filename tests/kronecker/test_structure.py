@@ -1,0 +1,86 @@
+"""Structure of a matrix that the factors of its Kronecker-product SVD keep."""
+
+import numpy as np
+import pytest
+from scipy.linalg import toeplitz
+
+from tdecomp.kronecker import kronecker_svd
+from tdecomp.testing import gaussian
+
+SHAPES = ((5, 5), (6, 6))
+
+
+def parities(fit):
+    """+1 for symmetric factors, -1 for skew ones, 0 for others; a row for each place."""
+    out = []
+    for stack in fit.tensor.factors:
+        signs = []
+        for x in stack:
+            unit = 1e-14 * abs(x).max()
+            signs.append(int(abs(x - x.T).max() <= unit) - int(abs(x + x.T).max() <= unit))
+        out.append(signs)
+    return np.array(out)
+
+
+def exchange(a):
+    """The matrix of the products with factors exchanged: symmetric and skew terms alike."""
+    return a + a.T
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_factors_of_a_symmetric_matrix_are_symmetric_or_skew_alike(large):
+    shapes = ((20, 20), (25, 25)) if large else SHAPES
+    n = shapes[0][0] * shapes[1][0]
+    a = exchange(gaussian((n, n)))
+    fit = kronecker_svd(a, shapes, rank=6, rng=0)
+    signs = parities(fit)
+    assert np.all(signs[0] == signs[1])
+    assert np.all(signs != 0)
+    assert fit.error == pytest.approx(
+        np.linalg.norm(a - fit.tensor.to_array()) / np.linalg.norm(a), rel=1e-6
+    )
+
+
+def test_equal_singular_values_do_not_mix_the_two_kinds():
+    # One symmetric and one skew term of the same norm: any mixture is a singular pair, too.
+    rng = np.random.default_rng(0)
+    even = [m + m.T for m in (rng.standard_normal((5, 5)), rng.standard_normal((6, 6)))]
+    odd = [m - m.T for m in (rng.standard_normal((5, 5)), rng.standard_normal((6, 6)))]
+    pairs = [[m / np.linalg.norm(m) for m in pair] for pair in (even, odd)]
+    a = sum(np.kron(*pair) for pair in pairs)
+    fit = kronecker_svd(a, SHAPES, rank=2)
+    assert sorted(parities(fit)[0]) == [-1, 1]
+    assert fit.error <= 1e-14
+
+
+def test_the_leading_factors_of_a_positive_definite_matrix_are_definite():
+    b = gaussian((30, 30))
+    fit = kronecker_svd(b @ b.T, SHAPES, rank=3)
+    for stack in fit.tensor.factors:
+        assert np.linalg.eigvalsh(stack[0])[0] > 0
+
+
+def test_the_leading_factors_of_a_nonnegative_matrix_are_nonnegative():
+    a = abs(gaussian((30, 30)))
+    fit = kronecker_svd(a, SHAPES, rank=3)
+    for stack in fit.tensor.factors:
+        assert stack[0].min() > 0
+
+
+def test_toeplitz_blocks_give_toeplitz_factors():
+    blocks = gaussian((9, 11))
+    inner = np.stack([toeplitz(b[5::-1], b[5:]) for b in blocks])
+    outer = np.arange(5)[:, None] - np.arange(5) + 4
+    a = inner[outer].transpose(0, 2, 1, 3).reshape(30, 30)
+    fit = kronecker_svd(a, SHAPES, rank=4)
+    for stack in fit.tensor.factors:
+        for x in stack:
+            assert abs(x[1:, 1:] - x[:-1, :-1]).max() <= 1e-14 * abs(x).max()
+
+
+def test_a_band_stays_a_band():
+    a = np.kron(np.eye(5), gaussian((6, 6))) + np.kron(np.diag(np.ones(4), 1), gaussian((6, 6)))
+    fit = kronecker_svd(a, SHAPES, rank=2)
+    outside = ~(np.eye(5) + np.diag(np.ones(4), 1)).astype(bool)
+    assert fit.error <= 1e-14
+    assert abs(fit.tensor.left[:, outside]).max() <= 1e-15
