@@ -10,7 +10,10 @@ import os
 for _name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Where the arrays of PyTorch and JAX live, "cuda" or "cuda:1": none of the others has a choice.
+DEVICE = os.environ.get("TDECOMP_DEVICE", "cpu")
+_platform, _, _number = DEVICE.partition(":")
+os.environ.setdefault("JAX_PLATFORMS", ",".join(dict.fromkeys((_platform, "cpu"))))
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +31,8 @@ hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, deran
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 BACKENDS = ("numpy", "numpy-readonly", "array-api-strict", "torch", "jax")
+if DEVICE != "cpu":
+    BACKENDS = ("torch", "jax")
 DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
@@ -58,8 +63,8 @@ class Backend:
     def to_numpy(self, x: Any) -> np.ndarray:
         """Copy `x`, which must be an array of this library and on its device, to NumPy."""
         assert array_api_compat.array_namespace(x) is self.namespace
-        if self.device is not None:
-            assert x.device == self.device
+        assert self.device is None or x.device == self.device
+        if self.name == "array-api-strict":
             x = x.to_device(self.namespace.Device("CPU_DEVICE"))
         return np.array(x.detach().cpu().numpy() if self.name == "torch" else x)
 
@@ -86,9 +91,12 @@ def backend(name: str) -> Backend:
     if name == "torch":
         torch = pytest.importorskip("torch")
         torch.set_num_threads(1)
-        return Backend(name, array_api_compat.array_namespace(torch.empty(0)))
+        like = torch.empty(0, device=DEVICE)
+        return Backend(name, array_api_compat.array_namespace(like), like.device)
     if name == "jax":
-        return Backend(name, pytest.importorskip("jax.numpy"))
+        jax = pytest.importorskip("jax")
+        device = None if DEVICE == "cpu" else jax.devices(_platform)[int(_number or 0)]
+        return Backend(name, jax.numpy, device)
     return Backend(name, array_api_compat.array_namespace(np.empty(0)))
 
 

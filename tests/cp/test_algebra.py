@@ -187,7 +187,7 @@ def test_gradients_equal_finite_differences(xp, name, random_cp):
     else:
         matrix = xp.asarray(x.factors[0]).requires_grad_()
         loss(matrix, xp).backward()
-        gradient = matrix.grad.numpy()
+        gradient = matrix.grad.cpu().numpy()
     assert np.sum(gradient * direction) == pytest.approx(slope, rel=1e-7)
 
 

@@ -52,9 +52,7 @@ def test_narrow_and_integer_dtypes_on_every_backend(xp, dtype):
         pytest.skip(f"{xp.name} has no {dtype}")
     a = xp.asarray(np.abs(INTEGERS), dtype)
     u, s, vh = map(xp.to_numpy, td.truncated_svd(a, rank=7))
-    default = xp.to_numpy(
-        xp.asarray(0.0) if xp.name != "torch" else xp.namespace.asarray(0.0)
-    ).dtype
+    default = str(xp.namespace.asarray(0.0).dtype).rpartition(".")[2]
     assert u.dtype == (np.float32 if "float" in dtype else default)
     assert (
         np.abs((u * s) @ vh - np.abs(INTEGERS)).max() <= THRESHOLD * np.finfo(u.dtype).eps * s[0]

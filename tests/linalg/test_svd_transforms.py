@@ -87,7 +87,7 @@ def gradient(xp, function, a):
         return np.conj(np.asarray(jax.grad(function)(xp.asarray(a))))
     x = xp.asarray(a).requires_grad_()
     function(x).backward()
-    return x.grad.numpy()
+    return x.grad.cpu().numpy()
 
 
 @pytest.mark.parametrize(

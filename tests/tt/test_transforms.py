@@ -62,7 +62,7 @@ def gradient(xp, function, x):
         return np.asarray(jax.jit(jax.grad(function))(xp.asarray(x)))
     leaf = xp.asarray(x).requires_grad_()
     function(leaf).backward()
-    return leaf.grad.numpy()
+    return leaf.grad.cpu().numpy()
 
 
 @pytest.mark.parametrize("call", [decomposed, rounded])
