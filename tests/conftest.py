@@ -1,10 +1,12 @@
-"""What the tests share: backends behind one `xp`, the four dtypes, hypothesis profiles."""
+"""What the tests share: backends behind one `xp`, what each is asked, hypothesis profiles."""
 
 # ruff: noqa: E402 - the environment comes first: the libraries read it when they wake.
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 
 # Two BLAS threads on a busy machine make a small SVD 85 times slower.
 for _name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -14,7 +16,15 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 DEVICE = os.environ.get("TDECOMP_DEVICE", "cpu")
 _platform, _, _number = DEVICE.partition(":")
 os.environ.setdefault("JAX_PLATFORMS", ",".join(dict.fromkeys((_platform, "cpu"))))
+if DEVICE == "cpu":
+    # JAX compiles each operation for each shape and dtype, for 30 ms: without polish, for 15.
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    with suppress(PackageNotFoundError):
+        # A flag that XLA does not know ends the process: only where this one has been seen.
+        if version("jaxlib").startswith("0.10."):
+            os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +44,40 @@ BACKENDS = ("numpy", "numpy-readonly", "array-api-strict", "torch", "jax")
 if DEVICE != "cpu":
     BACKENDS = ("torch", "jax")
 DTYPES = ("float32", "float64", "complex64", "complex128")
+# Both precisions, the real and the complex: what NumPy proves for four, JAX shows for two.
+JAX_DTYPES = ("float32", "complex128")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the one way for a test to ask less of the backend that compiles."""
+    config.addinivalue_line(
+        "markers", "when_compiled(**case): of the cases on JAX, run these alone"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the cases on JAX for which others stand."""
+    tests = defaultdict(list)
+    for item in items:
+        if getattr(item, "callspec", None) and item.callspec.params.get("xp") == "jax":
+            tests[item.nodeid.partition("[")[0]].append(item)
+    spared = {item.nodeid for cases in tests.values() for item in _spared(cases)}
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in spared])
+    items[:] = [item for item in items if item.nodeid not in spared]
+
+
+def _spared(cases: list[Any]) -> list[Any]:
+    """Return the cases of one test that JAX is spared; a case that is chosen alone runs."""
+    mark = cases[0].get_closest_marker("when_compiled")
+    wish = {} if mark is None else {name: (value,) for name, value in mark.kwargs.items()}
+    if {case.callspec.params.get("dtype") for case in cases} >= set(DTYPES):
+        wish.setdefault("dtype", JAX_DTYPES)
+    asked = [
+        case
+        for case in cases
+        if all(case.callspec.params[name] in values for name, values in wish.items())
+    ]
+    return [case for case in cases if case not in asked] if asked else []
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ def metrics(fisher, xp):
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 4), (5, 4, 2), (6, 1, 1)])
+@pytest.mark.when_compiled(shape=(5, 4, 2))
 def test_the_weights_are_roots_of_the_second_moments(xp, dtype, shape):
     g = draw(0, shape, dtype)
     count = shape[0]
@@ -34,6 +35,7 @@ def test_the_weights_are_roots_of_the_second_moments(xp, dtype, shape):
 
 
 @pytest.mark.parametrize("shape", [(3, 2, 5, 4), (2, 6, 3, 5), (1, 1, 1, 3)])
+@pytest.mark.when_compiled(shape=(3, 2, 5, 4))
 def test_gradients_of_a_layer_are_products(xp, dtype, shape, monkeypatch):
     count, tokens, m, n = shape
     x, g = draw(0, (count, tokens, n), dtype), draw(1, (count, tokens, m), dtype)

@@ -139,6 +139,7 @@ def test_a_sampled_residual_is_near_the_least_one():
 
 @pytest.mark.parametrize("mode", [0, 1, 2])
 @pytest.mark.parametrize("form", ["array", "coordinates"])
+@pytest.mark.when_compiled(mode=1)
 def test_fibres_are_multiplied_where_they_lie(xp, mode, form, monkeypatch):
     rng = np.random.default_rng(0)
     x = np.where(rng.random((5, 6, 7)) < 0.4, rng.standard_normal((5, 6, 7)), 0)

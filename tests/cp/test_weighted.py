@@ -62,16 +62,10 @@ def brute(x, weights, factors, mode, ridge):
     return np.stack(rows)
 
 
-def once_for_jax(xp, chosen):
-    """JAX compiles a program for each dtype and shape, which takes seconds: one must do."""
-    if xp.name == "jax" and not chosen:
-        pytest.skip("covered by another dtype")
-
-
 @pytest.mark.parametrize("kind", ["f", "c"])
 @pytest.mark.parametrize("form", ["array", "coordinates"])
+@pytest.mark.when_compiled(kind="c")
 def test_each_factor_is_the_least_squares_solution(xp, kind, form):
-    once_for_jax(xp, kind == "c")
     rng = np.random.default_rng(0)
     x = tensor_of(factors_of(rng, kind=kind)) + rng.standard_normal(SHAPE)
     weights = np.where(rng.random(SHAPE) < 0.6, rng.random(SHAPE), 0.0)
@@ -316,8 +310,8 @@ def test_any_number_of_modes(shape):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.when_compiled(dtype="complex64")
 def test_dtypes_stay(xp, dtype):
-    once_for_jax(xp, dtype == "complex64")
     rng = np.random.default_rng(0)
     truth = factors_of(rng, kind="c" if "complex" in dtype else "f")
     x, start = tensor_of(truth), [f + 0.1 for f in truth]
@@ -368,8 +362,8 @@ def test_negative_weights_are_named(form):
 
 @pytest.mark.parametrize("form", ["array", "coordinates"])
 @pytest.mark.parametrize("mode", [0, 1, 2])
+@pytest.mark.when_compiled(mode=1)
 def test_slices_without_data_are_named(xp, form, mode):
-    once_for_jax(xp, mode == 1)
     weights = np.ones(SHAPE)
     np.moveaxis(weights, mode, 0)[3] = 0
     weights = xp.asarray(weights)
@@ -474,8 +468,8 @@ def test_sweeps_that_fade_count(nonnegative):
 
 @pytest.mark.parametrize("form", ["array", "coordinates"])
 @pytest.mark.parametrize("kind", ["f", "c"])
+@pytest.mark.when_compiled(form="array", kind="c")
 def test_a_penalty_is_that_of_its_root(xp, form, kind):
-    once_for_jax(xp, form == "array" and kind == "c")
     # One entry and a penalty of rank one leave one of three unknowns: then the smallest norm.
     rng = np.random.default_rng(0)
     x, seen = tensor_of(factors_of(rng, rank=3, kind=kind)), rng.random(SHAPE) < 0.6
