@@ -521,12 +521,10 @@ def test_fixed_sweeps_under_jit_grad_and_vmap(xp):
         np.testing.assert_allclose(several, expected.error, rtol=1e-9)
         gradient = np.asarray(jax.grad(error)(xp.asarray(x)))
     elif xp.name == "torch":
-        import torch
-
-        leaf = torch.tensor(x, requires_grad=True)
+        leaf = xp.asarray(x).requires_grad_()
         traced = error(leaf)
         traced.backward()
-        gradient, traced = leaf.grad.numpy(), traced.detach()
+        gradient, traced = leaf.grad.cpu().numpy(), traced.detach()
     else:
         pytest.skip(f"{xp.name} has no transformations")
     assert float(traced) == pytest.approx(expected.error, rel=1e-9)
