@@ -103,8 +103,9 @@ def cp_als(
         ``tensor``, a `CP` in normal form (see `normalise`); ``error``, its relative error, true
         to rounding, on the observed entries and in the weighted norm where there are weights;
         ``n_iter``, sweeps over the data; ``status``. ``DEGENERATE`` reports components that grow
-        and cancel, or a model that is enormous where nothing is observed and tells nothing about
-        it; ``SWAMP`` that the limit came while components were nearly collinear.
+        and cancel, which on dense data 40 steps of Gauss-Newton tell from those of a minimum, or a
+        model that is enormous where nothing is observed and tells nothing about it; ``SWAMP`` that
+        the limit came while components were nearly collinear.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, equilibrate, prepare, squared_norm
 from tdecomp.cp._format import CP
+from tdecomp.cp._gauss_newton import cp_gauss_newton
 from tdecomp.cp._hals import hals
 from tdecomp.cp._initial import (
     _initialise,
@@ -42,6 +43,8 @@ _SCREEN = 10
 _LARGE = 1e-2
 # Sweeps by which the choice of kernels reckons, where the tolerance decides how many there are.
 _EXPECTED = 25
+# Steps of Gauss-Newton that find a minimum if there is one.
+_PROBE = 40
 # Beyond this power of two a ridge makes zeros of everything, or nothing.
 _FAR = 1000.0
 
@@ -97,6 +100,7 @@ def fit_data(
         tol=options.tol,
         callback=options.callback,
         show=show,
+        attained=_minimum_finder(problem, options),
     )
     if isinstance(x, COO) and _LARGE < fit.error < math.inf:
         return fit
@@ -106,6 +110,29 @@ def fit_data(
     else:
         held = [first * xp.astype(weights / data.size, first.dtype), *others]
     return fit._replace(error=true_error(problem, held))
+
+
+def _minimum_finder(
+    problem: Problem, options: Options
+) -> Callable[[Sequence[Array]], bool] | None:
+    """Return what tells whether second-order steps from some factors converge; None if it cannot.
+
+    Sweeps hardly move where components cancel, whether there is a minimum or not.
+    """
+    if isinstance(problem.x, COO) or options.fixed or options.nonnegative:
+        return None
+
+    def attained(factors: Sequence[Array]) -> bool:
+        fit = cp_gauss_newton(
+            problem.x,
+            rank=options.rank,
+            init=unweighted(factors, problem.xp),
+            ridge=problem.ridge,
+            max_iter=_PROBE,
+        )
+        return fit.status is not Status.DEGENERATE
+
+    return attained
 
 
 def _of_zeros(x: Any, init: Any, options: Options, xp: Namespace) -> Fit[CP]:

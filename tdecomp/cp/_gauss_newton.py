@@ -200,7 +200,10 @@ def cp_gauss_newton(
     )
     error = float(relative_error(x, fit.tensor._replace(weights=fit.tensor.weights / unit)))
     exact = error <= _ROUNDING * eps(x.dtype, xp)
-    return fit._replace(error=error, status=fit.status if exact else watch.judge(fit.status))
+    # Second-order steps converge to what is there only: towards an infimum they go on.
+    attained = (lambda: True) if fit.status is Status.CONVERGED else None
+    status = fit.status if exact else watch.judge(fit.status, attained)
+    return fit._replace(error=error, status=status)
 
 
 def _rescaled(ridge: float, unit: float, modes: int) -> float:

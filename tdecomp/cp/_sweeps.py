@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
@@ -108,10 +108,12 @@ def als(
     tol: float,
     callback: Callback | None,
     show: Callable[[State], CP],
+    attained: Callable[[Sequence[Array]], bool] | None = None,
 ) -> Fit[CP]:
     """Iterate sweeps from `factors` until the error changes by at most `tol`, relatively.
 
-    With a ridge it is the root of the objective that has to: the error may rise on the way.
+    With a ridge it is the root of the objective that has to: the error may rise on the way. Where
+    components cancel, `attained` tells whether a minimum is near the last factors.
     """
     xp, unit = problem.xp, eps(factors[0].dtype, problem.xp)
     watch, norm = Watch(unit), math.sqrt(problem.square)
@@ -129,7 +131,7 @@ def als(
         return Step(state, state.error, change, Status.DEGENERATE if hopeless else None, merit)
 
     fit = iterate(step, latest, max_iter=max_iter, tol=tol, callback=callback, show=show)
-    status = watch.judge(fit.status)
+    status = watch.judge(fit.status, partial(attained, latest.factors) if attained else None)
     if status is Status.STAGNATED and fit.error <= _ROUNDING * unit:
         status = Status.CONVERGED
     if status in {Status.MAX_ITER, Status.STAGNATED} and _collinear(latest, xp):

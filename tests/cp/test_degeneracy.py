@@ -68,3 +68,58 @@ def test_going_on_is_hopeless_when_half_of_the_digits_are_gone():
     assert not watch.see(1e7)
     assert not watch.see(1.05e7)
     assert watch.see(1e8)
+
+
+def test_what_is_attained_is_asked_for_only_where_components_cancel():
+    def never():
+        raise AssertionError
+
+    watch = Watch(EPS)
+    watch.see(1.0)
+    assert watch.judge(Status.CONVERGED, never) is Status.CONVERGED
+    watch.see(100.0)
+    assert watch.judge(Status.INTERRUPTED, never) is Status.INTERRUPTED
+    for status in (Status.CONVERGED, Status.SWAMP):
+        assert watch.judge(status, lambda: True) is status
+        assert watch.judge(status, lambda: False) is Status.DEGENERATE
+    watch.see(EPS**-0.4)
+    assert watch.judge(Status.CONVERGED, never) is Status.DEGENERATE
+
+
+def noisy(x, noise, rng):
+    error = rng.standard_normal(x.shape)
+    return x + noise * np.linalg.norm(x) / np.linalg.norm(error) * error
+
+
+def close(rng, rank, cosine, signs):
+    """Columns of length one, any two at one angle."""
+    lower = np.linalg.cholesky(np.full((rank, rank), cosine) + (1 - cosine) * np.eye(rank))
+    draws = [np.linalg.qr(rng.standard_normal((8, rank)))[0] @ lower.T for _ in range(3)]
+    return CP(np.asarray(signs), tuple(draws)).to_array()
+
+
+SOLVERS = [(cp.cp_als, 200), (cp.cp_gauss_newton, 60)]
+
+
+@pytest.mark.parametrize(("solve", "most"), SOLVERS)
+def test_tensors_of_border_rank_two_are_degenerate(solve, most):
+    for seed in range(20):
+        a, b = np.random.default_rng(seed).standard_normal((2, 4 + seed % 9))
+        terms = [(a, a, b), (a, b, a), (b, a, a)]
+        x = sum(np.einsum("i,j,k->ijk", *term) for term in terms)
+        fit = solve(x, rank=2, rng=seed + 50, max_iter=most)
+        # A few starts have not come so far when the sweeps end.
+        cancel = load(fit.tensor, np.linalg.norm(x)) > 3.0
+        assert fit.status is (Status.DEGENERATE if cancel else Status.SWAMP)
+        assert cancel or solve is cp.cp_als
+
+
+@pytest.mark.parametrize(("solve", "most"), SOLVERS)
+def test_close_components_that_do_not_grow_are_not_degenerate(solve, most):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = noisy(close(rng, 3, 0.95, [1.0, 1.0, 1.0]), [0.0, 1e-2][seed % 2], rng)
+        assert solve(x, rank=3, rng=seed, max_iter=most).status is not Status.DEGENERATE
+        # A minimum whose components are ten times as large as the data, and cancel.
+        x = noisy(close(rng, 2, 0.998, [1.0, -1.0]), [0.0, 1e-3][seed % 2], rng)
+        assert solve(x, rank=2, rng=seed, max_iter=most).status is not Status.DEGENERATE
