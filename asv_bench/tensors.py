@@ -27,7 +27,7 @@ if "--quick" not in sys.argv:
     os.environ["TDECOMP_BENCH"] = "full"
 
 import numpy as np
-from benchmarks import cp, sparse, tucker
+from benchmarks import cp, kronecker, sparse, tucker
 from benchmarks._contenders import Clock, clock_for, medians, pinned
 
 import tdecomp as td
@@ -111,6 +111,11 @@ def _rows() -> list[tuple[str, int, str, Measure]]:
             (f"Tucker {name}, first call", 1, "pyttb", _first_call(name)),
         ]
     rows.append(("Tucker rtol 1e-10 by QR", 1, "pyttb", _tucker("rtol 1e-10", "qr")))
+    rows += [
+        (f"Kronecker SVD 4096^2, {rank} terms", 2, peer, _kronecker(rank, peer))
+        for rank in kronecker.RANKS
+        for peer in kronecker.PEERS
+    ]
     return rows
 
 
@@ -201,6 +206,20 @@ def _first_call(name: str) -> Measure:
         ours, theirs = (statistics.median(map(float, side)) for side in zip(*found, strict=True))
         note = "memory new to the process included"
         return Row(ours, theirs, note, _least(tucker.CASES[name].make(), limit))
+
+    return measure
+
+
+def _kronecker(rank: int, peer: str) -> Measure:
+    """Compare with a copy of the rearrangement and a solver for its singular vectors."""
+
+    def measure(limit: Limits, repeats: int, clock: Clock) -> Row:
+        contest = kronecker.Ratio()
+        contest.setup(rank, peer)
+        times = medians(contest.runs(rank, peer), repeats, clock)
+        excess = f"error / least - 1: {kronecker.excess(contest.a, rank):.0e}"
+        floor = 3 * contest.a.nbytes / limit.bandwidth
+        return Row(times["ours"], times["theirs"], excess, floor)
 
     return measure
 

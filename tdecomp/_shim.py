@@ -11,7 +11,7 @@ import numpy as np
 
 from tdecomp._typing import Array, Namespace
 
-_BLOCK = 16
+_BLOCK = 8
 
 
 def solve_triangular(t: Array, b: Array, xp: Namespace, *, lower: bool) -> Array:

@@ -6,11 +6,18 @@ import math
 import sys
 from typing import Any, NamedTuple
 
-from tdecomp._errors import check_callback, check_count, check_rank, check_size
+from tdecomp._errors import (
+    check_callback,
+    check_count,
+    check_rank,
+    check_reachable,
+    check_size,
+    check_target,
+)
 from tdecomp._iterate import Callback, Fit, Status
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import differentiated, equilibrate, prepare
+from tdecomp._xp import differentiated, eps, equilibrate, prepare
 from tdecomp.kronecker._format import KroneckerSum, of_vectors
 from tdecomp.kronecker._operands import of_matrix, padded
 from tdecomp.kronecker._rearranged import Pair, Rearranged
@@ -21,13 +28,17 @@ from tdecomp.kronecker._weights import Weights, check_weights, factors_of, pushe
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._operand import Operand
 from tdecomp.linalg._randomized import Options, of_operand
+from tdecomp.linalg._search import exact
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._start import Budget
 from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._truncation import reachable_rtol
 
 # Columns of the random block beyond the rank; blocks are filled up to whole vectors.
 _OVERSAMPLE, _LANES = 3, 8
 _MAX_ITER = 32
+# The longest shorter side of a rearranged matrix whose whole SVD is as fast as any search.
+_SMALL = 128
 
 
 class _Task(NamedTuple):
@@ -208,16 +219,21 @@ def _of_operand(op: Operand, task: _Task) -> Fit[KroneckerSum]:
 
 
 def _searched(op: Operand, task: _Task) -> Fit[SVD]:
-    """Find leading triplets, with a block of whole vectors."""
+    """Find leading triplets: all of them where the matrix is small, else by blocks of vectors."""
+    rank, rtol = check_target(task.rank, task.rtol, min(op.shape))
+    if min(op.shape) <= _SMALL:
+        if rtol is not None:
+            floor = reachable_rtol(*op.shape, eps(op.like.dtype, op.xp))
+            check_reachable(rtol, floor, dtype=op.like.dtype)
+        return exact(op, rank, rtol)
     oversample = _OVERSAMPLE
-    if task.rank is not None:
-        rank = check_rank(task.rank, min(op.shape))
+    if rank is not None:
         oversample += -(rank + oversample) % _LANES
     tol = 1e-4 if math.isnan(task.tol) else task.tol
-    most = _MAX_ITER if task.rank is not None else task.max_iter
+    most = _MAX_ITER if rank is not None else task.max_iter
     options = Options(
-        task.rank,
-        task.rtol,
+        rank,
+        rtol,
         oversample,
         None,
         "krylov",

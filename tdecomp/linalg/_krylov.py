@@ -54,7 +54,8 @@ class Projection(NamedTuple):
         """Return the thin SVD of the projection, or its leading `rank` triplets."""
         u, s, vh = robust_svd(self.core(xp), xp)
         left = thin_product(self.left, u[:, :rank], xp)
-        return left, s[:rank], vh[:rank, :] @ adjoint(self.right, xp)
+        right = thin_product(self.right, adjoint(vh[:rank, :], xp), xp)
+        return left, s[:rank], adjoint(right, xp)
 
 
 def residual(old: Projection, new: Projection, rank: int, xp: Namespace) -> float:

@@ -11,11 +11,18 @@ import numpy as np
 from tdecomp._kernels import accepts
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, as_floating, equilibrate, finite, namespace, prepare
+from tdecomp._xp import (
+    adjoint,
+    as_floating,
+    equilibrate,
+    finite,
+    namespace,
+    prepare,
+    squared_norm,
+)
 from tdecomp.linalg._thin import thin_product
 
 _BLOCK_ENTRIES = 1 << 22
-_PIECE = 1 << 18
 _PROBES = 24
 # Multiplications of one product from which on the kernel saves more than a cold import of numba.
 _KERNEL_WORK = 400_000_000
@@ -73,22 +80,6 @@ class Operand(Protocol):
         """Return the matrix in single precision, where that is cheaper; None elsewhere."""
 
 
-def _square(x: Array, xp: Namespace) -> float:
-    """Sum the squared magnitudes of a matrix, in slabs long enough for BLAS to share out.
-
-    Longer ones would lose digits: what is told from a small difference of such sums needs them.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = [_energy(x[rows, :], xp) for rows in _slabs(tuple(x.shape), _PIECE)]
-    return math.fsum(sums) if all(map(math.isfinite, sums)) else sum(sums)
-
-
-def _energy(slab: Array, xp: Namespace) -> float:
-    """Sum the squared magnitudes of a slab in one go."""
-    flat = xp.reshape(slab, (math.prod(slab.shape),))
-    return complex(xp.vecdot(flat, flat)).real
-
-
 class Dense(NamedTuple):
     """An array held in memory, already finite and at a safe scale."""
 
@@ -139,7 +130,9 @@ class Dense(NamedTuple):
     def misfit(self, left: Array, right: Array) -> float:
         """Form the difference slab by slab and sum its squares."""
         slabs = _slabs(self.shape, _BLOCK_ENTRIES)
-        return math.fsum(_square(self.array[s, :] - left[s, :] @ right, self.xp) for s in slabs)
+        return math.fsum(
+            squared_norm(self.array[s, :] - left[s, :] @ right, self.xp) for s in slabs
+        )
 
 
 class Sparse(NamedTuple):
@@ -181,7 +174,7 @@ class Sparse(NamedTuple):
         """Form the difference slab by slab and sum its squares."""
         slabs = _slabs(self.shape, _BLOCK_ENTRIES)
         return math.fsum(
-            _square(self.matrix[s].toarray() - left[s, :] @ right, self.xp) for s in slabs
+            squared_norm(self.matrix[s].toarray() - left[s, :] @ right, self.xp) for s in slabs
         )
 
 
@@ -209,7 +202,7 @@ class MatrixFree(NamedTuple):
     @property
     def total(self) -> float:
         """An unbiased estimate of the squared Frobenius norm."""
-        return _square(self.images, self.xp) / _PROBES
+        return squared_norm(self.images, self.xp) / _PROBES
 
     def matmat(self, x: Array) -> Array:
         """Return ``A @ x``."""
@@ -218,16 +211,16 @@ class MatrixFree(NamedTuple):
     def rmatmat(self, y: Array) -> Array:
         """Return ``A^* @ y``, and check on the probes that the adjoint is one."""
         z = _product(self.backward, y, self.shape[1], name="adjoint(a) @ y") / self.scale
-        gap = _square(self.images.conj().T @ y - self.probes.conj().T @ z, self.xp)
+        gap = squared_norm(self.images.conj().T @ y - self.probes.conj().T @ z, self.xp)
         unit = max(float(np.finfo(x.dtype).eps) for x in (y, z, self.images))
-        if gap > unit * _square(self.images, self.xp) * _square(y, self.xp):
+        if gap > unit * squared_norm(self.images, self.xp) * squared_norm(y, self.xp):
             raise ValueError("the adjoint of a is none: inner products with a @ x do not agree")
         return z
 
     def misfit(self, left: Array, right: Array) -> float:
         """Estimate the squared Frobenius norm of the difference without another product."""
         gap = self.images - left @ (right @ self.probes)
-        return _square(gap, self.xp) / _PROBES
+        return squared_norm(gap, self.xp) / _PROBES
 
     def draft(self) -> None:
         """Offer no draft: converting stored entries or an operator gains nothing."""
@@ -269,13 +262,13 @@ def operand(a: Any, rng: np.random.Generator) -> Operand:
 def _dense(a: Any) -> Dense:
     """Validate an array by its norm: a moderate one proves entries finite and squares safe."""
     xp, a = prepare(a, ndim=2, check_finite=False)
-    total = _square(a, xp)
+    total = squared_norm(a, xp)
     limits = xp.finfo(a.dtype)
     low, high = float(limits.smallest_normal) ** 0.5, float(limits.max) ** 0.5
     if low < total < high or (total == 0 and not bool(xp.any(a != 0))):
         return Dense(a, xp, total, 1.0)
     a, scale = equilibrate(finite(a, xp), xp, axis=(0, 1))
-    return Dense(a, xp, _square(a, xp), float(scale[0, 0]))
+    return Dense(a, xp, squared_norm(a, xp), float(scale[0, 0]))
 
 
 def _sparse(a: Any) -> Sparse:

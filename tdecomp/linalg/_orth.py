@@ -10,7 +10,7 @@ from tdecomp._random import normal
 from tdecomp._shim import solve_triangular
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, eps
-from tdecomp.linalg._thin import thin_product
+from tdecomp.linalg._thin import inner_product, thin_product
 
 _ROUNDS = 5
 # How far from the identity, in the Frobenius norm, a Gram matrix may be for one round to do.
@@ -63,7 +63,7 @@ def _scaled_gram(y: Array, xp: Namespace) -> tuple[Array, Array]:
 
     A length whose square is not a normal number counts as zero, and leaves its column unscaled.
     """
-    gram = adjoint(y, xp) @ y
+    gram = inner_product(y, y, xp)
     squares = xp.linalg.diagonal(gram)
     squares = xp.real(squares) if xp.isdtype(y.dtype, "complex floating") else squares
     limits = xp.finfo(y.dtype)
@@ -106,11 +106,11 @@ def _shifted(y: Array, lengths: Array, xp: Namespace) -> QR | None:
     shift = 11 * (m * n + n * (n + 1)) * (eps(y.dtype, xp) / 2) * n
     y = y / lengths
     identity = xp.eye(n, dtype=y.dtype, device=device(y))
-    lower = _cholesky(adjoint(y, xp) @ y + shift * identity, xp)
+    lower = _cholesky(inner_product(y, y, xp) + shift * identity, xp)
     if lower is None:
         return None
     first = _solved(y, lower, xp)
-    lower = _cholesky(adjoint(first.Q, xp) @ first.Q, xp)
+    lower = _cholesky(inner_product(first.Q, first.Q, xp), xp)
     if lower is None:
         return None
     second = _solved(first.Q, lower, xp)
@@ -149,8 +149,7 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     explains a column to rounding, a random direction takes its place: a Krylov space that has
     become invariant goes on with it to further copies of a multiple singular value.
     """
-    dual = adjoint(basis, xp)
-    h = dual @ y
+    h = inner_product(basis, y, xp)
     rest = thin_product(basis, -h, xp)
     rest += y
     gone = _lengths(rest, xp) <= _EXPLAINED * eps(y.dtype, xp) * _lengths(y, xp)
@@ -160,7 +159,7 @@ def extend(basis: Array, y: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     q, r = _first_round(rest, *_scaled_gram(rest, xp), xp) or QR(*xp.linalg.qr(rest))
     r = xp.where(gone, xp.zeros_like(r), r)
     for attempt in range(seed + 1, seed + _ROUNDS):
-        again = dual @ q
+        again = inner_product(basis, q, xp)
         h = h + again @ r
         rest = thin_product(basis, -again, xp)
         rest += q

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
+
 from tdecomp._typing import Array, Namespace
+from tdecomp._xp import adjoint, is_numpy
+
+# Multiplications for which OpenBLAS wakes no threads, and from which on they are worth waking:
+# they go on spinning for a tenth of a second, and compiled loops that follow lose half of a core.
+_QUIET, _WORTH = 1 << 19, 1 << 24
 
 
 def thin_product(a: Array, x: Array, xp: Namespace) -> Array:
@@ -11,4 +20,30 @@ def thin_product(a: Array, x: Array, xp: Namespace) -> Array:
     Formed as the transpose of a wide product: for a few dozen columns and a large `a`, OpenBLAS
     was measured 1.3 to 1.7 times as fast that way, and what follows reads columns anyway.
     """
-    return xp.matrix_transpose(xp.matrix_transpose(x) @ xp.matrix_transpose(a))
+    turned = xp.matrix_transpose(x)
+    if not _small(a, x):
+        return xp.matrix_transpose(turned @ xp.matrix_transpose(a))
+    out = np.empty((x.shape[1], a.shape[0]), np.result_type(a, x))
+    for rows in _runs(a.shape[0], a.shape[1] * x.shape[1]):
+        np.matmul(turned, a[rows].T, out=out[:, rows])
+    return out.T
+
+
+def inner_product(a: Array, y: Array, xp: Namespace) -> Array:
+    """Return ``a^* @ y`` of two tall matrices of few columns."""
+    dual = adjoint(a, xp)
+    if not _small(a, y):
+        return dual @ y
+    parts = (dual[:, rows] @ y[rows] for rows in _runs(a.shape[0], a.shape[1] * y.shape[1]))
+    return sum(parts, np.zeros((a.shape[1], y.shape[1]), np.result_type(a, y)))
+
+
+def _small(a: Array, x: Array) -> bool:
+    """Tell whether a product is too small for threads, but would wake them."""
+    return is_numpy(a) and is_numpy(x) and a.ndim == 2 and _QUIET < a.size * x.shape[-1] < _WORTH
+
+
+def _runs(length: int, work: int) -> Iterator[slice]:
+    """Cut rows that take so much work each into runs that wake nobody."""
+    step = max(1, _QUIET // work)
+    return (slice(start, start + step) for start in range(0, length, step))
