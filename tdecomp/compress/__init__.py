@@ -20,6 +20,9 @@ method     weights                                  keeps best
 The error is in each case the tail of the singular values of :math:`L W R`, known before anything
 is built. So spectra are all that `allocate` needs to share one budget out among many matrices.
 
+To train further without training everything, `pissa` and `soka` take the principal part out of
+a weight, as outer or as Kronecker products, and leave the rest as it is.
+
 What the data says is streamed into `Calibration`, `TokenCounts` and `Fisher`, gathered for each
 tensor in `Statistics`, which also knows the `Weights` of each method. All of it works on plain
 arrays of any library; :func:`tdecomp.torch.calibrate` collects it from a model.
@@ -42,6 +45,7 @@ arrays of any library; :func:`tdecomp.torch.calibrate` collects it from a model.
 True
 """
 
+from tdecomp.compress._adapted import Adapted
 from tdecomp.compress._afm import Affine, afm
 from tdecomp.compress._allocate import Allocation, allocate
 from tdecomp.compress._asvd import asvd
@@ -50,6 +54,8 @@ from tdecomp.compress._fisher import Fisher
 from tdecomp.compress._fwsvd import fwsvd
 from tdecomp.compress._gfwsvd import gfwsvd
 from tdecomp.compress._layout import Layout, layout_of
+from tdecomp.compress._pissa import pissa
+from tdecomp.compress._soka import soka
 from tdecomp.compress._statistics import METHODS, Statistics, pack, unpack
 from tdecomp.compress._svd import svd
 from tdecomp.compress._svd_llm import svd_llm
@@ -58,6 +64,7 @@ from tdecomp.compress._weights import Weights
 
 __all__ = [
     "METHODS",
+    "Adapted",
     "Affine",
     "Allocation",
     "Calibration",
@@ -73,6 +80,8 @@ __all__ = [
     "gfwsvd",
     "layout_of",
     "pack",
+    "pissa",
+    "soka",
     "svd",
     "svd_llm",
     "unpack",

@@ -24,20 +24,25 @@ def check_shapes(shapes: Any) -> Shapes:
     return pairs
 
 
-def check_fit(shapes: Shapes, shape: Sequence[int], *, pad: bool) -> tuple[int, int]:
-    """Return the shape of the product: that of the matrix, or with `pad` a larger one."""
+def check_fit(
+    shapes: Shapes, shape: Sequence[int], *, pad: bool | None, name: str = "a"
+) -> tuple[int, int]:
+    """Return the shape of the product: that of the matrix, or with `pad` a larger one.
+
+    Where there is no padding on offer, `pad` is None.
+    """
     product = math.prod(m for m, _ in shapes), math.prod(n for _, n in shapes)
     wanted = int(shape[0]), int(shape[1])
     if product == wanted:
         return product
-    larger = all(p >= w for p, w in zip(product, wanted, strict=True))
+    larger = pad is not None and all(p >= w for p, w in zip(product, wanted, strict=True))
     if pad and larger:
         return product
     near = tuple(_nearest(size, whole) for size, whole in zip(shapes[0], wanted, strict=True))
     way = "pass pad=True to fill it up with zeros" if larger else "choose other shapes"
     raise ValueError(
-        f"factors of shapes {shapes} make a matrix of shape {product}, but a has shape {wanted}; "
-        f"{way}: the nearest sizes of a first factor that divide it are {near}"
+        f"factors of shapes {shapes} make a matrix of shape {product}, but {name} has shape "
+        f"{wanted}; {way}: the nearest sizes of a first factor that divide it are {near}"
     )
 
 

@@ -83,7 +83,10 @@ def truncation_rank(s: Array, /, *, rank: int | None = None, atol: float | Array
     xp = namespace(s)
     if isinstance(atol, int | float) and not atol >= 0:
         raise ValueError(f"atol must be a norm >= 0, got {atol}")
-    bound = xp.asarray(atol, dtype=s.dtype, device=device(s))[..., None]
+    bound: Array = atol
+    if type(atol) is not type(s):  # of a copy of what gradients flow through PyTorch warns
+        bound = xp.asarray(atol, dtype=s.dtype, device=device(s))
+    bound = bound[..., None]
     needed = xp.sum(xp.astype(tail_norms(s) > bound, integers(xp)), axis=-1)
     return max(1, min(limit, int(xp.max(needed))))
 
