@@ -30,7 +30,8 @@ def apply(factors: Sequence[Array], x: Array) -> Array:
     count = math.prod(batch)
     wide = xp.permute_dims(xp.reshape(x, (count, n, b)), (1, 0, 2))
     y = _of_columns(factors, xp.reshape(wide, (n, count * b)))
-    return xp.reshape(xp.permute_dims(xp.reshape(y, (-1, count, b)), (1, 0, 2)), (*batch, -1, b))
+    y = xp.permute_dims(xp.reshape(y, (y.shape[0], count, b)), (1, 0, 2))
+    return xp.reshape(y, (*batch, y.shape[1], b))
 
 
 def _of_columns(factors: Sequence[Array], x: Array) -> Array:
@@ -44,7 +45,8 @@ def _of_columns(factors: Sequence[Array], x: Array) -> Array:
         z = _of_axis(factors[j], z, math.prod(sizes[:j]), after)
         after *= int(factors[j].shape[1])
     joined = xp.reshape(xp.permute_dims(first, (1, 0, 2)), (m, r * n))
-    return xp.reshape(joined @ xp.reshape(z, (r * n, after)), (-1, x.shape[1]))
+    rows = math.prod(int(f.shape[1]) for f in factors)
+    return xp.reshape(joined @ xp.reshape(z, (r * n, after)), (rows, x.shape[1]))
 
 
 def _of_axis(factor: Array, z: Array, before: int, after: int) -> Array:

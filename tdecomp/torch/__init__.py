@@ -1,4 +1,4 @@
-"""PyTorch models: what calibration data says about their weights.
+"""PyTorch models: what data says about their weights, and layers that train a part of them.
 
 The functions of the library take tensors as they are; only what concerns *modules* is here.
 """
@@ -8,6 +8,7 @@ try:
 except ImportError as error:
     raise ImportError("tdecomp.torch needs PyTorch: pip install 'tdecomp-array[torch]'") from error
 
+from tdecomp.torch._adapted import AdaptedLinear
 from tdecomp.torch._calibrate import calibrate
 
-__all__ = ["calibrate"]
+__all__ = ["AdaptedLinear", "calibrate"]
