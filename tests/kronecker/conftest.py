@@ -23,6 +23,16 @@ def _drawn(shapes, rank, *, dtype="float64", rng=0, xp=None):
     return KroneckerSum(left, right, tuple(rest)), _dense(factors)
 
 
+def _hermitian(sizes, *, dtype="float64", rng=0, values=(0.5, 2.0), xp=None):
+    factors = []
+    for j, n in enumerate(sizes):
+        q, _ = np.linalg.qr(gaussian((n, n), rng=rng + j, dtype=dtype))
+        a = (q * np.linspace(*values, n)) @ q.conj().T
+        factors.append(((a + a.conj().T) / 2)[None].astype(dtype))
+    left, right, *rest = factors if xp is None else map(xp.asarray, factors)
+    return KroneckerSum(left, right, tuple(rest)), _dense(factors)
+
+
 def _rearranged(a, shapes):
     (m1, n1), (m2, n2) = shapes
     return a.reshape(m1, m2, n1, n2).transpose(0, 2, 1, 3).reshape(m1 * n1, m2 * n2)
@@ -37,6 +47,12 @@ def _optimum(a, shapes, rank):
 def drawn():
     """Draw a sum with Gaussian factors, and the matrix that it stands for."""
     return _drawn
+
+
+@pytest.fixture(scope="session")
+def hermitian():
+    """Draw a product of Hermitian factors with evenly spaced eigenvalues, and its matrix."""
+    return _hermitian
 
 
 @pytest.fixture(scope="session")
