@@ -224,3 +224,12 @@ def equilibrate(
     bound = 8 * limit - 2
     scale = xp.pow(xp.full_like(top, 2.0), xp.clip(exponent, -bound, bound))
     return x / scale, scale
+
+
+def times_power(x: Array, exponent: Array | float, xp: Namespace) -> Array:
+    """Return ``x * 2 ** exponent`` in two steps, so that no factor leaves the range alone."""
+    half = xp.floor(xp.asarray(exponent, device=device(x)) / 2)
+    with np.errstate(over="ignore", under="ignore"):
+        for part in (half, exponent - half):
+            x = x * xp.astype(xp.pow(xp.ones_like(part) * 2.0, part), x.dtype)
+    return x

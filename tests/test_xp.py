@@ -21,6 +21,7 @@ from tdecomp._xp import (
     namespace,
     prepare,
     structured,
+    times_power,
     traced,
 )
 from tdecomp.testing import gaussian
@@ -384,3 +385,11 @@ def test_each_member_of_a_batch_has_its_scale(xp):
     y, scale = equilibrate(x, xp.namespace, axis=(-2, -1))
     np.testing.assert_array_equal(xp.to_numpy(scale)[:, 0, 0], np.where(tops > 0, tops, 1.0))
     np.testing.assert_array_equal(xp.to_numpy(y)[:, 0, 0], (tops > 0).astype(float))
+
+
+@pytest.mark.parametrize("exponent", [-1074.0, -600.0, 0.0, 600.0, 1023.0])
+def test_powers_of_two_are_multiplied_without_a_detour_out_of_range(exponent):
+    x = np.array([1.0, -(2.0**-500)])
+    wanted = np.ldexp(x, int(exponent))
+    assert np.array_equal(times_power(x, np.asarray(exponent), namespace(x)), wanted)
+    assert np.array_equal(times_power(wanted[:1], -exponent, namespace(x)), x[:1])

@@ -10,11 +10,10 @@ import numpy as np
 from tdecomp._errors import check_count
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, namespace, prepare
+from tdecomp._xp import device, namespace
 from tdecomp.cp._format import CP, _section, as_cp, as_pair
-from tdecomp.ops._operands import first_array, promoted
+from tdecomp.ops._operands import along_mode, promoted
 from tdecomp.ops._region import indices_of, is_index, parts
-from tdecomp.ops._unfold import check_mode
 
 _BLOCK_ENTRIES = 1 << 22
 
@@ -223,14 +222,7 @@ def mode_product(cp: Any, matrix: Any, mode: int, /) -> CP:
     array([[ 0.,  6., 12., 18.]])
     """
     xp, cp = as_cp(cp)
-    mode = check_mode(mode, cp.modes)
-    _, matrix = prepare(matrix, ndim=2, like=first_array((matrix, cp.weights)), name="matrix")
-    namespace(matrix, cp.weights)
-    if matrix.shape[1] != cp.shape[mode]:
-        raise ValueError(
-            f"matrix must have {cp.shape[mode]} columns for mode {mode} of cp, which has shape "
-            f"{cp.shape}; got shape {tuple(matrix.shape)}"
-        )
+    matrix, mode = along_mode(matrix, mode, cp.shape, like=cp.weights)
     factors = list(cp.factors)
     matrix, factor = promoted((matrix, factors[mode]), xp)
     factors[mode] = matrix @ factor

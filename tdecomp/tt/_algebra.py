@@ -7,11 +7,10 @@ from typing import Any
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, device, equilibrate, namespace, prepare
-from tdecomp.ops._operands import first_array, promoted
+from tdecomp._xp import adjoint, device, equilibrate, namespace, times_power
+from tdecomp.ops._operands import along_mode, first_array, promoted, with_number
 from tdecomp.ops._region import index_of, is_index, parts, restrict
-from tdecomp.ops._unfold import check_mode
-from tdecomp.tt._chain import as_chain, check_same_shape, left_matrix_of, times_power
+from tdecomp.tt._chain import as_chain, check_same_shape, left_matrix_of
 from tdecomp.tt._formats import TensorTrain
 
 
@@ -263,12 +262,8 @@ def scale(train: Any, factor: Any, /) -> TensorTrain:
     -2.0
     """
     xp, cores = as_chain(train, name="train")
-    _, number = prepare(factor, ndim=0, like=cores[0], name="factor")
-    dtype = cores[0].dtype
-    if xp.isdtype(number.dtype, "complex floating"):
-        dtype = xp.complex64 if dtype in (xp.float32, xp.complex64) else xp.complex128
-    cores = tuple(xp.astype(core, dtype, copy=False) for core in cores)
-    return TensorTrain((cores[0] * xp.astype(number, dtype), *cores[1:]))
+    number, (first, *rest) = with_number(factor, cores, xp)
+    return TensorTrain((first * number, *rest))
 
 
 @full_precision
@@ -303,14 +298,8 @@ def mode_product(train: Any, matrix: Any, mode: int, /) -> TensorTrain:
     (3, 2)
     """
     xp, cores = as_chain(train, name="train")
-    _, matrix = prepare(matrix, ndim=2, like=cores[0], name="matrix")
-    namespace(matrix, *cores)
-    mode = check_mode(mode, len(cores))
-    n = cores[mode].shape[1]
-    if matrix.shape[1] != n:
-        raise ValueError(
-            f"matrix must have {n} columns for mode {mode}, got shape {tuple(matrix.shape)}"
-        )
+    shape = [int(core.shape[1]) for core in cores]
+    matrix, mode = along_mode(matrix, mode, shape, like=cores[0])
     matrix, *aligned = promoted([matrix, *cores], xp)
     aligned[mode] = matrix @ aligned[mode]
     return TensorTrain(tuple(aligned))

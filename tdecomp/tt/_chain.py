@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, namespace, prepare
 from tdecomp.ops._operands import first_array, promoted
@@ -90,15 +88,6 @@ def region_of(cores: Sequence[Array], region: Any, xp: Namespace) -> tuple[Array
 def left_matrix_of(core: Array, xp: Namespace) -> Array:
     """Return a core as a matrix (r_k, n_k * r_k+1)."""
     return xp.reshape(core, (core.shape[0], core.shape[1] * core.shape[2]))
-
-
-def times_power(x: Array, exponent: Array | float, xp: Namespace) -> Array:
-    """Return ``x * 2 ** exponent`` in two steps, so that no factor leaves the range alone."""
-    half = xp.floor(xp.asarray(exponent, device=device(x)) / 2)
-    with np.errstate(over="ignore", under="ignore"):
-        for part in (half, exponent - half):
-            x = x * xp.astype(xp.pow(xp.ones_like(part) * 2.0, part), x.dtype)
-    return x
 
 
 def as_chain(

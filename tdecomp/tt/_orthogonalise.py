@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, equilibrate
+from tdecomp._xp import adjoint, equilibrate, times_power
 from tdecomp.ops._unfold import check_mode
-from tdecomp.tt._chain import as_chain, left_matrix_of, times_power
+from tdecomp.tt._chain import as_chain, left_matrix_of
 from tdecomp.tt._formats import TensorTrain
 from tdecomp.tt._ranks import number
 

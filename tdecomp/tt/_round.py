@@ -9,11 +9,11 @@ from typing import Any
 from tdecomp._errors import ToleranceError, check_reachable
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, eps, traced
+from tdecomp._xp import adjoint, eps, times_power, traced
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import robust_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
-from tdecomp.tt._chain import as_chain, left_matrix_of, times_power
+from tdecomp.tt._chain import as_chain, left_matrix_of
 from tdecomp.tt._formats import TensorTrain
 from tdecomp.tt._orthogonalise import Sweep, interface_lengths, left_orthogonal
 from tdecomp.tt._ranks import Budget, check_ranks, doubled, floor_of, number, stored_floor

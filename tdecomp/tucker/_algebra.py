@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, device, differentiated, equilibrate, namespace, prepare
+from tdecomp._xp import adjoint, device, differentiated, equilibrate, namespace, times_power
 from tdecomp.ops._mode_products import _mode_product
-from tdecomp.ops._operands import promoted
-from tdecomp.ops._unfold import check_mode
+from tdecomp.ops._operands import along_mode, promoted, with_number
 from tdecomp.tucker._format import Tucker, as_tucker, cut
 from tdecomp.tucker._hosvd import Plan, _sthosvd, decompose
 from tdecomp.tucker._targets import check_tucker_target, precision_for
@@ -54,7 +51,7 @@ def norm(x: Any, /) -> Array:
     """
     xp, core, factors = as_tucker(x, name="x")
     core, _, exponent = _orthonormal(core, factors, xp)
-    return _times_power(xp.linalg.vector_norm(core), exponent, xp)
+    return times_power(xp.linalg.vector_norm(core), exponent, xp)
 
 
 @full_precision
@@ -97,7 +94,7 @@ def inner(a: Any, b: Any, /) -> Array:
         elif u is not None:
             right = _mode_product(right, adjoint(u, xp), mode, xp=xp)
     value = xp.vecdot(xp.reshape(left, (-1,)), xp.reshape(right, (-1,)))
-    return _times_power(value, first + second, xp)
+    return times_power(value, first + second, xp)
 
 
 @full_precision
@@ -130,7 +127,7 @@ def orthogonalise(x: Any, /) -> Tucker:
     """
     xp, core, factors = as_tucker(x, name="x")
     core, factors, exponent = _orthonormal(core, factors, xp)
-    return Tucker(_times_power(core, exponent, xp), tuple(factors))
+    return Tucker(times_power(core, exponent, xp), tuple(factors))
 
 
 @full_precision
@@ -177,7 +174,7 @@ def truncate(
         small.factors[k] if factor is None else factor @ small.factors[k]
         for k, factor in enumerate(factors)
     ]
-    return Tucker(_times_power(small.core, exponent, xp), tuple(merged))
+    return Tucker(times_power(small.core, exponent, xp), tuple(merged))
 
 
 def _compressed(
@@ -311,14 +308,11 @@ def scale(x: Any, factor: Any, /) -> Tucker:
     array([[-2.]])
     """
     xp, core, factors = as_tucker(x, name="x")
-    _, number = prepare(factor, ndim=0, like=core, name="factor")
-    dtype = core.dtype
-    if xp.isdtype(number.dtype, "complex floating"):
-        dtype = xp.complex64 if dtype in (xp.float32, xp.complex64) else xp.complex128
-    core, *cast = (
-        None if a is None else xp.astype(a, dtype, copy=False) for a in (core, *factors)
-    )
-    return Tucker(core * xp.astype(number, dtype), tuple(cast))
+    present = [k for k, matrix in enumerate(factors) if matrix is not None]
+    number, (core, *cast) = with_number(factor, [core, *(factors[k] for k in present)], xp)
+    for k, matrix in zip(present, cast, strict=True):
+        factors[k] = matrix
+    return Tucker(core * number, tuple(factors))
 
 
 @full_precision
@@ -353,14 +347,7 @@ def mode_product(x: Any, matrix: Any, mode: int, /) -> Tucker:
     (4, 2)
     """
     xp, core, factors = as_tucker(x, name="x")
-    _, matrix = prepare(matrix, ndim=2, like=core, name="matrix")
-    namespace(core, matrix)
-    mode = check_mode(mode, len(factors))
-    size = Tucker(core, tuple(factors)).shape[mode]
-    if matrix.shape[1] != size:
-        raise ValueError(
-            f"matrix must have {size} columns for mode {mode}, got shape {tuple(matrix.shape)}"
-        )
+    matrix, mode = along_mode(matrix, mode, Tucker(core, tuple(factors)).shape, like=core)
     present = [k for k, factor in enumerate(factors) if factor is not None]
     core, matrix, *cast = promoted([core, matrix, *(factors[k] for k in present)], xp)
     for k, factor in zip(present, cast, strict=True):
@@ -434,15 +421,6 @@ def _orthonormal(
         exponent = exponent + xp.log2(xp.reshape(scale, ())) + xp.log2(xp.reshape(further, ()))
         out.append(q)
     return core, out, exponent
-
-
-def _times_power(x: Array, exponent: Array, xp: Namespace) -> Array:
-    """Return ``x * 2 ** exponent`` in two steps, so that no factor leaves the range alone."""
-    half = xp.floor(exponent / 2)
-    with np.errstate(over="ignore", under="ignore"):
-        for part in (half, exponent - half):
-            x = x * xp.astype(xp.pow(xp.ones_like(part) * 2.0, part), x.dtype)
-    return x
 
 
 def _together(

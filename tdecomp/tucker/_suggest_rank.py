@@ -12,11 +12,11 @@ import numpy as np
 from tdecomp._errors import check_count, check_number, check_rtol
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import equilibrate, floats, prepare
+from tdecomp._xp import equilibrate, floats, prepare, times_power
 from tdecomp.linalg._left_triangle import triangle
 from tdecomp.linalg._truncation import tail_norms
 from tdecomp.linalg._unfolded import double, slabs
-from tdecomp.tucker._algebra import _orthonormal, _times_power
+from tdecomp.tucker._algebra import _orthonormal
 from tdecomp.tucker._format import Tucker, as_tucker
 from tdecomp.tucker._targets import check_modes, precision_for
 
@@ -110,7 +110,7 @@ def mode_spectra(x: Any, /, *, modes: Sequence[int] | None = None) -> tuple[Arra
     """
     xp, x, exponent, _ = _tensor(x)
     chosen = check_modes(modes, x.ndim)
-    return tuple(_times_power(s, exponent, xp) for s in _mode_spectra(x, chosen, xp=xp))
+    return tuple(times_power(s, exponent, xp) for s in _mode_spectra(x, chosen, xp=xp))
 
 
 def _mode_spectra(x: Array, modes: Sequence[int], *, xp: Namespace) -> list[Array]:
