@@ -11,6 +11,7 @@ from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import differentiated, equilibrate, prepare
 from tdecomp.kronecker._butterfly_format import Butterfly
+from tdecomp.kronecker._divisors import primes
 from tdecomp.kronecker._operands import padded
 from tdecomp.kronecker._targets import Shapes, check_fit, check_shapes
 from tdecomp.linalg._signs import canonical_signs
@@ -109,18 +110,6 @@ def _shapes(shapes: Any, shape: tuple[int, int]) -> Shapes:
             "products make up its sides; suggest_shapes finds some"
         )
     return tuple((p, p) for p in primes(n)) or ((1, 1),)
-
-
-def primes(n: int) -> list[int]:
-    """Return the prime factors of `n`, in ascending order."""
-    found, p = [], 2
-    while p * p <= n:
-        if n % p:
-            p += 1
-        else:
-            found.append(p)
-            n //= p
-    return found + [n] * (n > 1)
 
 
 def _butterfly(a: Array, shapes: Shapes, *, xp: Namespace) -> Butterfly:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tdecomp as td
-from tdecomp.kronecker._butterfly import _butterfly, butterfly, primes
+from tdecomp.kronecker._butterfly import _butterfly, butterfly
 from tdecomp.kronecker._butterfly_format import Butterfly
+from tdecomp.kronecker._divisors import primes
 from tdecomp.kronecker._monarch import monarch
 from tdecomp.testing import gaussian
 
