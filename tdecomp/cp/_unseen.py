@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from tdecomp._typing import Array, Namespace
 from tdecomp.cp._algebra_norm import _norm
 from tdecomp.cp._format import CP, real_dtype
 from tdecomp.cp._weighted_data import Observations
+from tdecomp.cp._weighted_solve import split
 
 # Sizes within this factor of one another are alike: a sample tells no more.
 _ALIKE = 3.0
@@ -67,7 +66,6 @@ def mass(problem: Observations, flat: Array, xp: Namespace) -> float:
 
 def _size(sample: Observations, flat: Array, xp: Namespace) -> float:
     """Return the norm of a model over all entries."""
-    ends = np.cumsum(sample.shape).tolist()
-    factors = tuple(flat[end - n : end, :] for end, n in zip(ends, sample.shape, strict=True))
+    factors = tuple(split(flat, sample.shape))
     weights = xp.ones_like(xp.astype(xp.abs(flat[0, :]), real_dtype(flat.dtype, xp)))
     return float(_norm(CP(weights, factors), xp=xp))

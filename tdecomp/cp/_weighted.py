@@ -15,8 +15,8 @@ from tdecomp.cp._anderson import anderson
 from tdecomp.cp._format import CP, real_dtype
 from tdecomp.cp._unseen import escapes
 from tdecomp.cp._weighted_data import Observed, observe
-from tdecomp.cp._weighted_solve import minimise_polynomial
-from tdecomp.cp._weighted_sweep import Plan, balance, faded, fading, split, sweep
+from tdecomp.cp._weighted_solve import minimise_polynomial, split
+from tdecomp.cp._weighted_sweep import Plan, balance, faded, fading, sweep
 
 # How many sweeps the extrapolation looks back.
 _MEMORY = 5
@@ -137,7 +137,7 @@ def weighted_als(
     plan = _planned(observed, starts[0], ridge, frozenset(fixed), frozenset(nonnegative))
     states = [_begun(plan, start, observed.dtype) for start in starts]
     if plan.problem.total == 0:
-        parts = split(plan, states[0].flat)
+        parts = split(states[0].flat, plan.problem.shape)
         nothing = [plan.xp.zeros_like(p) if k in plan.free else p for k, p in enumerate(parts)]
         return Fit(_shown(plan, plan.xp.concat(nothing)), 0.0, 0, Status.CONVERGED)
     deep, light = fading(plan, states[0].flat, max_iter // 2) if drawn else ([], [])
@@ -223,7 +223,7 @@ def _shown(plan: Plan, flat: Array) -> CP:
     xp, where = plan.xp, device(flat)
     real = real_dtype(flat.dtype, xp)
     weights = xp.ones(flat.shape[1], dtype=real, device=where)
-    units = zip(split(plan, flat), plan.units, strict=True)
+    units = zip(split(flat, plan.problem.shape), plan.units, strict=True)
     return CP(weights, tuple(part * unit for part, unit in units))
 
 
@@ -293,7 +293,7 @@ def _feasible(plan: Plan, after: Array, direction: Array) -> tuple[Array, float]
     Returns it with how far one may go.
     """
     xp, high = plan.xp, math.inf
-    points, slopes = split(plan, after), split(plan, direction)
+    points, slopes = split(after, plan.problem.shape), split(direction, plan.problem.shape)
     for mode in plan.nonnegative:
         slopes[mode] = xp.clip(points[mode] + slopes[mode], 0) - points[mode]
         falling = slopes[mode] < 0

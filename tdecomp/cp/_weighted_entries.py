@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device
-from tdecomp.cp._weighted_solve import descend, solve_normal
+from tdecomp.cp._weighted_solve import descend, solve_normal, split
 
 _BLOCK_ENTRIES = 1 << 22
 
@@ -31,14 +30,14 @@ class Entries:
 
     def solve(self, flat: Array, mode: int, penalty: Array) -> Array:
         """Return the factor of `mode` that fits best with all others fixed."""
-        own = self._factors(flat)[mode]
+        own = split(flat, self.shape)[mode]
         h, g = self._normal(flat, mode, penalty)
         return solve_normal(h, g, own, lambda i: self._design(flat, mode, i), penalty, xp=self.xp)
 
     def solve_nonnegative(self, flat: Array, mode: int, penalty: Array, passes: int) -> Array:
         """Return what coordinate descent over nonnegative rows makes of the factor of `mode`."""
         h, g = self._normal(flat, mode, penalty)
-        return descend(h, g, self._factors(flat)[mode], passes, self.xp)
+        return descend(h, g, split(flat, self.shape)[mode], passes, self.xp)
 
     def along(self, flat: Array, direction: Array) -> np.ndarray:
         r"""Return the Gram matrix of the coefficients of the misfit along a line.
@@ -48,7 +47,7 @@ class Entries:
         \bar e_b` over all entries.
         """
         xp, size = self.xp, len(self.shape) + 1
-        points, slopes = self._factors(flat), self._factors(direction)
+        points, slopes = split(flat, self.shape), split(direction, self.shape)
         gram = np.zeros((size, size))
         for chosen in self._blocks(size * flat.shape[1]):
             known = [xp.ones_like(flat[:1, :])]
@@ -75,7 +74,7 @@ class Entries:
     def _normal(self, flat: Array, mode: int, penalty: Array) -> tuple[Array, Array]:
         """Return the matrices and the slopes of the normal equations of all rows."""
         xp, rank, n = self.xp, flat.shape[1], self.shape[mode]
-        own = self._factors(flat)[mode]
+        own = split(flat, self.shape)[mode]
         where = device(flat)
         h = xp.zeros((n, rank * rank), dtype=flat.dtype, device=where)
         g = xp.zeros((n, rank), dtype=flat.dtype, device=where)
@@ -91,7 +90,7 @@ class Entries:
 
     def _products(self, flat: Array, mode: int, chosen: Array | slice) -> tuple[Array, Array]:
         """Return the products of the other factors' rows at entries, and what a model leaves."""
-        xp, factors = self.xp, self._factors(flat)
+        xp, factors = self.xp, split(flat, self.shape)
         k = xp.ones_like(flat[:1, :])
         for other, factor in enumerate(factors):
             if other != mode:
@@ -115,11 +114,6 @@ class Entries:
         k, gap = part._products(flat, mode, slice(None))
         scale = xp.astype(xp.sqrt(xp.take(self.weights, chosen, axis=0)), k.dtype)
         return scale[:, None] * k, scale * gap
-
-    def _factors(self, flat: Array) -> Sequence[Array]:
-        """Cut the matrix of all factors into its modes."""
-        ends = np.cumsum(self.shape).tolist()
-        return [flat[end - n : end, :] for end, n in zip(ends, self.shape, strict=True)]
 
     def _blocks(self, width: int) -> list[slice]:
         """Return blocks of entries, such that `width` numbers for each fit in memory."""

@@ -10,7 +10,7 @@ from functools import reduce
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
-from tdecomp.cp._weighted_solve import descend, solve_normal
+from tdecomp.cp._weighted_solve import descend, solve_normal, split
 from tdecomp.ops._factor_products import _khatri_rao
 from tdecomp.ops._unfold import _unfold
 
@@ -50,7 +50,7 @@ class Grid:
         \bar e_b` over all entries.
         """
         xp, size = self.xp, len(self.shape) + 1
-        points, slopes = self._factors(flat), self._factors(direction)
+        points, slopes = split(flat, self.shape), split(direction, self.shape)
         rest = _expand(points[1:], slopes[1:], xp) or [xp.ones_like(flat[:1, :])]
         gram = np.zeros((size, size))
         for slab, values, weights in self._slabs(0, flat.shape[1]):
@@ -76,7 +76,7 @@ class Grid:
     def _rows(self, flat: Array, mode: int, penalty: Array, passes: int) -> Array:
         """Solve for the rows of a factor, nonnegative ones where there are `passes`."""
         xp, rank = self.xp, flat.shape[1]
-        factors = self._factors(flat)
+        factors = split(flat, self.shape)
         others = factors[:mode] + factors[mode + 1 :]
         k = _khatri_rao(others, xp=xp) if others else xp.ones_like(factors[0][:1, :])
         conjugate = xp.conj(k)
@@ -98,11 +98,6 @@ class Grid:
 
             found.append(solve_normal(h, g, own, design, penalty, xp=xp))
         return xp.concat(found) if len(found) > 1 else found[0]
-
-    def _factors(self, flat: Array) -> list[Array]:
-        """Cut the matrix of all factors into its modes."""
-        ends = np.cumsum(self.shape).tolist()
-        return [flat[end - n : end, :] for end, n in zip(ends, self.shape, strict=True)]
 
     def _slabs(self, mode: int, rank: int) -> Iterator[tuple[slice, Array, Array]]:
         """Yield slabs of rows of an unfolding, of the data and of the weights."""

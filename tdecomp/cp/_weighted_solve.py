@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,6 +16,12 @@ Design = Callable[[int], tuple[Array, Array]]
 _LOST = 64.0
 # No line is followed farther than that: powers of it stay in range.
 _FARTHEST = 2.0**20
+
+
+def split(flat: Array, shape: Sequence[int]) -> list[Array]:
+    """Cut the matrix of all factors into its modes."""
+    ends = np.cumsum(shape).tolist()
+    return [flat[end - n : end, :] for end, n in zip(ends, shape, strict=True)]
 
 
 def least_pivot(rank: int, epsilon: float) -> float:

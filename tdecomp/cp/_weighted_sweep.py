@@ -15,6 +15,7 @@ from tdecomp.cp._hals import alive
 from tdecomp.cp._least_squares import gram, joint_gram
 from tdecomp.cp._unseen import mass
 from tdecomp.cp._weighted_data import Observations
+from tdecomp.cp._weighted_solve import split
 
 # How often each entry of a nonnegative factor is minimised in a sweep.
 _PASSES = 8
@@ -42,12 +43,6 @@ class Plan(NamedTuple):
     xp: Namespace
 
 
-def split(plan: Plan, flat: Array) -> list[Array]:
-    """Cut the matrix of all factors into its modes."""
-    ends = np.cumsum(plan.problem.shape).tolist()
-    return [flat[end - n : end, :] for end, n in zip(ends, plan.problem.shape, strict=True)]
-
-
 def sweep(plan: Plan, flat: Array, shadow: float = 0.0) -> Array:
     r"""Solve for one factor after the other, each with the newest of the others.
 
@@ -55,7 +50,7 @@ def sweep(plan: Plan, flat: Array, shadow: float = 0.0) -> Array:
     minimised.
     """
     xp = plan.xp
-    parts = split(plan, flat)
+    parts = split(flat, plan.problem.shape)
     identity = xp.eye(flat.shape[1], dtype=flat.dtype, device=device(flat))
     grams = [gram(part, xp) for part in parts] if shadow else []
     for mode in plan.free:
@@ -79,7 +74,7 @@ def balance(plan: Plan, flat: Array) -> Array | None:
     """
     if len(plan.free) < 2:
         return None
-    xp, parts = plan.xp, split(plan, flat)
+    xp, parts = plan.xp, split(flat, plan.problem.shape)
     lengths = np.asarray(
         [floats(xp.linalg.vector_norm(parts[mode], axis=0)) for mode in plan.free]
     )
