@@ -1,4 +1,4 @@
-"""The algebra of Tucker tensors, at the cost of core and factors."""
+"""Sums, products and sections of Tucker tensors, at the cost of core and factors."""
 
 from __future__ import annotations
 
@@ -7,193 +7,11 @@ from typing import Any
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, device, differentiated, equilibrate, namespace, times_power
+from tdecomp._xp import device
 from tdecomp.ops._mode_products import _mode_product
 from tdecomp.ops._operands import along_mode, promoted, with_number
-from tdecomp.tucker._format import Tucker, as_tucker, cut
-from tdecomp.tucker._hosvd import Plan, _sthosvd, decompose
-from tdecomp.tucker._targets import check_tucker_target, precision_for
-
-
-@full_precision
-def norm(x: Any, /) -> Array:
-    r"""Return the Frobenius norm of a Tucker tensor, true to rounding.
-
-    With :math:`A_k = Q_k R_k`, :math:`\|G \times_k A_k\|_F = \|G \times_k R_k\|_F`: nothing is
-    subtracted after squaring, and powers of two are set aside, so that the norm overflows only
-    where its value does.
-
-    Parameters
-    ----------
-    x : Tucker
-        The tensor, or a pair of core and factors.
-
-    Returns
-    -------
-    array, shape ()
-        The norm, real.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `x` is none, or not finite.
-
-    Notes
-    -----
-    :math:`\sum_k 2 n_k r_k^2 + 2 \prod_k r_k \sum_k r_k` flops.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tdecomp import tucker
-    >>> float(tucker.norm(tucker.Tucker(np.ones((1, 1)), (np.ones((4, 1)), np.ones((9, 1))))))
-    6.0
-    """
-    xp, core, factors = as_tucker(x, name="x")
-    core, _, exponent = _orthonormal(core, factors, xp)
-    return times_power(xp.linalg.vector_norm(core), exponent, xp)
-
-
-@full_precision
-def inner(a: Any, b: Any, /) -> Array:
-    r"""Return the inner product :math:`\langle A, B \rangle = \sum_i \overline{A_i}\, B_i`.
-
-    Both are brought to orthonormal factors first, so that the error is about
-    :math:`\epsilon\, \|A\|_F \|B\|_F` however ill-conditioned the factors are.
-
-    Parameters
-    ----------
-    a, b : Tucker
-        Tensors of one shape; the first is conjugated.
-
-    Returns
-    -------
-    array, shape ()
-        The inner product.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If one is no Tucker tensor, shapes differ, or entries are not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tdecomp import tucker
-    >>> x = tucker.Tucker(np.ones((1, 1)), (np.ones((4, 1)), np.ones((9, 1))))
-    >>> float(tucker.inner(x, tucker.scale(x, 2)))
-    72.0
-    """
-    xp, (one, other) = _together([a, b], names=("a", "b"))
-    left, q, first = _orthonormal(*one, xp)
-    right, p, second = _orthonormal(*other, xp)
-    for mode, (u, v) in enumerate(zip(q, p, strict=True)):
-        if v is not None:
-            product = v if u is None else adjoint(u, xp) @ v
-            right = _mode_product(right, product, mode, xp=xp)
-        elif u is not None:
-            right = _mode_product(right, adjoint(u, xp), mode, xp=xp)
-    value = xp.vecdot(xp.reshape(left, (-1,)), xp.reshape(right, (-1,)))
-    return times_power(value, first + second, xp)
-
-
-@full_precision
-def orthogonalise(x: Any, /) -> Tucker:
-    """Return the same tensor with orthonormal columns in every factor.
-
-    Parameters
-    ----------
-    x : Tucker
-        The tensor.
-
-    Returns
-    -------
-    Tucker
-        The tensor; a rank above the size of its mode becomes that size. Factors that are None
-        stay so.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `x` is no Tucker tensor, or not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tdecomp import tucker
-    >>> x = tucker.orthogonalise((np.ones((1, 1)), (np.ones((4, 1)), np.ones((9, 1)))))
-    >>> float(abs(x.core[0, 0]))
-    6.0
-    """
-    xp, core, factors = as_tucker(x, name="x")
-    core, factors, exponent = _orthonormal(core, factors, xp)
-    return Tucker(times_power(core, exponent, xp), tuple(factors))
-
-
-@full_precision
-def truncate(
-    x: Any, /, *, rank: int | Sequence[int] | None = None, rtol: float | None = None
-) -> Tucker:
-    r"""Lower the ranks of a Tucker tensor: `sthosvd`, at the cost of the core.
-
-    Parameters
-    ----------
-    x : Tucker
-        The tensor. Modes whose factor is None are left alone.
-    rank : int or tuple of int, optional
-        The rank of each mode that has a factor.
-    rtol : float, optional
-        Guarantee :math:`\|X - \hat X\|_F \le \mathtt{rtol}\, \|X\|_F`. With `rank` too, the
-        smaller ranks win.
-
-    Returns
-    -------
-    Tucker
-        Of orthonormal factors.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If neither `rank` nor `rtol` is given, or one is out of range.
-    ToleranceError
-        If `rtol` is below what rounding allows in this precision.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tdecomp import tucker
-    >>> x = tucker.Tucker(np.ones((2, 2)), (np.eye(4)[:, :2], np.eye(3)[:, :2]))
-    >>> tucker.truncate(x, rtol=1e-12).rank
-    (1, 1)
-    """
-    xp, core, factors = as_tucker(x, name="x")
-    modes = tuple(k for k, factor in enumerate(factors) if factor is not None)
-    core, factors, exponent = _orthonormal(core, factors, xp)
-    small = _compressed(core, modes, rank, rtol, xp)
-    merged = [
-        small.factors[k] if factor is None else factor @ small.factors[k]
-        for k, factor in enumerate(factors)
-    ]
-    return Tucker(times_power(small.core, exponent, xp), tuple(merged))
-
-
-def _compressed(
-    core: Array, modes: tuple[int, ...], rank: Any, rtol: Any, xp: Namespace
-) -> Tucker:
-    """Decompose a core of orthonormal factors; its accurate route is cheap enough."""
-    shape = tuple(map(int, core.shape))
-    if not modes:
-        return Tucker(core, (None,) * len(shape))
-    ranks, rtol = check_tucker_target(rank, rtol, shape, modes)
-    if differentiated(core):
-        if ranks is None or rtol is not None:
-            raise ValueError("under tracing or grad the rank must be fixed: pass rank= alone")
-        return Tucker(*_sthosvd(core, ranks, modes, xp=xp))
-    atol = None
-    if rtol is not None:
-        _, floor = precision_for(rtol, shape, modes, dtype=core.dtype, wide=core.dtype, xp=xp)
-        atol = (rtol - floor) * float(xp.linalg.vector_norm(core))
-    return decompose(core, Plan(modes, ranks, atol, "qr", 0, nested=True), xp)[0]
+from tdecomp.tucker._format import Tucker, as_tucker, cut, together
+from tdecomp.tucker._truncate import truncate
 
 
 @full_precision
@@ -234,7 +52,7 @@ def add(
     if not tensors:
         raise ValueError("tensors is empty: give at least one")
     names = [f"tensors[{k}]" for k in range(len(tensors))]
-    xp, pairs = _together(tensors, names=names)
+    xp, pairs = together(tensors, names=names)
     total = _sum(pairs, xp)
     return total if rank is None and rtol is None else truncate(total, rank=rank, rtol=rtol)
 
@@ -400,43 +218,3 @@ def section(x: Any, region: Any, /) -> Tucker:
     if 0 in result.shape:
         raise ValueError(f"region keeps no index of a mode: shape {result.shape}")
     return result
-
-
-def _orthonormal(
-    core: Array, factors: Sequence[Array | None], xp: Namespace
-) -> tuple[Array, list[Array | None], Array]:
-    """Return core and orthonormal factors, and the exponent of two that was taken out."""
-    core, scale = equilibrate(core, xp, axis=tuple(range(core.ndim)))
-    exponent = xp.log2(xp.reshape(scale, ()))
-    out: list[Array | None] = []
-    for mode, factor in enumerate(factors):
-        if factor is None:
-            out.append(None)
-            continue
-        safe, scale = equilibrate(factor, xp, axis=(0, 1))
-        q, r = xp.linalg.qr(safe)
-        core, further = equilibrate(
-            _mode_product(core, r, mode, xp=xp), xp, axis=tuple(range(core.ndim))
-        )
-        exponent = exponent + xp.log2(xp.reshape(scale, ())) + xp.log2(xp.reshape(further, ()))
-        out.append(q)
-    return core, out, exponent
-
-
-def _together(
-    tensors: Sequence[Any], *, names: Sequence[str]
-) -> tuple[Namespace, list[tuple[Array, list[Array | None]]]]:
-    """Validate Tucker tensors of one shape and bring them to their common dtype."""
-    read = [as_tucker(x, name=name) for x, name in zip(tensors, names, strict=True)]
-    xp = namespace(*(core for _, core, _ in read))
-    shapes = [Tucker(core, tuple(factors)).shape for _, core, factors in read]
-    if len(set(shapes)) > 1:
-        raise ValueError(f"{' and '.join(names)} must have one shape, got {shapes}")
-    dtype = xp.result_type(*(core.dtype for _, core, _ in read))
-    return xp, [
-        (
-            xp.astype(core, dtype, copy=False),
-            [None if u is None else xp.astype(u, dtype, copy=False) for u in factors],
-        )
-        for _, core, factors in read
-    ]

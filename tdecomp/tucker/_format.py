@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tdecomp._precision import full_precision
@@ -98,6 +99,25 @@ class Tucker(NamedTuple):
 
 # Else NumPy would take the tuple for a stack of arrays in ``array @ format``.
 setattr(Tucker, "__array_ufunc__", None)  # noqa: B010 - NamedTuple takes no other attribute
+
+
+def together(
+    tensors: Sequence[Any], *, names: Sequence[str]
+) -> tuple[Namespace, list[tuple[Array, list[Array | None]]]]:
+    """Validate Tucker tensors of one shape and bring them to their common dtype."""
+    read = [as_tucker(x, name=name) for x, name in zip(tensors, names, strict=True)]
+    xp = namespace(*(core for _, core, _ in read))
+    shapes = [Tucker(core, tuple(factors)).shape for _, core, factors in read]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"{' and '.join(names)} must have one shape, got {shapes}")
+    dtype = xp.result_type(*(core.dtype for _, core, _ in read))
+    return xp, [
+        (
+            xp.astype(core, dtype, copy=False),
+            [None if u is None else xp.astype(u, dtype, copy=False) for u in factors],
+        )
+        for _, core, factors in read
+    ]
 
 
 def cut(x: Tucker, region: Any, xp: Namespace) -> tuple[Array, list[Array | None], frozenset[int]]:

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_count, check_number, check_rtol
+from tdecomp._errors import check_count, check_rtol
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import equilibrate, floats, prepare, times_power
 from tdecomp.linalg._left_triangle import triangle
-from tdecomp.linalg._truncation import tail_norms
+from tdecomp.linalg._truncation import rtol_of_energy, tail_norms
 from tdecomp.linalg._unfolded import double, slabs
-from tdecomp.tucker._algebra import _orthonormal
+from tdecomp.tucker._algebra_norm import orthonormal
 from tdecomp.tucker._format import Tucker, as_tucker
 from tdecomp.tucker._targets import check_modes, precision_for
 
@@ -123,7 +123,7 @@ def _tensor(x: Any) -> tuple[Namespace, Array, Array, tuple[int, ...]]:
     if hasattr(x, "core"):
         xp, core, factors = as_tucker(x, name="x")
         shape = Tucker(core, tuple(factors)).shape
-        core, _, exponent = _orthonormal(core, factors, xp)
+        core, _, exponent = orthonormal(core, factors, xp)
         return xp, core, exponent, shape
     xp, x = prepare(x, ndim=1, batch=True, name="x")
     x, scale = equilibrate(x, xp, axis=tuple(range(x.ndim)))
@@ -201,10 +201,7 @@ def suggest_rank(
     if sum(target is not None for target in targets) != 1:
         raise ValueError("pass exactly one of rtol=, energy= and n_parameters=")
     if energy is not None:
-        part = check_number(energy, name="energy")
-        if not 0 < part < 1:
-            raise ValueError(f"energy must lie strictly between 0 and 1, got {part}")
-        rtol = math.sqrt(1 - part)
+        rtol = rtol_of_energy(energy)
     if rtol is not None:
         return rank_map(x, [rtol], modes=modes)[0]
     most = check_count(n_parameters, name="n_parameters", least=1)
