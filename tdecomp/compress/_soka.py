@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 from tdecomp._precision import full_precision
@@ -10,6 +11,7 @@ from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import equilibrate, prepare
 from tdecomp.compress._adapted import Adapted, Size, split
 from tdecomp.kronecker import kronecker_svd
+from tdecomp.kronecker._divisors import splits
 from tdecomp.kronecker._targets import Shapes, check_fit, check_shapes
 from tdecomp.kronecker._terms import as_tensor
 
@@ -43,7 +45,8 @@ def soka(
         The weights.
     shapes : ((m_1, n_1), (m_2, n_2)), optional
         Shapes of the factors, with :math:`m = m_1 m_2` and :math:`n = n_1 n_2`. By default those
-        whose term takes the fewest numbers; among equals, of sides that are alike in ratio.
+        whose term takes the fewest numbers; among equals, of sides that are alike in ratio: what
+        `tdecomp.kronecker.suggest_shapes` puts first, but never with padding.
     rank : int, optional
         The number :math:`r` of terms, at most :math:`\min(m_1 n_1, m_2 n_2)`.
     n_parameters : int, optional
@@ -73,6 +76,7 @@ def soka(
     See Also
     --------
     pissa : the same with outer products, which are the shapes ``((m, 1), (1, n))``.
+    tdecomp.kronecker.suggest_shapes : the shapes that hold the most of a matrix.
 
     Notes
     -----
@@ -125,17 +129,13 @@ def _pair(shapes: Any, shape: tuple[int, ...]) -> Shapes:
 
 def _cheapest(m: int, n: int) -> Shapes:
     """Return the shapes of the cheapest term without padding, of sides alike in ratio."""
-    splits = [((p, q), (m // p, n // q)) for p in _divisors(m) for q in _divisors(n)]
 
     def cost(pair: Shapes) -> tuple[int, float]:
         ratios = [math.log(p / q) for p, q in pair]
         return sum(p * q for p, q in pair), round(max(ratios) - min(ratios), 9)
 
-    return min(splits, key=cost)
-
-
-def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, n + 1) if n % d == 0]
+    pairs = product(splits(m, 2), splits(n, 2))
+    return min((tuple(zip(*sides, strict=True)) for sides in pairs), key=cost)
 
 
 def _singular_values(w: Array, shapes: Shapes, xp: Namespace) -> Array:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tdecomp as td
 from tdecomp import compress
-from tdecomp.kronecker import KroneckerSum, kronecker_svd
+from tdecomp.kronecker import KroneckerSum, kronecker_svd, suggest_shapes
 from tdecomp.linalg import elbow_rank, energy_rank
 from tdecomp.testing import gaussian, matrix
 
@@ -147,6 +147,9 @@ def test_by_default_a_term_takes_the_fewest_numbers():
         splits = [p * q for p in divisors(m) for q in divisors(n)]
         assert adapter.n_parameters == min(k + m * n // k for k in splits)
     assert compress.soka(np.ones((384, 384)), rank=1).adapter.shapes == ((16, 24), (24, 16))
+    for m, n in ((384, 1536), (384, 384), (12, 18), (8, 30)):
+        suggested = suggest_shapes(m, n, limit=1)[0]
+        assert compress.soka(np.ones((m, n)), rank=1).adapter.shapes == suggested.shapes
     # Of primes only columns and rows are left.
     assert compress.soka(np.ones((7, 13)), rank=1).adapter.shapes in (
         ((7, 1), (1, 13)),
