@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Callable
+from typing import Any
 
 from tdecomp._errors import check_count, check_size
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
@@ -15,51 +13,22 @@ from tdecomp._measure import relative_error
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, conj, device, differentiated, eps, equilibrate
-from tdecomp.cp._degeneracy import Watch, opposition
+from tdecomp._xp import device, differentiated, eps, equilibrate
+from tdecomp.cp._degeneracy import Watch
 from tdecomp.cp._format import CP, real_dtype
+from tdecomp.cp._gauss_newton_start import start
+from tdecomp.cp._gauss_newton_state import Problem, State, evaluated, real_dot, rebalanced
 from tdecomp.cp._gauss_newton_system import System, curvature
-from tdecomp.cp._initial import _initialise, as_data, check_components, check_init, nearby
-from tdecomp.cp._least_squares import gram, joint_gram, solve_normal
+from tdecomp.cp._initial import as_data, check_components, check_init, nearby
 from tdecomp.cp._normalise import _normalise
-from tdecomp.cp._slabwise import all_mttkrp, slabs, slabwise
-from tdecomp.linalg._left_basis import left_basis
 from tdecomp.ops._coo import COO
-from tdecomp.ops._mode_products import _mode_product, _mode_products
 
-# The first damping, in units of the largest diagonal entry of J^* J times the squared error.
-_DAMPING = 1e-3
 # How often the damping may be raised in one step, and how often by 2 only.
 _TRIALS, _SMALL_RAISES = 18, 5
 # A step bends if its second derivative is shorter than this, in units of the first.
 _BEND = 0.75
 # A misfit below this many eps of the norm is rounding.
 _ROUNDING = 8.0
-# A part this many square roots of eps of the norm is not seen through a Gram matrix.
-_BLURRED = 100.0
-# Compression pays where the core has this many times fewer entries.
-_PAYS = 2
-
-
-class _Problem(NamedTuple):
-    """A tensor, or the core of one in orthonormal bases, and what the bases miss."""
-
-    x: Array
-    bases: list[Array | None]
-    lost: float
-    norm: float
-    ridge: float
-    xp: Namespace
-
-
-class _State(NamedTuple):
-    """Factors of a problem, with the misfit and its gradient there."""
-
-    problem: _Problem
-    factors: list[Array]
-    misfit: float
-    gradient: list[Array]
-    damping: float = _DAMPING
 
 
 @full_precision
@@ -183,16 +152,16 @@ def cp_gauss_newton(
     if not isinstance(init, str):
         init = nearby(init, {}, unit, norm, xp)
     ridge = _rescaled(ridge, unit, x.ndim)
-    problem = _Problem(x, [None] * x.ndim, 0.0, norm, ridge, xp)
+    problem = Problem(x, [None] * x.ndim, 0.0, norm, ridge, xp)
 
-    def show(state: _State) -> CP:
+    def show(state: State) -> CP:
         cp = _shown(state)
         return cp._replace(weights=cp.weights * unit)
 
     watch = Watch(eps(x.dtype, xp))
     fit = iterate(
         _stepper(problem, watch, tol),
-        _start(problem, rank, init, rng, compress),
+        start(problem, rank, init, rng, compress),
         max_iter=max_iter,
         tol=-1.0,  # the step itself judges: with a ridge the error may rise while it converges
         callback=callback,
@@ -220,212 +189,63 @@ def _nothing(x: Array, rank: int, xp: Namespace) -> Fit[CP]:
     return Fit(CP(weights, factors), 0.0, 0, Status.CONVERGED)
 
 
-def _start(
-    problem: _Problem, rank: int, init: Any, rng: np.random.Generator, compress: bool
-) -> _State:
-    """Compress where it pays, and make the start there."""
-    xp = problem.xp
-    core = _compressed(problem, rank, rng) if compress else problem
-    if isinstance(init, str):
-        cp = _initialise(core.x, rank, init, rng, xp=xp)
-        factors = _balanced([cp.factors[0] * cp.weights, *cp.factors[1:]], xp)
-        # An algebraic solution may have digits that a sweep loses; other starts may have all
-        # signs wrong, and then lead to a saddle.
-        states = [_evaluated(core, start) for start in (factors, _swept(core, factors))]
-        return min(states, key=_objective)
-    factors = _balanced([init.factors[0] * init.weights, *init.factors[1:]], xp)
-    factors = [
-        f if q is None else adjoint(q, xp) @ f for q, f in zip(core.bases, factors, strict=True)
-    ]
-    return _evaluated(core, factors)
-
-
-def _compressed(problem: _Problem, rank: int, rng: np.random.Generator) -> _Problem:
-    """Return the core of a truncated HOSVD if it is much smaller than the tensor."""
-    x, xp = problem.x, problem.xp
-    sizes = [int(n) for n in x.shape]
-    if _PAYS * math.prod(min(n, rank) for n in sizes) > math.prod(sizes):
-        return problem
-    bases: list[Array | None] = [None] * len(sizes)
-    # Squares may have hidden a tensor of low rank under their rounding: then without them.
-    for route in ("auto", "qr"):
-        core = x
-        for mode, n in sorted(enumerate(sizes), key=lambda pair: -pair[1]):
-            if n > rank:
-                basis = left_basis(core, mode, rank=rank, route=route, rng=rng, xp=xp)
-                bases[mode], core = basis.U, basis.core
-        lost = _missed(x, core, bases, xp)
-        if lost > _BLURRED * eps(x.dtype, xp) ** 0.5 * problem.norm:
-            break
-    return problem._replace(x=core, bases=bases, lost=lost)
-
-
-def _missed(x: Array, core: Array, bases: Sequence[Array | None], xp: Namespace) -> float:
-    """Return the norm of what a core in its bases misses, by forming the difference."""
-    pairs = [(mode, q) for mode, q in enumerate(bases) if q is not None and mode > 0]
-    around = _mode_products(core, [q for _, q in pairs], [mode for mode, _ in pairs], xp=xp)
-    squares = []
-    for rows in slabs(tuple(x.shape)):
-        inside = (
-            around[rows, ...]
-            if bases[0] is None
-            else _mode_product(around, bases[0][rows, :], 0, xp=xp)
-        )
-        squares.append(float(xp.linalg.vector_norm(x[rows, ...] - inside)) ** 2)
-    return math.sqrt(math.fsum(squares))
-
-
-def _swept(problem: _Problem, factors: list[Array]) -> list[Array]:
-    """Give arbitrary columns a sensible size: one sweep of alternating least squares."""
-    xp = problem.xp
-    factors = list(factors)
-    for mode in range(len(factors)):
-        right = all_mttkrp(problem.x, [conj(f, xp) for f in factors], xp=xp)[mode]
-        joint = joint_gram([gram(f, xp) for f in factors], mode)
-        factors[mode] = solve_normal(right, joint, xp).factor
-    return _balanced(factors, xp)
-
-
-def _stepper(whole: _Problem, watch: Watch, tol: float) -> Callable[[_State], Step[_State]]:
+def _stepper(whole: Problem, watch: Watch, tol: float) -> Callable[[State], Step[State]]:
     """Return the step: on the core until it has converged there, then on the whole tensor."""
 
-    def step(state: _State) -> Step[_State]:
+    def step(state: State) -> Step[State]:
         following, change, stuck = _stepped(state)
         verdict = None
         if stuck or change <= tol:
             if following.problem is not whole:
-                following = _evaluated(whole, _expanded(following))
-                return Step(following, _error(following))
+                following = evaluated(whole, following.expanded)
+                return Step(following, following.error)
             rounding = _ROUNDING * eps(whole.x.dtype, whole.xp)
-            blur = rounding * max(1.0, _sizes(following))
-            done = change <= max(tol, rounding) or _error(following) <= blur
+            blur = rounding * max(1.0, following.size)
+            done = change <= max(tol, rounding) or following.error <= blur
             verdict = Status.CONVERGED if done else Status.STAGNATED
-        elif watch.see(_opposition(following)):
+        elif watch.see(following.opposition):
             verdict = Status.DEGENERATE
-        return Step(following, _error(following), change, verdict)
+        return Step(following, following.error, change, verdict)
 
     return step
 
 
-def _stepped(state: _State) -> tuple[_State, float, bool]:
+def _stepped(state: State) -> tuple[State, float, bool]:
     """Lower the objective by one step; say by how much it could, and whether nothing does."""
     problem, xp = state.problem, state.problem.xp
     if state.misfit <= _ROUNDING * eps(problem.x.dtype, xp) * problem.norm:
         return state, 0.0, True
     system = System(state.factors, problem.ridge, xp)
     gradient = [g + problem.ridge * a for g, a in zip(state.gradient, state.factors, strict=True)]
-    objective = _objective(state)
+    objective = state.objective
     unit = system.scale * (state.misfit / problem.norm) ** 2
     damping, growth, promised = state.damping, 2.0, 0.0
     for attempt in range(_TRIALS):
         shift = damping * unit
         step = system.step(gradient, shift)
-        slope, square = _real_dot(step, gradient, xp), _real_dot(step, step, xp)
+        slope, square = real_dot(step, gradient, xp), real_dot(step, step, xp)
         predicted = (shift * square - slope) / 2
         if not math.isfinite(predicted):
             break
         promised = promised or predicted
         bend = system.step(curvature(state.factors, step, xp), shift)
-        if _real_dot(bend, bend, xp) <= _BEND**2 * square:
+        if real_dot(bend, bend, xp) <= _BEND**2 * square:
             step = [v + b / 2 for v, b in zip(step, bend, strict=True)]
-        trial = _evaluated(problem, [a + v for a, v in zip(state.factors, step, strict=True)])
-        gain = objective - _objective(trial)
+        trial = evaluated(problem, [a + v for a, v in zip(state.factors, step, strict=True)])
+        gain = objective - trial.objective
         if gain > 0:
             ratio = gain / predicted if predicted > 0 else 0.0
             damping *= max(0.1, 1 - (2 * min(ratio, 1.0) - 1) ** 3)
             change = max(gain, promised) / (2 * objective)
-            return _rebalanced(trial, damping), change, False
+            return rebalanced(trial, damping), change, False
         # Small raises first: a valley that bends asks for a little more than the last step had.
         growth = growth if attempt < _SMALL_RAISES else growth * 2
         damping *= growth
     return state, promised / (2 * objective), True
 
 
-def _evaluated(problem: _Problem, factors: list[Array]) -> _State:
-    """Form the residual slab by slab, with its norm and its gradient."""
-    xp, x = problem.xp, problem.x
-    ones = xp.ones_like(factors[0][0, :])
-    cp = CP(ones, tuple(factors))
-
-    def residual(rows: slice) -> tuple[float, Array]:
-        gap = cp.to_array(rows) - x[rows, ...]
-        return float(xp.linalg.vector_norm(gap)) ** 2, gap
-
-    sums = slabwise(residual, tuple(x.shape), [conj(f, xp) for f in factors], xp=xp)
-    return _State(problem, factors, math.sqrt(sums.value), sums.products)
-
-
-def _objective(state: _State) -> float:
-    """Return half the squared misfit, and half the ridge."""
-    ridge = state.problem.ridge
-    squares = _real_dot(state.factors, state.factors, state.problem.xp) if ridge else 0.0
-    return (state.misfit**2 + ridge * squares) / 2
-
-
-def _error(state: _State) -> float:
-    """Return the relative error, with what the bases of a core miss."""
-    return math.hypot(state.misfit, state.problem.lost) / state.problem.norm
-
-
-def _opposition(state: _State) -> float:
-    """Return how far components exceed the tensor and cancel."""
-    xp = state.problem.xp
-    grams = [gram(factor, xp) for factor in state.factors]
-    ones = xp.ones_like(state.factors[0][0, :])
-    return opposition(ones, grams, state.problem.norm, xp)
-
-
-def _sizes(state: _State) -> float:
-    """Return the sum of the norms of the components, in units of the norm of the tensor."""
-    xp, sizes = state.problem.xp, 1.0
-    for factor in state.factors:
-        sizes = sizes * xp.linalg.vector_norm(factor, axis=0)
-    return float(xp.sum(sizes)) / state.problem.norm
-
-
-def _rebalanced(state: _State, damping: float) -> _State:
-    """Make the columns of each component equally long, and turn the gradient with them."""
-    xp = state.problem.xp
-    factors = _balanced(state.factors, xp)
-    gradient = []
-    for old, new, g in zip(state.factors, factors, state.gradient, strict=True):
-        before, after = (xp.linalg.vector_norm(f, axis=0) for f in (old, new))
-        ratio = xp.where(after > 0, before / xp.where(after > 0, after, after + 1), after + 1)
-        gradient.append(g * ratio)
-    return state._replace(factors=factors, gradient=gradient, damping=damping)
-
-
-def _balanced(factors: Sequence[Array], xp: Namespace) -> list[Array]:
-    """Share the norm of each component evenly among the modes; leave zeros alone."""
-    lengths = [xp.linalg.vector_norm(f, axis=0) for f in factors]
-    mean = xp.exp(sum(xp.log(xp.where(n > 0, n, n + 1)) for n in lengths) / len(factors))
-    zero = lengths[0] <= 0
-    for n in lengths[1:]:
-        zero = zero | (n <= 0)
-    return [
-        f * xp.where(zero, xp.ones_like(n), mean / xp.where(zero, xp.ones_like(n), n))
-        for f, n in zip(factors, lengths, strict=True)
-    ]
-
-
-def _expanded(state: _State) -> list[Array]:
-    """Return the factors of the whole tensor."""
-    pairs = zip(state.problem.bases, state.factors, strict=True)
-    return [f if q is None else q @ f for q, f in pairs]
-
-
-def _shown(state: _State) -> CP:
+def _shown(state: State) -> CP:
     """Return the normal form of an iterate."""
-    factors = _expanded(state)
+    factors = state.expanded
     ones = state.problem.xp.ones_like(factors[0][0, :])
     return _normalise(CP(ones, tuple(factors)), xp=state.problem.xp)
-
-
-def _real_dot(a: Sequence[Array], b: Sequence[Array], xp: Namespace) -> float:
-    """Return the real part of the inner product of two lists of matrices."""
-    total = 0.0
-    for x, y in zip(a, b, strict=True):
-        product = xp.sum(conj(x, xp) * y)
-        real = xp.isdtype(product.dtype, "real floating")
-        total += float(product if real else xp.real(product))
-    return total

@@ -8,7 +8,6 @@ import pytest
 import tdecomp as td
 from tdecomp import Status, cp
 from tdecomp.cp import CP, cp_gauss_newton
-from tdecomp.cp import _gauss_newton_system as system
 from tdecomp.ops import from_dense, khatri_rao, unfold
 from tdecomp.testing import gaussian
 
@@ -133,24 +132,6 @@ def test_a_ridge_keeps_components_bounded():
             assert np.linalg.norm(gradient) <= 1e-3 * ridge * np.linalg.norm(factor)
 
 
-@pytest.mark.parametrize("shape", [(30, 40, 20), (14, 9, 11, 8)])
-def test_compression_never_changes_the_answer(shape):
-    factors = tuple(gaussian((n, 3), rng=k) for k, n in enumerate(shape))
-    x = CP(np.ones(3), factors).to_array()
-    noise = gaussian(shape, rng=7)
-    x = x + 0.2 * np.linalg.norm(x) / np.linalg.norm(noise) * noise
-    start = cp.initialise(x, rank=3, init="hosvd", rng=0)
-    one, two = (cp_gauss_newton(x, rank=3, init=start, compress=c) for c in (True, False))
-    assert one.error == pytest.approx(two.error, rel=1e-9)
-    assert cp.factor_match_score(one.tensor, two.tensor) == pytest.approx(1.0, abs=1e-4)
-    # Stationary for the tensor itself: residuals are normal to all changes of one factor.
-    gap = one.tensor.to_array() - x
-    for mode in range(len(shape)):
-        others = [f for k, f in enumerate(one.tensor.factors) if k != mode]
-        gradient = unfold(gap, mode) @ khatri_rao(others)
-        assert np.linalg.norm(gradient) <= 1e-4 * np.linalg.norm(gap)
-
-
 def test_every_backend(xp):
     dtype = "complex128"
     factors = tuple(gaussian((5, 3), rng=k, dtype=dtype) for k in range(3))
@@ -160,70 +141,6 @@ def test_every_backend(xp):
     back = CP(xp.to_numpy(fit.tensor.weights), tuple(map(xp.to_numpy, fit.tensor.factors)))
     assert np.linalg.norm(back.to_array() - x) <= 100 * np.finfo(dtype).eps * np.linalg.norm(x)
     assert fit.status is Status.CONVERGED
-
-
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
-def test_the_three_solvers_agree(monkeypatch, dtype):
-    factors = [gaussian((n, 3), rng=k, dtype=dtype) for k, n in enumerate((4, 2, 6))]
-    blocks = []
-    for mode, f in enumerate(factors):
-        for i, r in itertools.product(range(f.shape[0]), range(3)):
-            moved = list(factors)
-            moved[mode] = np.zeros_like(f)
-            moved[mode][i, r] = 1.0
-            blocks.append(CP(np.ones(3), tuple(moved)).to_array().ravel())
-    jacobian = np.stack(blocks, axis=1)
-    # Any residual has a gradient in the row space.
-    right = -jacobian.conj().T @ gaussian((48,), rng=7, dtype=dtype)
-    ends = np.cumsum([f.size for f in factors])[:-1]
-    gradient = [-g.reshape(f.shape) for g, f in zip(np.split(right, ends), factors, strict=True)]
-    matrix = jacobian.conj().T @ jacobian + 0.1 * np.eye(right.size)
-    true = np.linalg.solve(matrix, right)
-    monkeypatch.setattr(system, "_FORCING", 1e-12)
-    for settings in ({}, {"_SVD_ENTRIES": 0}, {"_SVD_ENTRIES": 0, "_CHOLESKY_UNKNOWNS": 0}):
-        for name, value in settings.items():
-            monkeypatch.setattr(system, name, value)
-        step = system.System(factors, 0.05, np).step(gradient, 0.05)
-        np.testing.assert_allclose(np.concatenate([v.ravel() for v in step]), true, atol=1e-10)
-    # The Jacobian decomposed; and a ridge, whose gradient may leave the row space.
-    monkeypatch.undo()
-    for ridge, rest in ((0.0, 0.1), (0.05, 0.05)):
-        exact = system.System(factors, ridge, np)
-        exact._solve = exact._by_svd()
-        step = exact.step(gradient, rest)
-        np.testing.assert_allclose(np.concatenate([v.ravel() for v in step]), true, atol=1e-10)
-    outside = [g + 0.05 * f for g, f in zip(gradient, factors, strict=True)]
-    true = np.linalg.solve(matrix, -np.concatenate([g.ravel() for g in outside]))
-    step = exact.step(outside, 0.05)
-    np.testing.assert_allclose(np.concatenate([v.ravel() for v in step]), true, atol=1e-10)
-    # Where Cholesky breaks down, least squares.
-    monkeypatch.setattr(system, "cholesky", lambda *_: None)
-    exact._solve = exact._by_cholesky()
-    step = exact.step(outside, 0.05)
-    np.testing.assert_allclose(np.concatenate([v.ravel() for v in step]), true, atol=1e-10)
-
-
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
-def test_the_curvature_is_the_second_derivative_of_the_sum(dtype):
-    factors = [gaussian((n, 2), rng=k, dtype=dtype) for k, n in enumerate((4, 3, 2, 3))]
-    v = [gaussian(f.shape, rng=9 + k, dtype=dtype) for k, f in enumerate(factors)]
-
-    def model(t):
-        moved = tuple(a + t * b for a, b in zip(factors, v, strict=True))
-        return CP(np.ones(2), moved).to_array()
-
-    h = 1e-3
-    second = (model(h) - 2 * model(0) + model(-h)) / h**2
-    for mode, got in enumerate(system.curvature(factors, v, np)):
-        others = [f.conj() for k, f in enumerate(factors) if k != mode]
-        np.testing.assert_allclose(got, unfold(second, mode) @ khatri_rao(others), rtol=2e-4)
-
-
-def test_large_ranks_go_by_conjugate_gradients(monkeypatch):
-    monkeypatch.setattr(system, "_CHOLESKY_UNKNOWNS", 0)
-    x = CP(np.ones(6), tuple(gaussian((12, 6), rng=k) for k in range(3))).to_array()
-    fit = cp_gauss_newton(x, rank=6, init="hosvd", rng=0)
-    assert fit.error <= 1e-8
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
@@ -320,36 +237,7 @@ def test_what_does_not_fit_is_refused(random_cp):
         cp_gauss_newton(from_dense(x), rank=2)
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-300, 1e300])
-def test_a_start_need_not_know_the_size_of_the_data(scale):
-    truth, factors = (tuple(gaussian((n, 2), rng=seed + n) for n in (5, 6, 7)) for seed in (0, 10))
-    x, start = CP(np.ones(2), truth).to_array(), CP(scale * np.ones(2), factors)
-    fit = cp_gauss_newton(x, rank=2, init=start)
-    assert fit.error < 0.9
-    assert all(np.isfinite(factor).all() for factor in fit.tensor.factors)
-
-
 def test_an_enormous_ridge_leaves_nothing():
     x = np.random.default_rng(0).standard_normal((4, 5, 6))
     fit = cp_gauss_newton(x, rank=2, ridge=1e300, rng=0)
     assert fit.error == pytest.approx(1.0, abs=1e-6)
-
-
-@pytest.mark.parametrize("init", ["gevd", "hosvd", "random"])
-def test_no_start_ends_in_the_saddle_of_wrong_signs(init):
-    # The singular vectors of a matrix of negative determinant have a sign too much.
-    x = np.array([[1.0, 2.0], [3.0, 4.0]])
-    assert cp_gauss_newton(x, rank=2, init=init, rng=0).error <= 1e-12
-
-
-@pytest.mark.parametrize(("shape", "rank"), [((4, 4, 4, 4), 3), ((20, 20, 20), 6), ((3, 4, 5), 9)])
-def test_components_too_many_vanish_as_fast_as_the_error(shape, rank):
-    # Two columns of one mode are parallel: steps halve what is left until it is rounding.
-    for seed in range(4):
-        factors = [gaussian((n, 2), rng=10 * seed + k) for k, n in enumerate(shape)]
-        factors[0][:, 1] = factors[0][:, 0]
-        x = CP(np.ones(2), tuple(factors)).to_array()
-        fit = cp_gauss_newton(x, rank=rank, rng=seed)
-        assert fit.status is Status.CONVERGED
-        assert fit.n_iter <= 60
-        assert fit.error <= 100 * EPS
