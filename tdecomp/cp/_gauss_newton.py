@@ -110,6 +110,9 @@ def cp_gauss_newton(
     system is decomposed itself, which squares no condition number; then :math:`J^* J` is; from
     1500 unknowns on, conjugate gradients take over, preconditioned by the diagonal blocks.
 
+    All of that rests on Gram matrices of factors, which weights and missing entries would
+    take away: for weighted data and for sparse ones there is `cp_als`.
+
     References
     ----------
     .. [1] G. Tomasi, R. Bro, "A comparison of algorithms for fitting the PARAFAC model", Comput.
