@@ -1,10 +1,11 @@
 """Low-rank decompositions with certified error, for NumPy, PyTorch, JAX and their like."""
 
-from tdecomp import convert, cp, linalg, ops, tt, tucker
+from tdecomp import convert, cp, kronecker, linalg, ops, tt, tucker
 from tdecomp._errors import ToleranceError
 from tdecomp._iterate import Fit, Progress, Status
 from tdecomp._measure import compression_ratio, n_parameters, relative_error
 from tdecomp.cp import CP, cp_als
+from tdecomp.kronecker import KroneckerSum, kronecker_svd
 from tdecomp.linalg import SVD, LowRank, randomized_svd, truncated_svd, weighted_svd
 from tdecomp.ops import COO
 from tdecomp.tt import TensorTrain, tt_svd
@@ -15,6 +16,7 @@ __all__ = [
     "CP",
     "SVD",
     "Fit",
+    "KroneckerSum",
     "LowRank",
     "Progress",
     "Status",
@@ -27,6 +29,8 @@ __all__ = [
     "cp_als",
     "hooi",
     "hosvd",
+    "kronecker",
+    "kronecker_svd",
     "linalg",
     "n_parameters",
     "ops",

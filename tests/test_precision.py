@@ -14,11 +14,12 @@ import tdecomp.compress
 from tdecomp._precision import full_precision
 from tdecomp.testing import gaussian
 
-ROOMS = ("compress", "convert", "cp", "linalg", "ops", "testing", "tt", "tucker")
+ROOMS = ("compress", "convert", "cp", "kronecker", "linalg", "ops", "testing", "tt", "tucker")
 # They multiply no matrices of a user's library: they move, count, or work on the host.
 OTHERS = {
     "compress": {"allocate", "layout_of", "pack", "unpack"},
     "cp": {"huber", "negative_binomial"},
+    "kronecker": {"to_linear_operator"},
     "linalg": {"breakeven_rank", "elbow_rank", "energy_rank", "tail_norms", "truncation_rank"},
     "ops": {"coo", "fold", "from_dense", "from_sparse", "to_scipy", "unfold"},
     "testing": {

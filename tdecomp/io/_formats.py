@@ -7,7 +7,7 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import array_api_compat
 import numpy as np
@@ -21,17 +21,27 @@ from tdecomp.io._checkpoint import open_checkpoint
 from tdecomp.io._sources import METADATA
 from tdecomp.io._tensors import CheckpointError, dtype_code, numpy_dtype, storable
 from tdecomp.io._writer import CheckpointWriter
+from tdecomp.kronecker import Butterfly, KroneckerSum, Monarch
 from tdecomp.linalg import SVD, LowRank
 from tdecomp.ops import COO
 from tdecomp.tt import TensorRing, TensorTrain
 from tdecomp.tucker import Tucker
 
-Format: TypeAlias = SVD | LowRank | Tucker | CP | TensorTrain | TensorRing | COO
+Format: TypeAlias = (
+    SVD
+    | LowRank
+    | Tucker
+    | CP
+    | TensorTrain
+    | TensorRing
+    | COO
+    | KroneckerSum
+    | Monarch
+    | Butterfly
+)
 
 _CLASS_KEY, _FIELDS_KEY, _SUM_KEY = "tdecomp.class", "tdecomp.fields", "tdecomp.crc32"
-_CLASSES: dict[str, type[Format]] = {
-    cls.__name__: cls for cls in (SVD, LowRank, Tucker, CP, TensorTrain, TensorRing, COO)
-}
+_CLASSES: dict[str, type[Format]] = {cls.__name__: cls for cls in get_args(Format)}
 
 
 def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
@@ -41,8 +51,10 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
     ----------
     path : str or path
         A name that ends in ``.safetensors`` or ``.npz``.
-    fmt : SVD, LowRank, Tucker, CP, TensorTrain, TensorRing or COO
-        What to save; arrays of PyTorch and JAX, on any device, are copied to NumPy.
+    fmt : format
+        One of `SVD`, `LowRank`, `Tucker`, `CP`, `TensorTrain`, `TensorRing`, `COO`,
+        `KroneckerSum`, `Monarch`, `Butterfly`:
+        what to save; arrays of PyTorch and JAX, on any device, are copied to NumPy.
 
     Raises
     ------
@@ -97,8 +109,8 @@ def load(path: str | os.PathLike[str], /) -> Format:
 
     Returns
     -------
-    SVD, LowRank, Tucker, CP, TensorTrain, TensorRing or COO
-        The format.
+    format
+        One of those that `save` takes.
 
     Raises
     ------
@@ -132,7 +144,7 @@ def load(path: str | os.PathLike[str], /) -> Format:
 
 def _is_several(part: Any) -> bool:
     """Tell whether a field holds a tuple of arrays; a tuple of ints, a shape, is one array."""
-    return isinstance(part, tuple) and not all(isinstance(n, int) for n in part)
+    return isinstance(part, tuple) and not (part and all(isinstance(n, int) for n in part))
 
 
 def _flat(fields: dict[str, Any]) -> Iterator[tuple[str, Any]]:

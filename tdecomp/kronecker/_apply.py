@@ -2,8 +2,8 @@ r"""Products with sums of Kronecker products, none of which is formed.
 
 With the vector as a tensor, ``x.reshape(n_1, ..., n_d)``, a term multiplies each of its axes by
 one factor: in row-major order :math:`(L \otimes R)\operatorname{vec}(Z) =
-\operatorname{vec}(L Z R^T)`. The last factors go first, for all terms side by side; the first
-one sums over the terms in a single matrix product.
+\operatorname{vec}(L Z R^T)`. Terms go side by side. With two factors two matrix products do: the
+axis of the terms comes to lie beside the axis that goes last, and both are summed at once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,45 @@ def apply(factors: Sequence[Array], x: Array) -> Array:
 
 
 def _of_columns(factors: Sequence[Array], x: Array) -> Array:
-    """Multiply a matrix (n, b), factor by factor from the last."""
+    """Multiply a matrix (n, b)."""
+    if len(factors) > 2:
+        return _one_by_one(factors, x)
+    left, right = factors
+    (_, m1, n1), (_, m2, n2) = left.shape, right.shape
+    if m1 * n2 * (n1 + m2) < n1 * m2 * (n2 + m1):
+        return _left_first(left, right, x)
+    return _right_first(left, right, x)
+
+
+def _left_first(left: Array, right: Array, x: Array) -> Array:
+    """Multiply by left factors, then by right ones: ``m_1 n_2 (n_1 + m_2)`` for each term."""
+    xp = namespace(left, right, x)
+    (r, m1, n1), (_, m2, n2), b = left.shape, right.shape, x.shape[1]
+    rows = xp.reshape(xp.permute_dims(left, (1, 0, 2)), (m1 * r, n1))
+    z = xp.reshape(rows @ xp.reshape(x, (n1, n2 * b)), (m1, r * n2, b))
+    columns = xp.reshape(xp.permute_dims(right, (1, 0, 2)), (m2, r * n2))
+    if b == 1:
+        y = z[:, :, 0] @ xp.matrix_transpose(columns)
+    else:
+        y = columns @ z
+    return xp.reshape(y, (m1 * m2, b))
+
+
+def _right_first(left: Array, right: Array, x: Array) -> Array:
+    """Multiply by right factors, then by left ones: ``n_1 m_2 (n_2 + m_1)`` for each term."""
+    xp = namespace(left, right, x)
+    (r, m1, n1), (_, m2, n2), b = left.shape, right.shape, x.shape[1]
+    columns = xp.reshape(right, (r * m2, n2))
+    if b == 1:
+        z = xp.reshape(x, (n1, n2)) @ xp.matrix_transpose(columns)
+    else:
+        z = columns @ xp.reshape(x, (n1, n2, b))
+    rows = xp.reshape(xp.permute_dims(left, (1, 2, 0)), (m1, n1 * r))
+    return xp.reshape(rows @ xp.reshape(z, (n1 * r, m2 * b)), (m1 * m2, b))
+
+
+def _one_by_one(factors: Sequence[Array], x: Array) -> Array:
+    """Multiply factor by factor from the last; the first one sums over the terms."""
     xp = namespace(*factors, x)
     first, *others = factors
     r, m, n = first.shape

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import adjoint, conj, namespace, prepare
 from tdecomp.kronecker._apply import apply
@@ -94,6 +95,7 @@ class KroneckerSum(NamedTuple):
         xp = namespace(*self.factors)
         return _of([adjoint(f, xp) for f in self.factors])
 
+    @full_precision
     def to_array(self, region: Any = None) -> Array:
         """Return the matrix, or rows and columns of it.
 
@@ -113,6 +115,7 @@ class KroneckerSum(NamedTuple):
             return everything(self.factors, xp)
         return rows_and_columns(self.factors, self.shape, region, xp)
 
+    @full_precision
     def __matmul__(self, x: Array) -> Array:
         """Multiply by a vector, a matrix or a batch, without forming the matrix.
 

@@ -184,7 +184,7 @@ def monarch(
     The :math:`n_1 m_2` blocks :math:`A_{j_1 i_2} = (a_{(i_1 i_2), (j_1 j_2)})_{i_1 j_2}` share
     no entry and no parameter, so that the Eckart-Young theorem holds for each alone:
 
-    .. math:: \min_{	ext{Monarch } M} \|A - M\|_F^2
+    .. math:: \min_{\text{Monarch } M} \|A - M\|_F^2
               = \sum_{j_1, i_2} \sum_{k > r} \sigma_k(A_{j_1 i_2})^2 .
 
     Parameters
@@ -194,7 +194,7 @@ def monarch(
     shapes : ((m_1, n_1), (m_2, n_2))
         How its sides are made up: :math:`m = m_1 m_2`, :math:`n = n_1 n_2`; the same as for
         `kronecker_svd`, whose result for one term is such a matrix. Sides of one size,
-        :math:`m_1 pprox n_2`, have the fewest parameters.
+        :math:`m_1 \approx n_2`, have the fewest parameters.
     rank : int, optional
         The rank of the blocks, at most ``min(m_1, n_2)``; 1 if `rtol` is not given either.
     rtol : float, optional

@@ -15,6 +15,7 @@ from tdecomp._errors import (
     check_target,
 )
 from tdecomp._iterate import Callback, Fit, Status
+from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import differentiated, eps, equilibrate, prepare
@@ -59,6 +60,7 @@ class _Task(NamedTuple):
         return first, second
 
 
+@full_precision
 def kronecker_svd(
     a: Any,
     /,

@@ -51,6 +51,21 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "cp.section": {},
     "cp.split_half": {},
     "cp.suggest_rank": {},
+    "kronecker.add": {"jit": _RANK, "grad": _RANK},
+    "kronecker.butterfly": {},
+    "kronecker.eigh": {},
+    "kronecker.inner": {},
+    "kronecker.kronecker_svd": {"jit": _RANK, "grad": _RANK},
+    "kronecker.logdet": {},
+    "kronecker.matmul": {"jit": _RANK, "grad": _RANK},
+    "kronecker.monarch": {"jit": _RANK, "grad": _RANK},
+    "kronecker.norm": {},
+    "kronecker.round": {"jit": _RANK, "grad": _RANK},
+    "kronecker.scale": {},
+    "kronecker.solve": {},
+    "kronecker.spectrum": {},
+    "kronecker.suggest_shapes": {},
+    "kronecker.to_linear_operator": {},
     "ops.unfold": {},
     "ops.fold": {},
     "ops.mode_product": {},
@@ -100,6 +115,7 @@ _ASSIGNMENT = "components are assigned on the host"
 _DRAWN = "rows are drawn by their values"
 _CHOSEN = "rows are chosen by their values"
 _RANKS = "ranks are compared on the host"
+_SHAPES = "shapes are compared on the host"
 
 LIMITS: dict[tuple[str, str, str], str] = {
     ("cp.align", "jax", "jit"): _ASSIGNMENT,
@@ -122,6 +138,15 @@ LIMITS: dict[tuple[str, str, str], str] = {
     ("cp.suggest_rank", "torch", "grad"): _STEPS,
     ("cp.suggest_rank", "jax", "jit"): _STEPS,
     ("cp.suggest_rank", "jax", "grad"): _STEPS,
+    ("kronecker.suggest_shapes", "torch", "grad"): _SHAPES,
+    ("kronecker.suggest_shapes", "jax", "jit"): _SHAPES,
+    ("kronecker.suggest_shapes", "jax", "grad"): _SHAPES,
+    ("kronecker.to_linear_operator", "array-api-strict", "eager"): _HOST,
+    ("kronecker.to_linear_operator", "torch", "eager"): _HOST,
+    ("kronecker.to_linear_operator", "torch", "grad"): _HOST,
+    ("kronecker.to_linear_operator", "jax", "eager"): _HOST,
+    ("kronecker.to_linear_operator", "jax", "jit"): _HOST,
+    ("kronecker.to_linear_operator", "jax", "grad"): _HOST,
     ("ops.coo", "jax", "jit"): _ENTRIES,
     ("ops.from_dense", "jax", "jit"): _ENTRIES,
     ("ops.from_sparse", "jax", "jit"): _ENTRIES,

@@ -7,6 +7,7 @@ import pytest
 
 from tdecomp.cp import CP
 from tdecomp.io import CheckpointError, load, open_checkpoint, save
+from tdecomp.kronecker import KroneckerSum, butterfly, monarch
 from tdecomp.linalg import LowRank
 from tdecomp.ops import COO, coo
 from tdecomp.testing import gaussian
@@ -28,6 +29,10 @@ def examples(dtype="float64"):
         "bare": Tucker(draw(3, 2), (None, None)),
         "train": TensorTrain((draw(1, 3, 2), draw(2, 4, 1))),
         "ring": TensorRing((draw(2, 3, 2), draw(2, 4, 2))),
+        "kronecker": KroneckerSum(draw(2, 3, 4), draw(2, 5, 1)),
+        "kronecker of three": KroneckerSum(draw(2, 3, 4), draw(2, 5, 1), (draw(2, 2, 2),)),
+        "monarch": monarch(draw(6, 4), ((2, 2), (3, 2))).tensor,
+        "butterfly": butterfly(draw(8, 8)).tensor,
         "coo": coo([[0, 1, 1], [2, 0, 5]], draw(3), (7, 6)),
         "empty": COO(np.zeros((2, 0), np.int64), draw(2)[:0], (7, 6)),
     }

@@ -2,12 +2,14 @@
 
 import inspect
 
+import array_api_compat
 import numpy as np
 import pytest
 
 import tdecomp as td
 import tdecomp.convert
 import tdecomp.cp
+import tdecomp.kronecker
 import tdecomp.tt
 import tdecomp.tucker
 from tdecomp.testing import capabilities_table, limitation, matrix
@@ -30,6 +32,22 @@ def compact(x, start=0):
     """Return a Tucker tensor made of pieces of a matrix, one mode of it left alone."""
     core = x[:2, :3, None] * x[:2, None, :2]
     return td.tucker.Tucker(core, (x[start : start + 4, :2], x[start + 1 : start + 6, :3], None))
+
+
+def kron(x, start=0):
+    """Return two Kronecker terms cut from a matrix, all factors square."""
+    left, right = x[start : start + 4, :4], x[start : start + 6, :3]
+    pairs = [half[None, ...] for half in (left[:2, :2], left[2:, :2], right[:3, :], right[3:, :])]
+    xp = array_api_compat.array_namespace(x)
+    return td.KroneckerSum(xp.concat(pairs[:2]), xp.concat(pairs[2:]))
+
+
+def definite(x):
+    """Return one Kronecker term, both factors positive definite."""
+    left, right = x[:2, :9], x[2:5, :9]
+    xp = array_api_compat.array_namespace(x)
+    eyes = [xp.eye(n, dtype=x.dtype, device=array_api_compat.device(x)) for n in (2, 3)]
+    return td.KroneckerSum((left @ left.T + eyes[0])[None, ...], (right @ right.T + eyes[1])[None, ...])
 
 
 def sparse(x):
@@ -77,6 +95,25 @@ CALLS = {
         .fits[0]
         .tensor.to_array()
     ),
+    "kronecker.add": lambda x: td.kronecker.add(kron(x), kron(x, 2), rank=2).to_array(),
+    "kronecker.butterfly": lambda x: td.kronecker.butterfly(x[:8, :8]).tensor.to_array(),
+    "kronecker.eigh": lambda x: td.kronecker.eigh(definite(x)).values[0],
+    "kronecker.inner": lambda x: td.kronecker.inner(kron(x), kron(x, 2)),
+    "kronecker.kronecker_svd": lambda x: td.kronecker_svd(
+        x[:12, :6], ((3, 2), (4, 3)), rank=2
+    ).tensor.to_array(),
+    "kronecker.logdet": lambda x: td.kronecker.logdet(definite(x), shift=0.5)[1],
+    "kronecker.matmul": lambda x: td.kronecker.matmul(kron(x), kron(x, 2)).to_array(),
+    "kronecker.monarch": lambda x: td.kronecker.monarch(
+        x[:12, :6], ((3, 2), (4, 3)), rank=1
+    ).tensor.to_array(),
+    "kronecker.norm": lambda x: td.kronecker.norm(kron(x)),
+    "kronecker.round": lambda x: td.kronecker.round(kron(x), rank=1).to_array(),
+    "kronecker.scale": lambda x: td.kronecker.scale(kron(x), 3).to_array(),
+    "kronecker.solve": lambda x: td.kronecker.solve(definite(x), x[:6, 0], shift=0.5),
+    "kronecker.spectrum": lambda x: td.kronecker.spectrum(kron(x)),
+    "kronecker.suggest_shapes": lambda x: td.kronecker.suggest_shapes(40, 30, a=x)[0].energy * x,
+    "kronecker.to_linear_operator": lambda x: td.kronecker.to_linear_operator(kron(x)) @ x[:6, :3],
     "ops.unfold": lambda x: td.ops.unfold(x[:, :, None], 1) ** 3,
     "ops.fold": lambda x: td.ops.fold(x, 1, (x.shape[1], x.shape[0], 1)) ** 3,
     "ops.mode_product": lambda x: td.ops.mode_product(x[:, :3], x[:3, :3], 1),
@@ -175,7 +212,7 @@ def test_the_table_is_true(xp, name, mode):
 
 def test_the_table_is_complete():
     functions = {}
-    for room in (td.convert, td.cp, td.ops, td.tt, td.tucker, td):
+    for room in (td.convert, td.cp, td.kronecker, td.ops, td.tt, td.tucker, td):
         where = room.__name__.removeprefix("tdecomp").removeprefix(".")
         for name in room.__all__:
             member = getattr(room, name)
