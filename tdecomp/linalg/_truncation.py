@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tdecomp._errors import check_rank
+from tdecomp._errors import check_number, check_rank
 from tdecomp._typing import Array
 from tdecomp._xp import device, integers, namespace
 
@@ -108,7 +108,7 @@ def energy_rank(s: Array, /, *, energy: float) -> int:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If `energy` does not lie strictly between 0 and 1.
 
     Examples
@@ -118,9 +118,15 @@ def energy_rank(s: Array, /, *, energy: float) -> int:
     >>> energy_rank(np.array([12.0, 4.0, 3.0]), energy=0.9)
     2
     """
-    if not 0.0 < energy < 1.0:
-        raise ValueError(f"energy must lie strictly between 0 and 1, got {energy}")
-    return truncation_rank(s, atol=math.sqrt(1.0 - energy) * tail_norms(s)[..., 0])
+    return truncation_rank(s, atol=rtol_of_energy(energy) * tail_norms(s)[..., 0])
+
+
+def rtol_of_energy(energy: object) -> float:
+    """Return the relative error of what keeps a fraction of the squared norm."""
+    part = check_number(energy, name="energy")
+    if not 0.0 < part < 1.0:
+        raise ValueError(f"energy must lie strictly between 0 and 1, got {part}")
+    return math.sqrt(1.0 - part)
 
 
 def reachable_rtol(m: int, n: int, eps: float) -> float:

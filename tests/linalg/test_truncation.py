@@ -60,6 +60,11 @@ def test_an_energy_out_of_range_is_named(energy):
         energy_rank(np.ones(3), energy=energy)
 
 
+def test_an_energy_that_is_no_number_is_named():
+    with pytest.raises(TypeError, match=r"energy must be a number, got '0\.9'"):
+        energy_rank(np.ones(3), energy="0.9")
+
+
 def test_a_batch_takes_the_largest_rank(xp):
     s = xp.asarray([[4.0, 3.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     assert xp.to_numpy(tail_norms(s)) == pytest.approx(
