@@ -24,7 +24,7 @@ from tdecomp.kronecker._operands import of_matrix, padded
 from tdecomp.kronecker._rearranged import Pair, Rearranged
 from tdecomp.kronecker._structure import symmetric, symmetrised
 from tdecomp.kronecker._targets import Shapes, check_fit, check_shapes
-from tdecomp.kronecker._terms import as_tensor, fit_terms
+from tdecomp.kronecker._terms import as_tensor, check_seen, fit_terms
 from tdecomp.kronecker._weights import Weights, check_weights, factors_of, pushed, weighted
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._operand import Operand
@@ -189,7 +189,8 @@ def kronecker_svd(
     )
     check_callback(callback)
     if differentiated(a):
-        return _of_traced(a, task)
+        given = (left, right, weights, callback)
+        return _of_traced(a, task, plain=not pad and all(x is None for x in given))
     if weights is not None or len(task.shapes) > 2:
         if left is not None or right is not None or rtol is not None:
             raise ValueError(
@@ -276,6 +277,7 @@ def _by_terms(a: Any, weights: Any, task: _Task, *, pad: bool, n_starts: int) ->
                 f"it, got {tuple(weights.shape)}"
             ) from None
         weights = padded(weights, shape, xp)
+        check_seen(weights, task.shapes, xp)
     most = None if task.max_iter == sys.maxsize else task.max_iter
     options: dict[str, Any] = {"n_starts": n_starts, "max_iter": most}
     if not math.isnan(task.tol):
@@ -292,12 +294,13 @@ def _by_terms(a: Any, weights: Any, task: _Task, *, pad: bool, n_starts: int) ->
     )
 
 
-def _of_traced(a: Array, task: _Task) -> Fit[KroneckerSum]:
+def _of_traced(a: Array, task: _Task, *, plain: bool) -> Fit[KroneckerSum]:
     """Serve a matrix under ``jit``, ``vmap`` or ``grad``: everything that has a shape is fixed."""
-    if task.rank is None or task.rtol is not None or len(task.shapes) != 2:
+    if not plain or task.rank is None or task.rtol is not None or len(task.shapes) != 2:
         raise ValueError(
-            "under tracing (jit, vmap, gradients) the number of terms is fixed: pass rank=, two "
-            "shapes and no rtol="
+            "under tracing (jit, vmap, gradients) the rearranged matrix is decomposed as it is, "
+            "at a fixed number of terms: pass rank= and two shapes; no rtol=, left=, right=, "
+            "weights=, pad= or callback="
         )
     xp, a = prepare(a, ndim=2)
     check_fit(task.shapes, a.shape, pad=False)

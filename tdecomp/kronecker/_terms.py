@@ -13,6 +13,7 @@ import numpy as np
 
 from tdecomp._iterate import Callback, Fit, Progress
 from tdecomp._typing import Array, Namespace
+from tdecomp._xp import floats
 from tdecomp.cp._als import cp_als
 from tdecomp.cp._format import CP
 from tdecomp.cp._normalise import phase_of
@@ -47,6 +48,19 @@ def fit_terms(
         **options,
     )
     return Fit(_of_cp(fit.tensor, shapes, xp), fit.error, fit.n_iter, fit.status)
+
+
+def check_seen(weights: Array, shapes: Shapes, xp: Namespace) -> None:
+    """Refuse weights that leave an entry of some factor without a single observation."""
+    t = as_tensor(weights, shapes, xp)
+    for k, (_, n) in enumerate(shapes):
+        others = tuple(axis for axis in range(len(shapes)) if axis != k)
+        bare = [i for i, seen in enumerate(floats(xp.max(t, axis=others))) if seen == 0]
+        if bare:
+            raise ValueError(
+                f"weights leave {len(bare)} entries of factor {k} without an observation, the "
+                f"first at {divmod(bare[0], n)}: every entry of a that it multiplies has weight 0"
+            )
 
 
 def as_tensor(a: Array, shapes: Shapes, xp: Namespace) -> Array:

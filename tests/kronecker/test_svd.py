@@ -200,6 +200,7 @@ def test_a_callback_sees_and_stops():
     ({"rank": 1, "left": (np.ones(7), None)}, r"left\[0\] must have shape \(6,\)"),
     ({"rank": 1, "right": (None, np.ones((3, 3)))}, r"right\[1\] must have shape \(4,\)"),
     ({"rank": 1, "weights": np.ones((3, 3))}, "weights must have the shape of a"),
+    ({"rank": 1, "weights": np.arange(20) > 3}, r"6 entries of factor 0 .*first at \(0, 0\)"),
     ({"rank": 1, "weights": -np.ones((42, 20))}, "weights"),
     ({"rtol": 0.1, "weights": np.ones((42, 20))}, "pass rank= alone"),
     ({"shapes": ((2, 5), (3, 2), (7, 2)), "rtol": 0.1}, "rank"),
@@ -271,6 +272,21 @@ class TestTransformations:
         else:
             pytest.skip("no gradients")
         assert found == pytest.approx(expected, rel=1e-6)
+
+    def test_what_would_be_ignored_is_refused(self, xp):
+        if xp.name not in ("torch", "jax"):
+            pytest.skip("nothing is traced")
+        ones = xp.asarray(np.ones(6))
+        for options in ({"weights": 1.0}, {"left": (ones, None)}, {"rtol": 0.1}, {"pad": True}):
+
+            def call(a, options=options):
+                return kronecker_svd(a, SHAPES, rank=2, **options).tensor.left
+
+            a = xp.asarray(self.a)
+            if xp.name == "torch":
+                a.requires_grad_()
+            with pytest.raises(ValueError, match="under tracing"):
+                xp.jit(call)(a)
 
     def test_the_twin_agrees(self, xp):
         found = module._kronecker_svd(xp.asarray(self.a), SHAPES, 3, xp=xp.namespace)
