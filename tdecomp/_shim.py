@@ -46,6 +46,17 @@ def _substitute(t: Array, b: Array, xp: Namespace, *, lower: bool) -> Array:
     return out
 
 
+def cholesky(a: Array, xp: Namespace) -> Array | None:
+    """Return the lower Cholesky factor, None where there is none."""
+    try:
+        lower = xp.linalg.cholesky(a)
+    except Exception as error:  # each library has a class of its own
+        if "positive" not in str(error):
+            raise
+        return None
+    return lower if bool(xp.all(xp.isfinite(lower))) else None
+
+
 def lstsq(a: Array, b: Array, xp: Namespace) -> Array:
     """Return the least-squares solution of ``a @ x = b`` of smallest norm, by the SVD.
 

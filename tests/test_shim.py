@@ -9,6 +9,15 @@ from tdecomp import _shim
 from tdecomp.testing import gaussian, matrix, spectrum
 
 
+def test_a_matrix_without_a_cholesky_factor_has_none(xp):
+    a = np.array([[4.0, 2.0], [2.0, 5.0]])
+    lower = xp.to_numpy(_shim.cholesky(xp.asarray(a), xp.namespace))
+    assert np.allclose(lower, [[2.0, 0.0], [1.0, 2.0]], rtol=1e-15)
+    assert _shim.cholesky(xp.asarray(a - 4 * np.eye(2)), xp.namespace) is None
+    with pytest.raises(np.linalg.LinAlgError, match="square"):
+        _shim.cholesky(a[:1], np)
+
+
 # Few shapes, since JAX compiles for each: below, at and beyond the block of the substitution.
 @given(n=st.sampled_from([1, 5, 16, 17, 40]), columns=st.just(3), lower=st.booleans())
 def test_a_triangular_solve_has_a_small_residual(xp, dtype, n, columns, lower):

@@ -19,10 +19,10 @@ import math
 from collections.abc import Callable, Sequence
 from functools import reduce
 
-from tdecomp._shim import lstsq, solve_triangular
+from tdecomp._shim import cholesky, lstsq, solve_triangular
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, device, eps
-from tdecomp.cp._least_squares import cholesky, gram
+from tdecomp.cp._least_squares import gram
 from tdecomp.ops._factor_products import _khatri_rao
 
 # The Jacobian of the small problem is decomposed itself up to this many multiplications and

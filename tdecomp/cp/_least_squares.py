@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import NamedTuple
 
-from tdecomp._shim import lstsq
+from tdecomp._shim import cholesky, lstsq
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, eps
 from tdecomp.ops._factor_products import _khatri_rao
@@ -120,14 +120,3 @@ def _scaled(joint: Array, xp: Namespace) -> tuple[Array, Array]:
     lengths = xp.sqrt(xp.where(safe, squares, xp.ones_like(squares)))
     inverse = xp.astype(xp.where(safe, 1 / lengths, xp.zeros_like(lengths)), joint.dtype)
     return joint * inverse[..., :, None] * inverse[..., None, :], inverse
-
-
-def cholesky(a: Array, xp: Namespace) -> Array | None:
-    """Return the lower Cholesky factor, None where there is none."""
-    try:
-        lower = xp.linalg.cholesky(a)
-    except Exception as error:  # each library has a class of its own
-        if "positive" not in str(error):
-            raise
-        return None
-    return lower if bool(xp.all(xp.isfinite(lower))) else None

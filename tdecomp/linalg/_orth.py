@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tdecomp._random import normal
-from tdecomp._shim import solve_triangular
+from tdecomp._shim import cholesky, solve_triangular
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, eps
 from tdecomp.linalg._thin import inner_product, thin_product
@@ -93,7 +93,7 @@ def _first_round(y: Array, gram: Array, lengths: Array, xp: Namespace) -> QR | N
     if not bool(xp.all(lengths > 0)):
         return None
     lengths = xp.astype(lengths, y.dtype)
-    lower = _cholesky(gram, xp)
+    lower = cholesky(gram, xp)
     least = _PIVOT * eps(y.dtype, xp) ** 0.5
     if lower is None or not float(xp.min(xp.abs(xp.linalg.diagonal(lower)))) > least:
         return _shifted(y, lengths, xp)
@@ -106,26 +106,15 @@ def _shifted(y: Array, lengths: Array, xp: Namespace) -> QR | None:
     shift = 11 * (m * n + n * (n + 1)) * (eps(y.dtype, xp) / 2) * n
     y = y / lengths
     identity = xp.eye(n, dtype=y.dtype, device=device(y))
-    lower = _cholesky(inner_product(y, y, xp) + shift * identity, xp)
+    lower = cholesky(inner_product(y, y, xp) + shift * identity, xp)
     if lower is None:
         return None
     first = _solved(y, lower, xp)
-    lower = _cholesky(inner_product(first.Q, first.Q, xp), xp)
+    lower = cholesky(inner_product(first.Q, first.Q, xp), xp)
     if lower is None:
         return None
     second = _solved(first.Q, lower, xp)
     return QR(second.Q, second.R @ first.R * lengths)
-
-
-def _cholesky(gram: Array, xp: Namespace) -> Array | None:
-    """Return the lower Cholesky factor, None where there is none."""
-    try:
-        lower = xp.linalg.cholesky(gram)
-    except Exception as error:  # each library has a class of its own
-        if "positive" not in str(error):
-            raise
-        return None
-    return lower if bool(xp.all(xp.isfinite(lower))) else None
 
 
 def _solved(y: Array, lower: Array, xp: Namespace) -> QR:
