@@ -43,7 +43,7 @@ def extended(parts: np.ndarray, shapes: Shapes, rank: int) -> float:
     limit = min(m * n for m, n in shapes) if len(shapes) == 2 else count
     if rank <= count or limit <= count:
         return known
-    return known + (1.0 - known) * (rank - count) / (limit - count)
+    return float(known + (1.0 - known) * (rank - count) / (limit - count))
 
 
 def _halves(shapes: Shapes, k: int) -> Pair:

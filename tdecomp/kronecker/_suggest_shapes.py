@@ -72,7 +72,7 @@ def suggest_shapes(
     decides: if `max_parameters` is given, what that many capture; if not, the largest
 
     .. math:: \max_r \frac{-\log(1 - E_r)}{r \sum_k m_k n_k} , \qquad
-              E_r = \sum_{i \le r} \sigma_i^2 \Big/ \|A\|_F^2 ,
+              E_r = \frac{\sum_{i \le r} \sigma_i^2}{\|A\|_F^2} ,
 
     the rate at which parameters lower the logarithm of the error.
 
