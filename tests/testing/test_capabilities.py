@@ -47,7 +47,9 @@ def definite(x):
     left, right = x[:2, :9], x[2:5, :9]
     xp = array_api_compat.array_namespace(x)
     eyes = [xp.eye(n, dtype=x.dtype, device=array_api_compat.device(x)) for n in (2, 3)]
-    return td.KroneckerSum((left @ left.T + eyes[0])[None, ...], (right @ right.T + eyes[1])[None, ...])
+    return td.KroneckerSum(
+        (left @ left.T + eyes[0])[None, ...], (right @ right.T + eyes[1])[None, ...]
+    )
 
 
 def sparse(x):
