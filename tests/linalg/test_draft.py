@@ -117,7 +117,7 @@ def blind(name):
 
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("name", BLIND)
-@pytest.mark.when_compiled(turned=True)
+@pytest.mark.when_compiled(turned=True, name="low rank and noise")
 def test_what_squares_in_single_precision_do_not_see_is_found_in_double(name, turned, xp):
     a, s = blind(name)
     a = a.T.copy() if turned else a
