@@ -107,20 +107,38 @@ class Rearranged(NamedTuple):
         if not _kernels.accepts(self.array, x) or self.array.dtype.kind + x.dtype.kind != "ff":
             return False
         few = x.shape[1] <= _COLUMNS and x.dtype == self.array.dtype
-        return bool(few and self.array.size >= _ENTRIES and self.array.flags.c_contiguous)
+        flags = self.array.flags
+        whole = flags.c_contiguous or flags.f_contiguous
+        return bool(few and self.array.size >= _ENTRIES and whole)
 
     def _by_kernel(self, x: np.ndarray, *, adjoint: bool) -> np.ndarray:
+        """Multiply in compiled loops; of a matrix in Fortran order its transpose is read.
+
+        That exchanges the two indices in the rows and in the columns of the rearrangement.
+        """
         from tdecomp._kernels._rearranged import rearranged_adjoint, rearranged_product
         from tdecomp._kernels._tile import lanes
 
+        turned = not self.array.flags.c_contiguous
         (m1, n1), (m2, n2) = self.shapes
+        array, sizes = self.array, (m1, m2, n1, n2)
+        given, wanted = self.shapes if adjoint else self.shapes[::-1]
+        if turned:
+            array, sizes, x = array.T, (n1, n2, m1, m2), _exchanged(x, given)
         count = lanes(x.dtype.itemsize)
         padded = np.zeros((x.shape[0], -(-x.shape[1] // count) * count), x.dtype)
         padded[:, : x.shape[1]] = x
-        out = np.empty((self.shape[1 if adjoint else 0], padded.shape[1]), x.dtype)
+        out = np.empty((math.prod(wanted), padded.shape[1]), x.dtype)
         run = rearranged_adjoint if adjoint else rearranged_product
-        run(self.array.reshape(-1), m1, m2, n1, n2, padded, count, out)
-        return out[:, : x.shape[1]]
+        run(array.reshape(-1), *sizes, padded, count, out)
+        kept = out[:, : x.shape[1]]
+        return _exchanged(kept, wanted[::-1]) if turned else kept
+
+
+def _exchanged(x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Exchange the two indices that the rows stand for."""
+    turned = x.reshape(*shape, x.shape[1]).transpose(1, 0, 2)
+    return np.ascontiguousarray(turned).reshape(x.shape)
 
 
 def rearranged(a: Dense, shapes: Pair) -> Rearranged:

@@ -22,7 +22,7 @@ from tdecomp._xp import differentiated, eps, equilibrate, prepare
 from tdecomp.kronecker._format import KroneckerSum, of_vectors
 from tdecomp.kronecker._operands import of_matrix, padded
 from tdecomp.kronecker._rearranged import Pair, Rearranged
-from tdecomp.kronecker._structure import symmetric, symmetrised
+from tdecomp.kronecker._structure import hermitian, symmetrised, turned
 from tdecomp.kronecker._targets import Shapes, check_fit, check_shapes
 from tdecomp.kronecker._terms import as_tensor, check_seen, fit_terms
 from tdecomp.kronecker._weights import Weights, check_weights, factors_of, pushed, weighted
@@ -151,9 +151,11 @@ def kronecker_svd(
     them. Matrices of few entries are rearranged and decomposed at once.
 
     *Structure.* If `a` is real symmetric, and all factors square, so is every factor, or skew in
-    both places. If `a` is positive semidefinite or nonnegative and :math:`\sigma_1 > \sigma_2`,
-    so are the factors of the first term. Toeplitz blocks, bands and all other patterns that are
-    linear in either factor are kept to rounding.
+    both places. Of a complex Hermitian `a` with distinct singular values all factors are
+    Hermitian, as accurately as the search goes, and the largest entry of the diagonal of each left
+    one is positive. If `a` is positive semidefinite or nonnegative and
+    :math:`\sigma_1 > \sigma_2`, so are the factors of the first term. Toeplitz blocks, bands and
+    all other patterns that are linear in either factor are kept to rounding.
 
     *Three factors and more* are a CP decomposition of the rearranged tensor, from the leading
     singular vectors of its unfoldings; there the best approximation need not exist, and a local
@@ -212,11 +214,15 @@ def _of_operand(op: Operand, task: _Task) -> Fit[KroneckerSum]:
     xp, pair = op.xp, task.pair
     fit = _searched(op, task)
     svd, error = fit.tensor, fit.error
-    if isinstance(op, Rearranged) and op.total > 0 and symmetric(op.array, pair, xp):
+    alike = isinstance(op, Rearranged) and op.total > 0 and hermitian(op.array, pair, xp)
+    real = not xp.isdtype(svd.U.dtype, "complex floating")
+    if alike and real:
         svd = symmetrised(op, svd, pair)
         error = math.sqrt(op.misfit(svd.U * svd.S, svd.Vh) / op.total)
         svd = svd._replace(S=svd.S * op.scale)
     u, vh = canonical_signs(svd.U, svd.Vh, xp)
+    if alike and not real:
+        u, vh = turned(u, vh, pair, xp)
     found = of_vectors((u, xp.matrix_transpose(vh)), svd.S, pair, xp)
     return Fit(found, error, fit.n_iter, fit.status)
 

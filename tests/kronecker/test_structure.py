@@ -41,6 +41,32 @@ def test_factors_of_a_symmetric_matrix_are_symmetric_or_skew_alike(large):
     )
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_factors_of_a_hermitian_matrix_are_hermitian(large):
+    shapes = ((12, 12), (14, 14)) if large else SHAPES
+    n = shapes[0][0] * shapes[1][0]
+    a = gaussian((n, n), dtype="complex128")
+    terms = [
+        np.kron(
+            *(
+                m + m.conj().T
+                for m in (gaussian((s, s), rng=9 * k + s, dtype="complex128") for s, _ in shapes)
+            )
+        )
+        * 0.5**k
+        for k in range(4)
+    ]
+    a = sum(terms) + 1e-6 * (a + a.conj().T)
+    fit = kronecker_svd(a, shapes, rank=3, rng=0)
+    for stack in fit.tensor.factors:
+        for x in stack:
+            assert abs(x - x.conj().T).max() <= (1e-4 if large else 1e-12) * abs(x).max()
+    for x in fit.tensor.left:
+        assert max(np.diag(x).real, key=abs) > 0
+    error = np.linalg.norm(a - fit.tensor.to_array()) / np.linalg.norm(a)
+    assert fit.error == pytest.approx(error, rel=1e-6)
+
+
 def test_equal_singular_values_do_not_mix_the_two_kinds():
     # One symmetric and one skew term of the same norm: any mixture is a singular pair, too.
     rng = np.random.default_rng(0)

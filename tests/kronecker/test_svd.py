@@ -84,6 +84,21 @@ def test_large_matrices_are_searched_where_they_lie(monkeypatch, dtype, kernel, 
     check(fit, a, error=fit.error, eps=float(np.finfo(dtype).eps))
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_both_products_read_every_order_of_memory(monkeypatch, order, rearranged):
+    from tdecomp.kronecker import _rearranged
+    from tdecomp.linalg._operand import operand
+
+    monkeypatch.setattr(_rearranged, "_ENTRIES", 0)
+    a = gaussian((42, 20))
+    dense = operand(np.asarray(a, order=order), np.random.default_rng(0))
+    view, made = _rearranged.rearranged(dense, SHAPES), rearranged(a, SHAPES)
+    x, y = gaussian((28, 5), rng=1), gaussian((30, 5), rng=2)
+    assert view._compiled(x)
+    assert np.allclose(view.matmat(x), made @ x, rtol=1e-13, atol=1e-13)
+    assert np.allclose(view.rmatmat(y), made.T @ y, rtol=1e-13, atol=1e-13)
+
+
 def test_terms_of_the_transpose_are_transposed():
     a = decaying(SHAPES) + 1e-2 * gaussian((42, 20), rng=4)
     one, two = kronecker_svd(a, SHAPES, rank=3), kronecker_svd(a.T, ((5, 6), (4, 7)), rank=3)
