@@ -49,10 +49,12 @@ JAX_DTYPES = ("float32", "complex128")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the one way for a test to ask less of the backend that compiles."""
-    config.addinivalue_line(
-        "markers", "when_compiled(**case): of the cases on JAX, run these alone"
-    )
+    """Declare the two ways for a test to ask less of JAX."""
+    for line in (
+        "when_compiled(**case): of the cases on JAX, run these alone",
+        "writable: asks whether an input has changed, as no array of JAX ever does",
+    ):
+        config.addinivalue_line("markers", line)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -68,6 +70,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _spared(cases: list[Any]) -> list[Any]:
     """Return the cases of one test that JAX is spared; a case that is chosen alone runs."""
+    if cases[0].get_closest_marker("writable"):
+        return cases
     mark = cases[0].get_closest_marker("when_compiled")
     wish = {} if mark is None else {name: (value,) for name, value in mark.kwargs.items()}
     if {case.callspec.params.get("dtype") for case in cases} >= set(DTYPES):

@@ -517,9 +517,9 @@ def test_fixed_sweeps_under_jit_grad_and_vmap(xp):
         import jax
 
         traced = jax.jit(error)(xp.asarray(x))
-        several = jax.vmap(error)(xp.asarray(np.stack([x, 2 * x])))
+        several = jax.jit(jax.vmap(error))(xp.asarray(np.stack([x, 2 * x])))
         np.testing.assert_allclose(several, expected.error, rtol=1e-9)
-        gradient = np.asarray(jax.grad(error)(xp.asarray(x)))
+        gradient = np.asarray(jax.jit(jax.grad(error))(xp.asarray(x)))
     elif xp.name == "torch":
         leaf = xp.asarray(x).requires_grad_()
         traced = error(leaf)

@@ -340,6 +340,7 @@ def test_the_callback_sees_iterates_that_stay():
     assert all(np.array_equal(cp.to_array(), shown) for cp, shown in kept)
 
 
+@pytest.mark.writable
 def test_inputs_are_left_alone(xp):
     rng = np.random.default_rng(0)
     x, weights = rng.standard_normal(SHAPE), rng.random(SHAPE)

@@ -22,6 +22,7 @@ def test_integers_booleans_and_narrow_floats(xp):
 
 @pytest.mark.parametrize("options", [{"rank": 5}, {"rtol": 0.1}, {"rank": 5, "power": 1}])
 @pytest.mark.parametrize("scale", [1.0, 1e200])
+@pytest.mark.writable
 def test_the_input_is_left_alone(xp, options, scale):
     a = matrix(90, 80, 0.7 ** np.arange(80.0)) * scale
     x = xp.asarray(a)

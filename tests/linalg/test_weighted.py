@@ -331,6 +331,7 @@ def test_a_real_weight_may_be_negative_and_a_vector_complex():
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e200])
+@pytest.mark.writable
 def test_the_inputs_are_left_alone(xp, scale):
     a, left, right = case() * scale, weight("square", M) * scale, weight("tall", N).T * scale
     x, y, z = map(xp.asarray, (a, left, right))

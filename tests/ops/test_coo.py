@@ -101,6 +101,7 @@ def test_what_is_canonical_is_not_copied():
     assert again.values is x.values
 
 
+@pytest.mark.writable
 def test_inputs_are_left_alone(xp):
     indices, values = scattered((3, 4), 20)
     there = xp.asarray(indices), xp.asarray(values)
