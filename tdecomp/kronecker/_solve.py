@@ -37,7 +37,8 @@ def solve(k: Any, b: Any, /, *, shift: Any = 0.0) -> Array:
 
     by Gaussian elimination with pivoting, whatever the factors. With a shift, :math:`A \otimes B
     \otimes \cdots + sI` of Hermitian factors is solved in the basis of their eigenvectors, and so
-    is a sum of two terms of Hermitian factors, of which one term has positive definite ones,
+    is a sum of two terms of Hermitian factors, of which one term has positive definite ones, in
+    the basis that the better conditioned of them defines,
 
     .. math:: A_1 \otimes B_1 + A_2 \otimes B_2 .
 
@@ -99,7 +100,7 @@ def solve(k: Any, b: Any, /, *, shift: Any = 0.0) -> Array:
         k = KroneckerSum(stacks[0], stacks[1], tuple(stacks[2:]))
         return _solve(square_factors(k), b, xp=xp)
     if k.rank == 2:
-        return _of_two(k).solve(b, shift=1.0)
+        return _of_two(k, xp).solve(b, shift=1.0)
     return eigh(k).solve(b, shift=shift)
 
 
@@ -179,7 +180,7 @@ def logdet(k: Any, /, *, shift: Any = 0.0) -> tuple[Array, Array]:
     if not _is_shifted(k, shift, xp):
         return _logdet(square_factors(k), xp=xp)
     if k.rank == 2:
-        return _of_two(k).logdet(shift=1.0)
+        return _of_two(k, xp).logdet(shift=1.0)
     # Without the vectors, gradients exist where eigenvalues coincide, too.
     values = tuple(xp.linalg.eigvalsh(f) for f in hermitian_factors(k, xp))
     return sign_and_log(shifted(products(values, xp), shift, xp), xp)
@@ -212,19 +213,24 @@ def _is_shifted(k: KroneckerSum, shift: Any, xp: Namespace) -> bool:
     return k.rank == 2 or nonzero
 
 
-def _of_two(k: KroneckerSum) -> KroneckerEigh:
-    """Diagonalise two terms together, one of them the metric."""
+def _of_two(k: KroneckerSum, xp: Namespace) -> KroneckerEigh:
+    """Diagonalise two terms together; the metric, which is inverted, is the better conditioned."""
     one, other = (
         KroneckerSum(left, right, tuple(rest))
         for left, right, *rest in ([f[j : j + 1, :, :] for f in k.factors] for j in (0, 1))
     )
+    if concrete(_roundness(one, xp) > _roundness(other, xp)):
+        one, other = other, one
     try:
         return eigh(one, metric=other)
-    except np.linalg.LinAlgError:
-        pass
-    try:
-        return eigh(other, metric=one)
     except np.linalg.LinAlgError:
         raise np.linalg.LinAlgError(
             "all factors of one of the two terms must be positive definite"
         ) from None
+
+
+def _roundness(k: KroneckerSum, xp: Namespace) -> Array:
+    """Return the inverse condition number of a product of definite factors, else zero."""
+    values = [xp.linalg.eigvalsh(f) for f in hermitian_factors(k, xp)]
+    parts = [w[0] / xp.where(w[0] > 0, w[-1], xp.ones_like(w[0])) for w in values]
+    return math.prod(xp.where(part > 0, part, 0 * part) for part in parts)
