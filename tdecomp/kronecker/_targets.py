@@ -7,6 +7,8 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+from tdecomp.kronecker._divisors import divisors
+
 Shapes = tuple[tuple[int, int], ...]
 
 
@@ -48,5 +50,4 @@ def check_fit(
 
 def _nearest(size: int, whole: int) -> int:
     """Return the divisor of `whole` that is nearest to `size`, by ratio."""
-    divisors = [d for d in range(1, whole + 1) if whole % d == 0]
-    return min(divisors, key=lambda d: abs(math.log(d / size)))
+    return min(divisors(whole), key=lambda d: abs(math.log(d / size)))
