@@ -85,10 +85,7 @@ def observe(x: Any, weights: Any) -> Observed:
     xp, x = prepare(x, ndim=1, batch=True, check_finite=False, name="x")
     weights = _weights(weights, x, x.shape, xp)
     seen = weights > 0
-    bad = xp.reshape(seen & ~xp.isfinite(x), (-1,))
-    if bool(xp.any(bad)):
-        count = xp.astype(bad, xp.int32)
-        raise nonfinite(tuple(x.shape), int(xp.argmax(count)), int(xp.sum(count)), name="x")
+    check_observed(x, seen, xp, name="x")
     for mode in range(x.ndim):
         others = tuple(axis for axis in range(x.ndim) if axis != mode)
         _check_slices(xp.any(seen, axis=others) if others else seen, mode, xp)
@@ -100,6 +97,14 @@ def observe(x: Any, weights: Any) -> Observed:
     x, scale, weights, heaviest = _scaled(xp.where(seen, x, xp.zeros_like(x)), weights, xp)
     total = float(xp.sum(weights * xp.real(x * xp.conj(x))))
     return Observed(Grid(x, weights, total, xp), scale, heaviest, x.dtype, xp)
+
+
+def check_observed(x: Array, seen: Array, xp: Namespace, *, name: str) -> None:
+    """Refuse entries that are seen and not finite, and say where."""
+    bad = xp.reshape(seen & ~xp.isfinite(x), (-1,))
+    if bool(xp.any(bad)):
+        count = xp.astype(bad, xp.int32)
+        raise nonfinite(tuple(x.shape), int(xp.argmax(count)), int(xp.sum(count)), name=name)
 
 
 def _listed(
@@ -193,7 +198,9 @@ def _spread(weights: Any, x: COO, xp: Namespace) -> COO:
     return COO(indices, xp.take(flat, positions(indices, x.shape), axis=0), x.shape)
 
 
-def _weights(weights: Any, x: Array, shape: Sequence[int], xp: Namespace) -> Array:
+def _weights(
+    weights: Any, x: Array, shape: Sequence[int], xp: Namespace, *, name: str = "x"
+) -> Array:
     """Validate weights without coordinates, in the `shape` and the real dtype of the data."""
     namespace(weights, x)
     _, weights = prepare(weights, ndim=0, batch=True, like=x, name="weights")
@@ -205,7 +212,7 @@ def _weights(weights: Any, x: Array, shape: Sequence[int], xp: Namespace) -> Arr
         return xp.broadcast_to(weights, tuple(shape))
     except (ValueError, RuntimeError):
         raise ValueError(
-            f"weights of shape {tuple(weights.shape)} cannot be broadcast to x of shape "
+            f"weights of shape {tuple(weights.shape)} cannot be broadcast to {name} of shape "
             f"{tuple(shape)}"
         ) from None
 

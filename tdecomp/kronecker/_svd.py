@@ -19,6 +19,7 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import differentiated, eps, equilibrate, prepare
+from tdecomp.cp._weighted_data import _weights, check_observed
 from tdecomp.kronecker._format import KroneckerSum, of_vectors
 from tdecomp.kronecker._operands import of_matrix, padded
 from tdecomp.kronecker._rearranged import Pair, Rearranged
@@ -190,6 +191,7 @@ def kronecker_svd(
         callback,
     )
     check_callback(callback)
+    n_starts = check_count(n_starts, name="n_starts", least=1)
     if differentiated(a):
         given = (left, right, weights, callback)
         return _of_traced(a, task, plain=not pad and all(x is None for x in given))
@@ -259,8 +261,9 @@ def _of_metric(op: Rearranged, weights: Weights, task: _Task) -> Fit[KroneckerSu
     a = weighted(op.array, weights, pair, xp)
     inner = of_matrix(a, weights.shapes(pair), pad=False, rng=task.rng)
     fit = _searched(inner, task)
-    u, vh = canonical_signs(fit.tensor.U, fit.tensor.Vh, xp)
-    first, second = factors_of(op, SVD(u, fit.tensor.S, vh), weights, pair)
+    first, second = factors_of(op, fit.tensor, weights, pair)
+    first, turned_second = canonical_signs(first, xp.matrix_transpose(second), xp)
+    second = xp.matrix_transpose(turned_second)
     error = 0.0
     if inner.total > 0:
         rows, columns = pushed(first, second, weights, pair, xp)
@@ -274,14 +277,8 @@ def _by_terms(a: Any, weights: Any, task: _Task, *, pad: bool, n_starts: int) ->
     xp, a = prepare(a, ndim=2, check_finite=weights is None)
     shape = check_fit(task.shapes, a.shape, pad=pad)
     if weights is not None:
-        _, weights = prepare(weights, ndim=0, batch=True, like=a, name="weights")
-        try:
-            weights = xp.broadcast_to(weights, a.shape)
-        except Exception:
-            raise ValueError(
-                f"weights must have the shape of a, {tuple(a.shape)}, or one that broadcasts to "
-                f"it, got {tuple(weights.shape)}"
-            ) from None
+        weights = _weights(weights, a, a.shape, xp, name="a")
+        check_observed(a, weights > 0, xp, name="a")
         weights = padded(weights, shape, xp)
         check_seen(weights, task.shapes, xp)
     most = None if task.max_iter == sys.maxsize else task.max_iter

@@ -216,7 +216,9 @@ def test_a_callback_sees_and_stops():
     ({"rank": 1, "left": 3.0}, "left must be a pair"),
     ({"rank": 1, "left": (np.ones(7), None)}, r"left\[0\] must have shape \(6,\)"),
     ({"rank": 1, "right": (None, np.ones((3, 3)))}, r"right\[1\] must have shape \(4,\)"),
-    ({"rank": 1, "weights": np.ones((3, 3))}, "weights must have the shape of a"),
+    ({"rank": 1, "weights": np.ones((3, 3))}, "weights .* cannot be broadcast to a of"),
+    ({"rank": 1, "weights": np.ones((42, 20), complex)}, "weights must be real"),
+    ({"rank": 1, "n_starts": 0}, "n_starts"),
     ({"rank": 1, "weights": np.arange(20) > 3}, r"6 entries of factor 0 .*first at \(0, 0\)"),
     ({"rank": 1, "weights": -np.ones((42, 20))}, "weights"),
     ({"rtol": 0.1, "weights": np.ones((42, 20))}, "pass rank= alone"),
@@ -235,6 +237,8 @@ def test_bad_matrices_are_named():
     a[3, 4] = np.nan
     with pytest.raises(ValueError, match=r"\(3, 4\)|3, 4"):
         kronecker_svd(a, SHAPES, rank=1)
+    with pytest.raises(ValueError, match=r"a has 1 non-finite .* a\[3, 4\]"):
+        kronecker_svd(a, SHAPES, rank=1, weights=np.ones((42, 20)))
     for bad in (np.zeros((0, 20)), np.ones(42), np.ones((2, 42, 20))):
         with pytest.raises(ValueError, match=r"empty|dimensions"):
             kronecker_svd(bad, SHAPES, rank=1)

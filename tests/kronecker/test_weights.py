@@ -63,6 +63,16 @@ def test_weights_of_every_scale_weigh_the_same(scale):
     assert np.allclose(two.tensor.to_array() / scale, one.tensor.to_array(), atol=1e-12)
 
 
+def test_the_largest_entry_of_each_left_factor_is_positive():
+    left = (np.array([1.0, 0, 0, 0]), np.ones(5))
+    a = gaussian((20, 18))
+    for seed in range(4):
+        right = (gaussian((3, 3), rng=seed), None)
+        fit = kronecker_svd(a, ((4, 3), (5, 6)), rank=2, left=left, right=right)
+        for x in fit.tensor.left:
+            assert x.max() == abs(x).max()
+
+
 def test_operators_and_three_factors_have_no_metric():
     import scipy.sparse as sp
 
