@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from tdecomp._typing import Array, Namespace
+from tdecomp._xp import eps
+
+# Entries within so many eps of the largest are as large: else rounding would choose among them.
+_ROUNDINGS = 64
 
 
 def canonical_signs(u: Array, vh: Array, xp: Namespace) -> tuple[Array, Array]:
-    """Turn each pair so that the entry of largest magnitude of the left vector is positive."""
-    index = xp.argmax(xp.abs(u), axis=-2, keepdims=True)
+    """Turn each pair so that the entry of largest magnitude of the left vector is positive.
+
+    Of those that are equal to rounding it is the first one.
+    """
+    sizes = xp.abs(u)
+    bound = (1 - _ROUNDINGS * eps(u.dtype, xp)) * xp.max(sizes, axis=-2, keepdims=True)
+    index = xp.argmax(xp.astype(sizes >= bound, xp.int8), axis=-2, keepdims=True)
     pivot = xp.take_along_axis(u, index, axis=-2)
     size = xp.abs(pivot)
     safe = xp.astype(xp.where(size > 0, size, xp.ones_like(size)), u.dtype)

@@ -86,6 +86,15 @@ def test_the_leading_factors_of_a_positive_definite_matrix_are_definite():
         assert np.linalg.eigvalsh(stack[0])[0] > 0
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_they_are_where_entries_off_the_diagonal_are_as_large(seed):
+    u, b = np.array([1.0, -1.0, 1.0, -1.0, 1.0]), gaussian((6, 6), rng=seed)
+    fit = kronecker_svd(np.kron(np.outer(u, u), b @ b.T), SHAPES, rank=1)
+    for stack in fit.tensor.factors:
+        values = np.linalg.eigvalsh(stack[0])
+        assert values[0] >= -1e-14 * values[-1]
+
+
 def test_the_leading_factors_of_a_nonnegative_matrix_are_nonnegative():
     a = abs(gaussian((30, 30)))
     fit = kronecker_svd(a, SHAPES, rank=3)

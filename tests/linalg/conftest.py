@@ -33,9 +33,11 @@ def counted():
 
 
 def _is_canonical(u):
-    """Tell whether the largest entry of every column is real and positive."""
-    pivots = np.take_along_axis(u, np.argmax(np.abs(u), axis=-2, keepdims=True), axis=-2)
+    """Tell whether the first of the largest entries of every column is real and positive."""
     slack = 8 * np.finfo(u.dtype).eps
+    sizes = np.abs(u)
+    largest = sizes >= (1 - 8 * slack) * sizes.max(axis=-2, keepdims=True)
+    pivots = np.take_along_axis(u, np.argmax(largest, axis=-2, keepdims=True), axis=-2)
     return bool(np.all(np.abs(pivots.imag) <= slack) and np.all(pivots.real > 0))
 
 

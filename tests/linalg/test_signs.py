@@ -50,7 +50,8 @@ def test_a_zero_column_stays(xp):
     assert np.array_equal(new_vh, vh * [[1], [-1]])
 
 
-def test_of_equal_entries_the_first_decides(xp):
-    u = np.array([[-0.5], [0.5], [0.5], [-0.5]])
+@pytest.mark.parametrize("noise", [0.0, 1e-15])
+def test_of_entries_equal_to_rounding_the_first_decides(xp, noise):
+    u = np.array([[-0.5], [0.5 + noise], [0.5], [-0.5]])
     new_u, _ = canonical_signs(xp.asarray(u), xp.asarray(np.ones((1, 2))), xp.namespace)
     assert np.array_equal(xp.to_numpy(new_u), -u)
