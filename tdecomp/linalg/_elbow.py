@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, eps, prepare
-from tdecomp.linalg._truncation import reachable_rtol
+from tdecomp._xp import device, eps
+from tdecomp.linalg._truncation import reachable_rtol, spectrum_of
 
 # Logarithms are off by an eps of themselves, their differences by a few.
 _ROUNDINGS = 16
@@ -68,11 +68,7 @@ def elbow_rank(s: Any, /) -> int:
     >>> elbow_rank(np.array([100.0, 20.0, 0.9, 0.8, 0.7, 0.6, 0.5]))
     2
     """
-    xp, s = prepare(s, ndim=1, batch=True, name="s")
-    if xp.isdtype(s.dtype, "complex floating"):
-        raise TypeError(f"s must hold singular values, which are real, got {s.dtype}")
-    if bool(xp.any(s < 0)) or bool(xp.any(s[..., 1:] > s[..., :-1])):
-        raise ValueError("s must hold singular values: none negative, in descending order")
+    xp, s = spectrum_of(s)
     return int(xp.max(_elbow_rank(s, xp=xp)))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from tdecomp._errors import check_number, check_rank
-from tdecomp._typing import Array
-from tdecomp._xp import device, integers, namespace
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import device, integers, namespace, prepare
 
 
 def tail_norms(s: Array, /) -> Array:
@@ -83,15 +84,15 @@ def truncation_rank(s: Array, /, *, rank: int | None = None, atol: float | Array
     xp = namespace(s)
     if isinstance(atol, int | float) and not atol >= 0:
         raise ValueError(f"atol must be a norm >= 0, got {atol}")
+    tails = tail_norms(s)
     bound: Array = atol
     if type(atol) is not type(s):  # of a copy of what gradients flow through PyTorch warns
-        bound = xp.asarray(atol, dtype=s.dtype, device=device(s))
-    bound = bound[..., None]
-    needed = xp.sum(xp.astype(tail_norms(s) > bound, integers(xp)), axis=-1)
+        bound = xp.asarray(atol, dtype=tails.dtype, device=device(s))
+    needed = xp.sum(xp.astype(tails > bound[..., None], integers(xp)), axis=-1)
     return max(1, min(limit, int(xp.max(needed))))
 
 
-def energy_rank(s: Array, /, *, energy: float) -> int:
+def energy_rank(s: Any, /, *, energy: float) -> int:
     r"""Return the smallest rank that keeps the fraction `energy` of :math:`\sum_i s_i^2`.
 
     Parameters
@@ -99,7 +100,7 @@ def energy_rank(s: Array, /, *, energy: float) -> int:
     s : array, shape (..., n)
         Singular values, descending.
     energy : float
-        Between 0 and 1. The relative error of the truncation is ``sqrt(1 - energy)``.
+        Between 0 and 1. The relative error of the truncation is at most ``sqrt(1 - energy)``.
 
     Returns
     -------
@@ -109,7 +110,8 @@ def energy_rank(s: Array, /, *, energy: float) -> int:
     Raises
     ------
     TypeError, ValueError
-        If `energy` does not lie strictly between 0 and 1.
+        If `energy` does not lie strictly between 0 and 1, or `s` is empty, not finite, complex,
+        negative or not descending.
 
     Examples
     --------
@@ -118,7 +120,18 @@ def energy_rank(s: Array, /, *, energy: float) -> int:
     >>> energy_rank(np.array([12.0, 4.0, 3.0]), energy=0.9)
     2
     """
+    _, s = spectrum_of(s)
     return truncation_rank(s, atol=rtol_of_energy(energy) * tail_norms(s)[..., 0])
+
+
+def spectrum_of(s: Any) -> tuple[Namespace, Array]:
+    """Validate singular values."""
+    xp, s = prepare(s, ndim=1, batch=True, name="s")
+    if xp.isdtype(s.dtype, "complex floating"):
+        raise TypeError(f"s must hold singular values, which are real, got {s.dtype}")
+    if bool(xp.any(s < 0)) or bool(xp.any(s[..., 1:] > s[..., :-1])):
+        raise ValueError("s must hold singular values: none negative, in descending order")
+    return xp, s
 
 
 def rtol_of_energy(energy: object) -> float:

@@ -93,3 +93,17 @@ def test_a_rank_below_one_is_refused(rank):
 def test_a_rank_that_is_no_int_is_refused(rank):
     with pytest.raises(TypeError, match="rank must be an int >= 1"):
         truncation_rank(np.ones(3), rank=rank)
+
+
+def test_whole_numbers_are_no_coarser_than_others():
+    assert truncation_rank(np.array([3, 2, 1]), atol=2.3) == 1
+    assert energy_rank([3, 2, 1], energy=0.9) == 2
+
+
+@pytest.mark.parametrize(("s", "message"), [
+    ([], "empty"), ([np.nan, 1.0], "non-finite"), ([1.0, 2.0], "descending"),
+    ([1.0, -1.0], "negative"), (2.0, "dimensions"), ([1j], "real"),
+])  # fmt: skip
+def test_what_is_no_spectrum_has_no_energy(s, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        energy_rank(s, energy=0.5)
