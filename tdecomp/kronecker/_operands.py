@@ -54,7 +54,7 @@ class Columnwise(NamedTuple):
     """An operator seen through its rearrangement, a few of its columns at a time.
 
     Each product costs one of the operator with the identity, whose columns come in groups of
-    `n_2`; norms and differences are exact, and nothing larger than such a group is held.
+    `n_2`; norms and differences are exact, and they hold nothing larger than such a group.
     """
 
     op: Operand

@@ -86,7 +86,7 @@ def kronecker_svd(
 
     with the singular values of the rearranged matrix :math:`\mathcal{R}(A)`, whose row
     :math:`(i_1, j_1)` is the block :math:`(i_1, j_1)` of `A`. The rearrangement is a view: it is
-    multiplied where `A` lies, and is only copied where it is small.
+    multiplied where `A` lies, and is only copied where its shorter side is at most 128.
 
     Parameters
     ----------
@@ -149,17 +149,19 @@ def kronecker_svd(
     -----
     A product costs :math:`2 m n (r + 3)` flops and one reading of the matrix; three or four are
     usual. Memory beside the matrix: :math:`(m_1 n_1 + m_2 n_2)(r + 3)` numbers for every two of
-    them. Matrices of few entries are rearranged and decomposed at once.
+    them. A rearranged matrix whose shorter side is at most 128 is formed, of sparse matrices and
+    operators too, and decomposed at once.
 
     *Structure.* If `a` is real symmetric, and all factors square, so is every factor, or skew in
     both places. Of a complex Hermitian `a` with distinct singular values all factors are
     Hermitian, as accurately as the search goes, and the largest entry of the diagonal of each left
     one is positive. If `a` is positive semidefinite or nonnegative and
-    :math:`\sigma_1 > \sigma_2`, so are the factors of the first term. Toeplitz blocks, bands and
-    all other patterns that are linear in either factor are kept to rounding.
+    :math:`\sigma_1 > \sigma_2`, so are the factors of the first term, of large matrices as
+    accurately as the search goes, see `tol`. Toeplitz
+    blocks, bands and all other patterns that are linear in either factor are kept to rounding.
 
     *Three factors and more* are a CP decomposition of the rearranged tensor, from the leading
-    singular vectors of its unfoldings; there the best approximation need not exist, and a local
+    singular vectors of its unfoldings, or with `weights` from random factors; there the best approximation need not exist, and a local
     minimum may be found.
 
     Under ``jit``, ``vmap`` and ``grad``, `rank` is required and the rearranged matrix decomposed.
