@@ -157,12 +157,12 @@ def kronecker_svd(
     Hermitian, as accurately as the search goes, and the largest entry of the diagonal of each left
     one is positive. If `a` is positive semidefinite or nonnegative and
     :math:`\sigma_1 > \sigma_2`, so are the factors of the first term, of large matrices as
-    accurately as the search goes, see `tol`. Toeplitz
-    blocks, bands and all other patterns that are linear in either factor are kept to rounding.
+    accurately as the search goes, see `tol`. Toeplitz blocks, bands and all other patterns that
+    are linear in either factor are kept to rounding.
 
     *Three factors and more* are a CP decomposition of the rearranged tensor, from the leading
-    singular vectors of its unfoldings, or with `weights` from random factors; there the best approximation need not exist, and a local
-    minimum may be found.
+    singular vectors of its unfoldings, or with `weights` from random factors; there the best
+    approximation need not exist, and a local minimum may be found.
 
     Under ``jit``, ``vmap`` and ``grad``, `rank` is required and the rearranged matrix decomposed.
 
