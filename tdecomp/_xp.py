@@ -106,7 +106,8 @@ def _as_array(x: Any, xp: Namespace, like: Array | None, name: str) -> Array:
         "DataFrame": "pass x.to_numpy()",
     }
     kind = type(x).__name__
-    way = ways.get(kind, "convert it to an array first")
+    plain_way = "pass x.to_array()" if hasattr(x, "to_array") else "convert it to an array first"
+    way = ways.get(kind, plain_way)
     if "scipy.sparse" in type(x).__module__:
         way = "randomized_svd takes it as it is; elsewhere pass x.toarray()"
     raise TypeError(f"{name} must be an array, got {type(x).__module__}.{kind}; {way}")

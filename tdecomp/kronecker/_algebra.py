@@ -10,7 +10,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import namespace, prepare
 from tdecomp.cp._algebra_norm import _inner, _norm
 from tdecomp.cp._format import CP
-from tdecomp.kronecker._format import KroneckerSum, as_sum
+from tdecomp.kronecker._format import KroneckerSum, as_sum, as_sums, product
 from tdecomp.kronecker._round import _rounded, vectors_of
 from tdecomp.ops._operands import promoted
 
@@ -97,7 +97,7 @@ def inner(a: Any, b: Any, /) -> Array:
     >>> float(kronecker.inner(ones, kronecker.scale(ones, 2)))
     72.0
     """
-    xp, (a, b) = _together([a, b], names=("a", "b"))
+    xp, (a, b) = as_sums([a, b], names=("a", "b"))
     _check_same_shapes([a, b], names=("a", "b"))
     return _inner(_components(a, xp), _components(b, xp), xp=xp)
 
@@ -175,10 +175,12 @@ def add(*sums: Any, rank: int | None = None, rtol: float | None = None) -> Krone
     if not sums:
         raise ValueError("there is nothing to add: give at least one sum")
     names = [f"sums[{j}]" for j in range(len(sums))]
-    xp, checked = _together(sums, names=names)
+    xp, checked = as_sums(sums, names=names)
     _check_same_shapes(checked, names=names)
     stacks = zip(*(k.factors for k in checked), strict=True)
-    return _recompressed([xp.concat(list(stack), axis=0) for stack in stacks], rank, rtol, xp)
+    left, right, *rest = (xp.concat(list(stack), axis=0) for stack in stacks)
+    k = KroneckerSum(left, right, tuple(rest))
+    return k if rank is None and rtol is None else _rounded(k, rank, rtol, xp)
 
 
 @full_precision
@@ -219,18 +221,9 @@ def matmul(
     >>> kronecker.matmul(ones, ones).rank, kronecker.matmul(ones, ones, rank=1).rank
     (4, 1)
     """
-    xp, (a, b) = _together([a, b], names=("a", "b"))
-    columns, rows = ([n for _, n in a.shapes], [m for m, _ in b.shapes])
-    if columns != rows:
-        raise ValueError(
-            f"factors of a must have as many columns as those of b have rows, got {columns} and "
-            f"{rows}"
-        )
-    products = [
-        xp.reshape(f[:, None, :, :] @ g[None, :, :, :], (-1, f.shape[1], g.shape[2]))
-        for f, g in zip(a.factors, b.factors, strict=True)
-    ]
-    return _recompressed(products, rank, rtol, xp)
+    xp, (a, b) = as_sums([a, b], names=("a", "b"))
+    k = product(a, b, xp)
+    return k if rank is None and rtol is None else _rounded(k, rank, rtol, xp)
 
 
 def scalar(value: Any, like: Array, xp: Namespace, *, name: str) -> Array:
@@ -247,28 +240,6 @@ def _components(k: KroneckerSum, xp: Namespace) -> CP:
     """Return the rearranged matrix, or tensor, whose components are the terms."""
     columns = vectors_of(k, xp)
     return CP(xp.ones_like(columns[0][0, :]), tuple(columns))
-
-
-def _recompressed(
-    stacks: Sequence[Array], rank: int | None, rtol: float | None, xp: Namespace
-) -> KroneckerSum:
-    """Return a sum from its factors, rounded if that is asked for."""
-    left, right, *rest = stacks
-    k = KroneckerSum(left, right, tuple(rest))
-    return k if rank is None and rtol is None else _rounded(k, rank, rtol, xp)
-
-
-def _together(values: Sequence[Any], *, names: Sequence[str]) -> tuple[Namespace, list[Any]]:
-    """Validate sums of as many factors, and bring them to their common dtype."""
-    checked = [as_sum(k, name=name)[1] for k, name in zip(values, names, strict=True)]
-    counts = [len(k.factors) for k in checked]
-    if len(set(counts)) > 1:
-        raise ValueError(f"terms must have as many factors in each sum, got {counts}")
-    xp = namespace(*(k.left for k in checked))
-    flat = promoted([f for k in checked for f in k.factors], xp)
-    d = counts[0]
-    groups = [flat[j : j + d] for j in range(0, len(flat), d)]
-    return xp, [KroneckerSum(g[0], g[1], tuple(g[2:])) for g in groups]
 
 
 def _check_same_shapes(sums: Sequence[KroneckerSum], *, names: Sequence[str]) -> None:

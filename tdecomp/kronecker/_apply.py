@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from tdecomp._typing import Array
-from tdecomp._xp import namespace
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import _as_array, as_floating, namespace
+from tdecomp.kronecker._balance import balanced, is_moderate
+from tdecomp.ops._operands import promoted
+
+_FLOATING = ("real floating", "complex floating")
 
 
-def apply(factors: Sequence[Array], x: Array) -> Array:
+def apply(factors: Sequence[Array], x: Any) -> Array:
     """Multiply a vector (n,), or matrices (..., n, b), by the sum of Kronecker products."""
-    xp = namespace(*factors, x)
     n = math.prod(int(f.shape[2]) for f in factors)
-    axis = -1 if x.ndim < 2 else -2
-    if x.ndim == 0 or x.shape[axis] != n:
-        raise ValueError(f"a matrix with {n} columns cannot multiply shape {tuple(x.shape)}")
+    xp, x, factors = operands(factors, x, n)
+    if not is_moderate(factors):
+        factors = balanced(factors, xp)
     if x.ndim == 1:
         return _of_columns(factors, x[:, None])[:, 0]
     if x.ndim == 2:
@@ -32,6 +36,25 @@ def apply(factors: Sequence[Array], x: Array) -> Array:
     y = _of_columns(factors, xp.reshape(wide, (n, count * b)))
     y = xp.permute_dims(xp.reshape(y, (y.shape[0], count, b)), (1, 0, 2))
     return xp.reshape(y, (*batch, y.shape[1], b))
+
+
+def operands(factors: Sequence[Array], x: Any, n: int) -> tuple[Namespace, Array, Sequence[Array]]:
+    """Validate what a matrix with `n` columns multiplies, and bring all to their common dtype."""
+    xp = namespace(*factors, x)
+    x = _as_array(x, xp, factors[0], "x")
+    if x.ndim == 0 or x.shape[-1 if x.ndim == 1 else -2] != n:
+        raise ValueError(
+            f"a matrix with {n} columns cannot multiply shape {tuple(x.shape)}: x must have shape "
+            f"({n},) or (..., {n}, c)"
+        )
+    arrays = [x, *factors]
+    if any(f.dtype != x.dtype for f in factors):
+        floating = [xp.isdtype(y.dtype, _FLOATING) for y in arrays]
+        if any(floating):
+            pairs = zip(arrays, floating, strict=True)
+            arrays = [y if already else as_floating(y, xp, name="x") for y, already in pairs]
+        arrays = promoted(arrays, xp)
+    return xp, arrays[0], arrays[1:]
 
 
 def _of_columns(factors: Sequence[Array], x: Array) -> Array:

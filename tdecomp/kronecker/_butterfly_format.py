@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import conj, device, namespace
+from tdecomp.kronecker._apply import operands
 from tdecomp.kronecker._entries import _indices
 from tdecomp.ops._region import is_index, parts
 
@@ -111,26 +112,24 @@ class Butterfly(NamedTuple):
         return xp.reshape(found, sizes)
 
     @full_precision
-    def __matmul__(self, x: Array) -> Array:
+    def __matmul__(self, x: Any) -> Array:
         """Multiply by a vector, a matrix or a batch: for a vector as many products as entries."""
+        _, x, factors = operands(self.factors, x, self.shape[1])
 
         def product(y: Array) -> Array:
-            for factor in reversed(self.factors):
+            for factor in reversed(factors):
                 y = _times(factor, y)
             return y
 
-        return on_columns(product, self.shape[1], x)
+        return on_columns(product, x)
 
 
 # Else NumPy would take the tuple for a stack of arrays in ``array @ format``.
 setattr(Butterfly, "__array_ufunc__", None)  # noqa: B010 - NamedTuple takes no other attribute
 
 
-def on_columns(product: Callable[[Array], Array], n: int, x: Array) -> Array:
+def on_columns(product: Callable[[Array], Array], x: Array) -> Array:
     """Apply a product with matrices (..., n, b) to them, or to a vector (n,)."""
-    axis = -1 if x.ndim < 2 else -2
-    if x.ndim == 0 or x.shape[axis] != n:
-        raise ValueError(f"a matrix with {n} columns cannot multiply shape {tuple(x.shape)}")
     return product(x) if x.ndim > 1 else product(x[:, None])[:, 0]
 
 

@@ -12,9 +12,8 @@ from tdecomp._precision import full_precision
 from tdecomp._shim import solve_triangular
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, concrete
-from tdecomp.kronecker._algebra import _together
 from tdecomp.kronecker._eigh_format import KroneckerEigh
-from tdecomp.kronecker._format import as_sum
+from tdecomp.kronecker._format import as_sum, as_sums
 from tdecomp.kronecker._square import hermitian_factors
 
 
@@ -75,7 +74,7 @@ def eigh(k: Any, /, *, metric: Any = None) -> KroneckerEigh:
     if metric is None:
         xp, k = as_sum(k)
         return _eigh(hermitian_factors(k, xp), None, xp=xp)
-    xp, (k, metric) = _together([k, metric], names=("k", "metric"))
+    xp, (k, metric) = as_sums([k, metric], names=("k", "metric"))
     if k.shapes != metric.shapes:
         raise ValueError(
             f"k and metric must have factors of the same shapes, got {k.shapes} and "

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
+from tdecomp.kronecker._balance import balanced
 from tdecomp.ops._region import index_of, indices_of, is_index, parts
 
 
 def everything(factors: Sequence[Array], xp: Namespace) -> Array:
     """Return the whole matrix: terms are summed in one product of two halves."""
-    *first, last = factors
+    *first, last = _in_range(factors, xp)
     r, out, shape = last.shape[0], first[0], list(first[0].shape[1:])
     for factor in first[1:]:
         rows, columns = shape[0] * factor.shape[1], shape[1] * factor.shape[2]
@@ -31,6 +32,7 @@ def rows_and_columns(
     factors: Sequence[Array], shape: tuple[int, int], region: Any, xp: Namespace
 ) -> Array:
     """Return the entries of a region, term by term."""
+    factors = _in_range(factors, xp)
     chosen = [
         _indices(part, shape[axis], axis, factors[0], xp)
         for axis, part in enumerate(parts(region, 2))
@@ -45,6 +47,12 @@ def rows_and_columns(
         for part, index in zip(parts(region, 2), chosen, strict=True)
     ]
     return xp.reshape(out, (*sizes[0], *sizes[1]))
+
+
+def _in_range(factors: Sequence[Array], xp: Namespace) -> Sequence[Array]:
+    """Return factors that are multiplied one by one without leaving the range on the way."""
+    floating = xp.isdtype(factors[0].dtype, ("real floating", "complex floating"))
+    return balanced(factors, xp) if len(factors) > 2 and floating else factors
 
 
 def _term(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import adjoint, conj, namespace, prepare
 from tdecomp.kronecker._apply import apply
+from tdecomp.kronecker._balance import balanced
 from tdecomp.kronecker._entries import everything, rows_and_columns
 from tdecomp.ops._operands import promoted
 
@@ -115,12 +116,24 @@ class KroneckerSum(NamedTuple):
             return everything(self.factors, xp)
         return rows_and_columns(self.factors, self.shape, region, xp)
 
+    @overload
+    def __matmul__(self, x: KroneckerSum) -> KroneckerSum: ...
+
+    @overload
+    def __matmul__(self, x: Any) -> Array: ...
+
     @full_precision
-    def __matmul__(self, x: Array) -> Array:
+    def __matmul__(self, x: Any) -> Any:
         """Multiply by a vector, a matrix or a batch, without forming the matrix.
 
-        A term costs :math:`n_1 n_2 m_2 + n_1 m_1 m_2` multiplications for a vector.
+        A term costs :math:`n_1 n_2 m_2 + n_1 m_1 m_2` multiplications for a vector. The product
+        with another sum is the sum that `matmul` returns. Factors of NumPy that make up for each
+        other, such as 1e300 and 1e-300, are first brought to one size; in other libraries
+        the product of `x` with a single factor must be in range.
         """
+        if isinstance(x, KroneckerSum):
+            xp, (left, right) = as_sums([self, x], names=("a", "b"))
+            return product(left, right, xp)
         return apply(self.factors, x)
 
 
@@ -171,6 +184,32 @@ def as_sum(value: Any, /, *, name: str = "k") -> tuple[Namespace, KroneckerSum]:
         shapes = [tuple(stack.shape) for stack in stacks]
         raise ValueError(f"{name} must have as many terms in each factor, got shapes {shapes}")
     return xp, _of(promoted(stacks, xp))
+
+
+def as_sums(
+    values: Sequence[Any], /, *, names: Sequence[str]
+) -> tuple[Namespace, list[KroneckerSum]]:
+    """Validate sums of as many factors, and bring them to their common dtype."""
+    checked = [as_sum(k, name=name)[1] for k, name in zip(values, names, strict=True)]
+    counts = [len(k.factors) for k in checked]
+    if len(set(counts)) > 1:
+        raise ValueError(f"terms must have as many factors in each sum, got {counts}")
+    xp = namespace(*(k.left for k in checked))
+    flat = promoted([f for k in checked for f in k.factors], xp)
+    return xp, [_of(flat[j : j + counts[0]]) for j in range(0, len(flat), counts[0])]
+
+
+def product(a: KroneckerSum, b: KroneckerSum, xp: Namespace) -> KroneckerSum:
+    """Multiply each term by each other one, factor by factor, at scales where none overflows."""
+    columns, rows = [n for _, n in a.shapes], [m for m, _ in b.shapes]
+    if columns != rows:
+        raise ValueError(
+            f"factors of a must have as many columns as those of b have rows, got {columns} and "
+            f"{rows}"
+        )
+    pairs = zip(balanced(a.factors, xp), balanced(b.factors, xp), strict=True)
+    products = [f[:, None, :, :] @ g[None, :, :, :] for f, g in pairs]
+    return _of([xp.reshape(p, (-1, *p.shape[2:])) for p in products])
 
 
 def conjugate(k: KroneckerSum, xp: Namespace) -> KroneckerSum:

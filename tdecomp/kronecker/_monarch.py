@@ -14,6 +14,7 @@ from tdecomp._measure import relative_error
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import differentiated, eps, equilibrate, namespace, prepare, traced
+from tdecomp.kronecker._apply import operands
 from tdecomp.kronecker._butterfly import blocks_of
 from tdecomp.kronecker._butterfly_format import Butterfly, chosen, on_columns
 from tdecomp.kronecker._operands import padded
@@ -148,21 +149,21 @@ class Monarch(NamedTuple):
         return total
 
     @full_precision
-    def __matmul__(self, x: Array) -> Array:
+    def __matmul__(self, x: Any) -> Array:
         """Multiply by a vector, a matrix or a batch, without forming the matrix.
 
         A vector costs as many multiplications as there are parameters.
         """
-        xp = namespace(*self, x)
         (m1, n1), (m2, n2) = self.shapes
+        xp, x, (first, second) = operands(self, x, n1 * n2)
 
         def product(y: Array) -> Array:
             *batch, _, count = y.shape
-            z = self.first @ xp.reshape(y, (*batch, n1, n2, count))
+            z = first @ xp.reshape(y, (*batch, n1, n2, count))
             z = xp.moveaxis(xp.reshape(z, (*batch, n1 * self.rank, m2, count)), -2, -3)
-            return xp.reshape(xp.moveaxis(self.second @ z, -2, -3), (*batch, m1 * m2, count))
+            return xp.reshape(xp.moveaxis(second @ z, -2, -3), (*batch, m1 * m2, count))
 
-        return on_columns(product, n1 * n2, x)
+        return on_columns(product, x)
 
 
 # Else NumPy would take the tuple for a stack of arrays in ``array @ format``.

@@ -10,6 +10,7 @@ from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import equilibrate
 from tdecomp.cp._normalise import scaled_by_two
+from tdecomp.kronecker._balance import balanced
 from tdecomp.kronecker._format import KroneckerSum, as_sum, of_vectors
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._svd import robust_svd
@@ -85,7 +86,7 @@ def round(k: Any, /, *, rank: int | None = None, rtol: float | None = None) -> K
 def _rounded(k: KroneckerSum, rank: int | None, rtol: float | None, xp: Namespace) -> KroneckerSum:
     """Round the train of two cores that the rearranged matrix is."""
     check_two(k, "cp.cp_als finds sums of more factors")
-    columns = balanced_vectors(k, xp)
+    columns = _as_columns(balanced(k.factors, xp), xp)
     rank, rtol = check_target(rank, rtol, min(c.shape[0] for c in columns))
     first, second = columns
     train = TensorTrain((first[None, :, :], xp.matrix_transpose(second)[:, :, None]))
@@ -139,7 +140,7 @@ def spectrum(k: Any, /) -> Array:
 def _spectrum(k: KroneckerSum, *, xp: Namespace) -> Array:
     """Return the singular values of the product of triangular factors."""
     small, exponent = [], 0.0
-    for columns in balanced_vectors(k, xp):
+    for columns in _as_columns(balanced(k.factors, xp), xp):
         scaled, scale = equilibrate(columns, xp, axis=(0, 1))
         tall = columns.shape[0] > columns.shape[1]
         small.append(xp.linalg.qr(scaled)[1] if tall else scaled)
@@ -159,18 +160,8 @@ def check_two(k: KroneckerSum, way: str) -> None:
 
 def vectors_of(k: KroneckerSum, xp: Namespace) -> list[Array]:
     """Return vectorised factors as columns (m_k n_k, r)."""
-    return [xp.matrix_transpose(xp.reshape(f, (f.shape[0], -1))) for f in k.factors]
+    return _as_columns(k.factors, xp)
 
 
-def balanced_vectors(k: KroneckerSum, xp: Namespace) -> Sequence[Array]:
-    """Return vectorised factors, those of a term of about one size: powers of two move."""
-    columns, exponents = [], []
-    for c in vectors_of(k, xp):
-        scaled, scale = equilibrate(c, xp, axis=0, always=True)
-        columns.append(scaled)
-        exponents.append(xp.log2(scale[0, :]))
-    total = sum(exponents[1:], start=exponents[0])
-    share = xp.floor(total / len(columns))
-    shares = [share] * (len(columns) - 1)
-    shares.append(total - share * len(shares))
-    return [scaled_by_two(c, e, xp) for c, e in zip(columns, shares, strict=True)]
+def _as_columns(factors: Sequence[Array], xp: Namespace) -> list[Array]:
+    return [xp.matrix_transpose(xp.reshape(f, (f.shape[0], -1))) for f in factors]

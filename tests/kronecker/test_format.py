@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from tdecomp import relative_error
-from tdecomp.kronecker import KroneckerSum
+from tdecomp.kronecker import Butterfly, KroneckerSum, Monarch
 from tdecomp.kronecker._format import as_sum as checked
+from tdecomp.linalg import LowRank
 from tdecomp.testing import gaussian
 
 SHAPES = [((2, 3), (4, 5)), ((3, 2), (2, 2), (5, 3)), ((1, 4), (3, 1)), ((6, 1), (1, 5))]
@@ -33,10 +35,15 @@ def test_products_agree_with_the_dense_ones(xp, shapes, dtype, b, drawn):
     k, a = drawn(shapes, 3, dtype=dtype, xp=xp)
     x = gaussian((a.shape[1],) if b is None else (a.shape[1], b), rng=9, dtype=dtype)
     y = xp.to_numpy(k @ xp.asarray(x))
-    sizes = KroneckerSum(
-        *(abs(xp.to_numpy(f)) for f in k.factors[:2]), tuple(abs(xp.to_numpy(f)) for f in k.rest)
-    ) @ abs(x)
-    assert np.all(abs(y - a @ x) <= 50 * np.finfo(dtype).eps * sizes)
+    left, right, *rest = (abs(xp.to_numpy(f)) for f in k.factors)
+    sizes, eps = KroneckerSum(left, right, tuple(rest)), np.finfo(dtype).eps
+    assert y.dtype == np.dtype(dtype)
+    assert np.all(abs(y - a @ x) <= 50 * eps * (sizes @ abs(x)))
+    # As close to what it is asked for, entry by entry, the adjoint too.
+    z = gaussian((a.shape[0],) if b is None else (a.shape[0], b), rng=3, dtype=dtype)
+    for turned, dense in ((k.mH, a.conj().T), (k.mT, a.T)):
+        found = xp.to_numpy(turned @ xp.asarray(z))
+        assert np.all(abs(found - dense @ z) <= 50 * eps * (sizes.mT @ abs(z)))
 
 
 def test_batches_are_multiplied_one_by_one(xp, drawn):
@@ -67,6 +74,97 @@ def test_a_region_is_that_of_the_matrix(shapes, rank, data, drawn):
 def test_what_measures_a_format_takes_it(drawn):
     k, a = drawn(SHAPES[0], 2)
     assert relative_error(a, k) <= 1e-15
+
+
+@pytest.fixture(params=["two", "three", "monarch", "butterfly"])
+def matrix(request, xp):
+    """A matrix of each format with factors in float32, and the array that it stands for."""
+
+    def draw(shapes):
+        return [xp.asarray(gaussian(s, rng=j, dtype="float32")) for j, s in enumerate(shapes)]
+
+    made = {
+        "two": lambda: KroneckerSum(*draw([(2, 2, 3), (2, 4, 5)])),
+        "three": lambda: KroneckerSum(*draw([(2, 3, 2), (2, 2, 2)]), (*draw([(2, 5, 3)]),)),
+        "monarch": lambda: Monarch(*draw([(2, 3, 4), (3, 5, 2)])),
+        "butterfly": lambda: Butterfly(tuple(draw([(2, 3, 2, 2), (2, 2, 3, 2)]))),
+    }[request.param]()
+    return made, xp.to_numpy(made.to_array())
+
+
+def test_lists_and_other_dtypes_are_multiplied_too(xp, matrix):
+    k, a = matrix
+    n = a.shape[1]
+    for x in ([1.0] * n, [[1, 2]] * n, [True] * n, [1j] * n):
+        y = xp.to_numpy(k @ x)
+        assert np.allclose(y, a @ np.asarray(x), rtol=0, atol=1e-4)
+        assert (y.dtype.kind == "c") == isinstance(x[0], complex)
+    for kind in ("int64", "bool", "float64", "complex128"):
+        x = np.ones(n, kind)
+        y = xp.to_numpy(k @ xp.asarray(x))
+        assert np.allclose(y, a @ x, rtol=0, atol=1e-4)
+        assert y.dtype.kind == ("c" if kind == "complex128" else "f")
+    assert (k @ xp.asarray(np.ones((2, n), "float32"))[0, :]).dtype == xp.float32
+
+
+def test_no_columns_have_no_products(xp, matrix):
+    k, a = matrix
+    m, n = a.shape
+    for batch, columns in (((), 0), ((2,), 0), ((0,), 3), ((2, 0), 1)):
+        x = xp.asarray(np.ones((*batch, n, columns), "float32"))
+        assert xp.to_numpy(k @ x).shape == (*batch, m, columns)
+
+
+def test_what_cannot_be_multiplied_is_refused(xp, matrix):
+    k, a = matrix
+    n = a.shape[1]
+    for wrong in ([1.0], 2.0, xp.asarray(np.ones((n, 1, 1))), xp.asarray(np.ones((1, n)))):
+        with pytest.raises(ValueError, match=rf"x must have shape \({n},\) or \(\.\.\., {n}, c\)"):
+            k @ wrong
+    for wrong in (None, "x", {}, ["x"] * n, LowRank(a, a.T), sparse.eye_array(n)):
+        with pytest.raises(TypeError, match=r"^x (must be an array|has dtype|is not a rect)"):
+            k @ wrong
+    with pytest.raises(TypeError, match=r"LowRank; pass x\.to_array\(\)"):
+        k @ LowRank(a, a.T)
+    if not xp.name.startswith("numpy"):
+        with pytest.raises(TypeError, match="one library"):
+            k @ np.ones(n)
+
+
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+def test_sums_multiply_sums(shapes, drawn):
+    k, a = drawn(shapes, 2)
+    other, _ = drawn([(n, m + 2) for m, n in shapes], 3, rng=5, dtype="complex64")
+    left, right, *rest = (f.astype("complex128") for f in other.factors)
+    b = KroneckerSum(left, right, tuple(rest)).to_array()
+    found = k @ other
+    assert isinstance(found, KroneckerSum)
+    assert (found.rank, found.shape, found.dtype) == (6, (a @ b).shape, np.complex128)
+    assert np.allclose(found.to_array(), a @ b, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="as many columns as those of b have rows"):
+        k @ other.mT
+    with pytest.raises(ValueError, match="as many factors in each sum"):
+        k @ k._replace(rest=(*k.rest, np.ones((2, 1, 1))))
+    with pytest.raises(ValueError, match=r"b\.factors\[0\] has .* non-finite"):
+        k @ other._replace(left=other.left * np.nan)
+
+
+@pytest.mark.parametrize(
+    "scales", [(1, -1), (-1, 1), (-0.7, -0.7, 1), (1, -0.7, -0.7), (0.7, 0.7, -1)]
+)
+def test_a_term_in_range_has_factors_far_out_of_it(scales, drawn):
+    k, a = drawn([(2, 3)] * len(scales), 2)
+    factors = [f * 10.0 ** (300 * s) for f, s in zip(k.factors, scales, strict=True)]
+    far, size = KroneckerSum(factors[0], factors[1], tuple(factors[2:])), 300 * sum(scales)
+    unit, n = 10.0 ** round(size), a.shape[1]
+    assert np.allclose(far.to_array() / unit, a, rtol=0, atol=1e-12)
+    assert np.allclose(far.to_array(slice(1, 3)) / unit, a[1:3], rtol=0, atol=1e-12)
+    assert np.allclose((far @ far.mT).to_array() / unit / unit, a @ a.T, rtol=0, atol=1e-12)
+    for shape in ((n,), (n, 1), (n, 3)):
+        x = gaussian(shape)
+        for power in (-140, 0, 140):
+            y = (far @ (x * 10.0**power)) / unit / 10.0**power
+            assert np.allclose(y, a @ x, rtol=0, atol=1e-12)
 
 
 def test_a_wrong_vector_or_region_is_refused(drawn):
