@@ -13,7 +13,9 @@ Here :math:`\mathcal{R}(A)` is a view: its products read `A` where it lies.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -22,12 +24,13 @@ from tdecomp import _kernels
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import conj, squared_norm
 from tdecomp.linalg._operand import Dense
+from tdecomp.linalg._unfolded import spans
 
 Pair = tuple[tuple[int, int], tuple[int, int]]
 
 # Entries from which on loading the kernel is soon made up for; columns that are no longer few.
 _ENTRIES, _COLUMNS = 1 << 23, 64
-# Entries of the blocks that are turned one at a time elsewhere.
+# Entries of the pieces that are turned one at a time elsewhere.
 _BLOCK = 1 << 20
 
 
@@ -62,45 +65,80 @@ class Rearranged(NamedTuple):
         """Return the product with ``x``, of shape (m_2 n_2, b)."""
         if self._compiled(x):
             return self._by_kernel(x, adjoint=False)
-        parts = [rows @ x for rows in self._rows()]
-        return self.xp.concat(parts)
+        down, across = self._cuts()
+        products = (
+            reduce(operator.add, (self._piece(i, j) @ x[self._columns(j), :] for j in across))
+            for i in down
+        )
+        return self.xp.concat(list(products))
 
     def rmatmat(self, y: Array) -> Array:
         """Return the product of the adjoint with ``y``, of shape (m_1 n_1, b)."""
         if self._compiled(y):
             return self._by_kernel(y, adjoint=True)
-        total, start, xp = None, 0, self.xp
-        for rows in self._rows():
-            part = conj(y[start : start + rows.shape[0], :], xp)
-            product = xp.matrix_transpose(rows) @ part
-            total = product if total is None else total + product
-            start += rows.shape[0]
-        return conj(total, xp)
+        xp, (down, across) = self.xp, self._cuts()
+        y, turned = conj(y, xp), xp.matrix_transpose
+        products = (
+            reduce(operator.add, (turned(self._piece(i, j)) @ y[self._rows(i), :] for i in down))
+            for j in across
+        )
+        return conj(xp.concat(list(products)), xp)
 
     def misfit(self, left: Array, right: Array) -> float:
-        """Form the difference of the rearrangement from ``left @ right``, block by block."""
-        squares, start = [], 0
-        for rows in self._rows():
-            part = left[start : start + rows.shape[0], :]
-            squares.append(squared_norm(rows - part @ right, self.xp))
-            start += rows.shape[0]
-        return math.fsum(squares)
+        """Form the difference of the rearrangement from ``left @ right``, piece by piece."""
+        down, across = self._cuts()
+        return math.fsum(
+            squared_norm(
+                self._piece(i, j) - left[self._rows(i), :] @ right[:, self._columns(j)], self.xp
+            )
+            for i in down
+            for j in across
+        )
 
     def to_array(self) -> Array:
         """Return the rearrangement."""
-        return self.xp.concat(list(self._rows()))
+        everything = slice(None)
+        return self._piece(everything, everything)
+
+    def strips(self) -> Iterator[Array]:
+        """Yield the rearrangement, or if it is wide its adjoint, a few rows at a time."""
+        xp, ((m1, n1), (m2, n2)) = self.xp, self.shapes
+        m, n = self.shape
+        tall = m >= n
+        outer, inner = (m1, n1) if tall else (m2, n2)
+        for i, j in spans((outer, min(m, n), inner), entries=_BLOCK):
+            if tall:
+                rows = xp.permute_dims(self.blocks[i, :, j, :], (0, 2, 1, 3))
+                yield xp.reshape(rows, (-1, n))
+            else:
+                columns = xp.permute_dims(self.blocks[:, i, :, j], (1, 3, 0, 2))
+                yield conj(xp.reshape(columns, (-1, m)), xp)
 
     def draft(self) -> None:
         """Offer no draft: converting would copy the matrix."""
 
-    def _rows(self) -> Iterator[Array]:
-        """Yield rows of the rearrangement, of a few blocks of the matrix at a time."""
-        xp, blocks, (_, n) = self.xp, self.blocks, self.shape
-        m1, n1 = self.shapes[0]
-        step = max(1, _BLOCK // (n1 * n))
-        for start in range(0, m1, step):
-            part = blocks[start : min(start + step, m1), ...]
-            yield xp.reshape(xp.permute_dims(part, (0, 2, 1, 3)), (-1, n))
+    def _cuts(self) -> tuple[list[slice], list[slice]]:
+        """Cut blocks of the matrix, down and across the rearrangement, into pieces of a size."""
+        (m1, n1), (m2, n2) = self.shapes
+        wide = min(m2, max(1, _BLOCK // (n1 * n2)))
+        deep = max(1, _BLOCK // (n1 * n2 * wide))
+        return _runs(m1, deep), _runs(m2, wide)
+
+    def _rows(self, i: slice) -> slice:
+        """Return the rows of the rearrangement that some i1 have."""
+        n1 = self.shapes[0][1]
+        return slice(i.start * n1, i.stop * n1)
+
+    def _columns(self, i: slice) -> slice:
+        """Return the columns of the rearrangement that some i2 have."""
+        n2 = self.shapes[1][1]
+        return slice(i.start * n2, i.stop * n2)
+
+    def _piece(self, i: slice, j: slice) -> Array:
+        """Return the rows of some i1, in the columns of some i2."""
+        part = self.xp.permute_dims(self.blocks[i, j, ...], (0, 2, 1, 3))
+        (_, n1), (_, n2) = self.shapes
+        return self.xp.reshape(part, (part.shape[0] * n1, part.shape[2] * n2))
 
     def _compiled(self, x: Array) -> bool:
         """Tell whether the kernel takes these arrays and repays its loading."""
@@ -133,6 +171,11 @@ class Rearranged(NamedTuple):
         run(array.reshape(-1), *sizes, padded, count, out)
         kept = out[:, : x.shape[1]]
         return _exchanged(kept, wanted[::-1]) if turned else kept
+
+
+def _runs(length: int, step: int) -> list[slice]:
+    """Cut a range into runs."""
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
 
 def _exchanged(x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -2,63 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import sys
-from typing import Any, NamedTuple
+from typing import Any
 
-from tdecomp._errors import (
-    check_callback,
-    check_count,
-    check_rank,
-    check_reachable,
-    check_size,
-    check_target,
-)
-from tdecomp._iterate import Callback, Fit, Status
+from tdecomp._errors import check_count
+from tdecomp._iterate import Callback, Fit
 from tdecomp._precision import full_precision
-from tdecomp._random import generator
-from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import differentiated, eps, equilibrate, prepare
-from tdecomp.cp._weighted_data import _weights, check_observed
+from tdecomp._typing import Seed
+from tdecomp._xp import differentiated
+from tdecomp.kronecker._facts import facts_of
 from tdecomp.kronecker._format import KroneckerSum, of_vectors
-from tdecomp.kronecker._operands import of_matrix, padded
-from tdecomp.kronecker._rearranged import Pair, Rearranged
-from tdecomp.kronecker._structure import hermitian, symmetrised, turned
-from tdecomp.kronecker._targets import Shapes, check_fit, check_shapes
-from tdecomp.kronecker._terms import as_tensor, check_seen, fit_terms
-from tdecomp.kronecker._weights import Weights, check_weights, factors_of, pushed, weighted
+from tdecomp.kronecker._metric import of_metric
+from tdecomp.kronecker._operands import rearrangement, source_of
+from tdecomp.kronecker._search import searched
+from tdecomp.kronecker._structure import structured, with_signs
+from tdecomp.kronecker._task import Task, check_task
+from tdecomp.kronecker._terms import by_terms
+from tdecomp.kronecker._traced import of_traced
+from tdecomp.kronecker._weights import check_weights
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._operand import Operand
-from tdecomp.linalg._randomized import Options, of_operand
-from tdecomp.linalg._search import exact
-from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._start import Budget
-from tdecomp.linalg._svd import robust_svd
-from tdecomp.linalg._truncation import reachable_rtol
-
-# Columns of the random block beyond the rank; blocks are filled up to whole vectors.
-_OVERSAMPLE, _LANES = 3, 8
-_MAX_ITER = 32
-# The longest shorter side of a rearranged matrix whose whole SVD is as fast as any search.
-_SMALL = 128
-
-
-class _Task(NamedTuple):
-    """What is asked for, validated."""
-
-    shapes: Shapes
-    rank: int | None
-    rtol: float | None
-    tol: float
-    max_iter: int
-    rng: Any
-    callback: Callback | None
-
-    @property
-    def pair(self) -> Pair:
-        """The shapes of two factors."""
-        first, second = self.shapes
-        return first, second
+from tdecomp.linalg._search import projection_error
 
 
 @full_precision
@@ -86,7 +49,7 @@ def kronecker_svd(
 
     with the singular values of the rearranged matrix :math:`\mathcal{R}(A)`, whose row
     :math:`(i_1, j_1)` is the block :math:`(i_1, j_1)` of `A`. The rearrangement is a view: it is
-    multiplied where `A` lies, and is only copied where its shorter side is at most 128.
+    multiplied where `A` lies.
 
     Parameters
     ----------
@@ -104,7 +67,7 @@ def kronecker_svd(
     left, right : pair of arrays, optional
         Metric weights :math:`L_1 \otimes L_2` and :math:`R_1 \otimes R_2` of rows and columns,
         each part a vector (a diagonal), a matrix or None: minimise :math:`\|L (A - \hat A) R\|_F`
-        in closed form. For arrays and two factors.
+        in closed form. For two factors.
     weights : array, broadcastable to (m, n), optional
         Minimise :math:`\sum_{ij} w_{ij} |a_{ij} - \hat a_{ij}|^2` with nonnegative weights by
         alternating least squares; 0 means missing, and what is missing may be NaN.
@@ -149,16 +112,17 @@ def kronecker_svd(
     -----
     A product costs :math:`2 m n (r + 3)` flops and one reading of the matrix; three or four are
     usual. Memory beside the matrix: :math:`(m_1 n_1 + m_2 n_2)(r + 3)` numbers for every two of
-    them. A rearranged matrix whose shorter side is at most 128 is formed, of sparse matrices and
-    operators too, and decomposed at once.
+    them. If the shorter side of the rearrangement is at most 128, its triangular factor is found
+    in one reading, and with it all singular values; that takes :math:`2 m n` times the side flops
+    and as many numbers as the factors hold.
 
     *Structure.* If `a` is real symmetric, and all factors square, so is every factor, or skew in
-    both places. Of a complex Hermitian `a` with distinct singular values all factors are
-    Hermitian, as accurately as the search goes, and the largest entry of the diagonal of each left
-    one is positive. If `a` is positive semidefinite or nonnegative and
-    :math:`\sigma_1 > \sigma_2`, so are the factors of the first term, of large matrices as
-    accurately as the search goes, see `tol`. Toeplitz blocks, bands and all other patterns that
-    are linear in either factor are kept to rounding.
+    both places; of a complex Hermitian `a` all factors are Hermitian, and the largest entry of the
+    diagonal of each left one is positive. If `a` is positive semidefinite or nonnegative and
+    :math:`\sigma_1 > \sigma_2`, so are the factors of the first term. That holds to rounding
+    however far a search goes, of arrays, sparse matrices and operators (an operator is held for
+    symmetric if it is on random vectors). Toeplitz blocks, bands and all other patterns that are
+    linear in either factor are kept to rounding.
 
     *Three factors and more* are a CP decomposition of the rearranged tensor, from the leading
     singular vectors of its unfoldings, or with `weights` from random factors; there the best
@@ -183,148 +147,40 @@ def kronecker_svd(
     >>> fit.tensor.rank, fit.tensor.n_parameters
     (2, 26)
     """
-    task = _Task(
-        check_shapes(shapes),
-        rank,
-        rtol,
-        math.nan if tol is None else check_size(tol, name="tol"),
-        sys.maxsize if max_iter is None else check_count(max_iter, name="max_iter", least=2),
-        generator(rng),
-        callback,
+    task = check_task(
+        shapes, rank=rank, rtol=rtol, tol=tol, max_iter=max_iter, rng=rng, callback=callback
     )
-    check_callback(callback)
     n_starts = check_count(n_starts, name="n_starts", least=1)
     if differentiated(a):
         given = (left, right, weights, callback)
-        return _of_traced(a, task, plain=not pad and all(x is None for x in given))
+        return of_traced(a, task, plain=not pad and all(x is None for x in given))
     if weights is not None or len(task.shapes) > 2:
         if left is not None or right is not None or rtol is not None:
             raise ValueError(
                 "left=, right= and rtol= are for two factors without weights=; pass rank= alone"
             )
-        return _by_terms(a, weights, task, pad=pad, n_starts=n_starts)
-    pair = task.pair
-    op = of_matrix(a, pair, pad=pad, rng=task.rng)
-    metric = check_weights(left, right, pair, op.like)
+        return by_terms(a, weights, task, pad=pad, n_starts=n_starts)
+    source = source_of(a, task.pair, pad=pad, rng=task.rng)
+    metric = check_weights(left, right, task.pair, source.like)
     if metric is None:
-        return _of_operand(op, task)
-    if not isinstance(op, Rearranged):
-        raise TypeError("left= and right= are for arrays: they are multiplied into the matrix")
-    return _of_metric(op, metric, task)
+        return _of_operand(rearrangement(source, task.pair), task)
+    return of_metric(source, metric, task)
 
 
-def _of_operand(op: Operand, task: _Task) -> Fit[KroneckerSum]:
-    """Decompose the rearranged matrix, and keep its symmetry."""
+def _of_operand(op: Operand, task: Task) -> Fit[KroneckerSum]:
+    """Decompose the rearranged matrix, and keep its structure."""
     xp, pair = op.xp, task.pair
-    fit = _searched(op, task)
+    fit, facts = searched(op, task), facts_of(op, pair)
     svd, error = fit.tensor, fit.error
-    alike = isinstance(op, Rearranged) and op.total > 0 and hermitian(op.array, pair, xp)
-    real = not xp.isdtype(svd.U.dtype, "complex floating")
-    if alike and real:
-        svd = symmetrised(op, svd, pair)
-        error = math.sqrt(op.misfit(svd.U * svd.S, svd.Vh) / op.total)
+    if any(facts):
+        every = structured(op, svd, facts, pair)
+        most = every.rank if task.rank is None else min(task.rank, every.rank)
+        for rank in range(svd.rank, most + 1):
+            svd = SVD(every.U[:, :rank], every.S[:rank], every.Vh[:rank, :])
+            error = projection_error(op, svd)
+            if task.rtol is None or error <= task.rtol:
+                break
         svd = svd._replace(S=svd.S * op.scale)
-    u, vh = canonical_signs(svd.U, svd.Vh, xp)
-    if alike and not real:
-        u, vh = turned(u, vh, pair, xp)
-    found = of_vectors((u, xp.matrix_transpose(vh)), svd.S, pair, xp)
+    svd = with_signs(svd, facts, pair, xp)
+    found = of_vectors((svd.U, xp.matrix_transpose(svd.Vh)), svd.S, pair, xp)
     return Fit(found, error, fit.n_iter, fit.status)
-
-
-def _searched(op: Operand, task: _Task) -> Fit[SVD]:
-    """Find leading triplets: all of them where the matrix is small, else by blocks of vectors."""
-    rank, rtol = check_target(task.rank, task.rtol, min(op.shape))
-    if min(op.shape) <= _SMALL:
-        if rtol is not None:
-            floor = reachable_rtol(*op.shape, eps(op.like.dtype, op.xp))
-            check_reachable(rtol, floor, dtype=op.like.dtype)
-        return exact(op, rank, rtol)
-    oversample = _OVERSAMPLE
-    if rank is not None:
-        oversample += -(rank + oversample) % _LANES
-    tol = 1e-4 if math.isnan(task.tol) else task.tol
-    most = _MAX_ITER if rank is not None else task.max_iter
-    options = Options(
-        rank,
-        rtol,
-        oversample,
-        None,
-        "krylov",
-        "gaussian",
-        tol,
-        Budget(min(most, task.max_iter), task.callback),
-    )
-    return of_operand(op, options, task.rng)
-
-
-def _of_metric(op: Rearranged, weights: Weights, task: _Task) -> Fit[KroneckerSum]:
-    """Solve the problem of the weighted matrix, and lead back to the matrix itself."""
-    xp, pair = op.xp, op.shapes
-    a = weighted(op.array, weights, pair, xp)
-    inner = of_matrix(a, weights.shapes(pair), pad=False, rng=task.rng)
-    fit = _searched(inner, task)
-    first, second = factors_of(op, fit.tensor, weights, pair)
-    first, turned_second = canonical_signs(first, xp.matrix_transpose(second), xp)
-    second = xp.matrix_transpose(turned_second)
-    error = 0.0
-    if inner.total > 0:
-        rows, columns = pushed(first, second, weights, pair, xp)
-        error = math.sqrt(inner.misfit(rows, xp.matrix_transpose(columns)) / inner.total)
-    return Fit(of_vectors((first, second), op.scale, pair, xp), error, fit.n_iter, fit.status)
-
-
-def _by_terms(a: Any, weights: Any, task: _Task, *, pad: bool, n_starts: int) -> Fit[KroneckerSum]:
-    """Decompose the rearranged tensor term by term."""
-    rank = check_rank(task.rank, way="rtol= is for two factors without weights=")
-    xp, a = prepare(a, ndim=2, check_finite=weights is None)
-    shape = check_fit(task.shapes, a.shape, pad=pad)
-    if weights is not None:
-        weights = _weights(weights, a, a.shape, xp, name="a")
-        check_observed(a, weights > 0, xp, name="a")
-        weights = padded(weights, shape, xp)
-        check_seen(weights, task.shapes, xp)
-    most = None if task.max_iter == sys.maxsize else task.max_iter
-    options: dict[str, Any] = {"n_starts": n_starts, "max_iter": most}
-    if not math.isnan(task.tol):
-        options["tol"] = task.tol
-    return fit_terms(
-        padded(a, shape, xp),
-        task.shapes,
-        rank,
-        weights=weights,
-        rng=task.rng,
-        callback=task.callback,
-        xp=xp,
-        **options,
-    )
-
-
-def _of_traced(a: Array, task: _Task, *, plain: bool) -> Fit[KroneckerSum]:
-    """Serve a matrix under ``jit``, ``vmap`` or ``grad``: everything that has a shape is fixed."""
-    if not plain or task.rank is None or task.rtol is not None or len(task.shapes) != 2:
-        raise ValueError(
-            "under tracing (jit, vmap, gradients) the rearranged matrix is decomposed as it is, "
-            "at a fixed number of terms: pass rank= and two shapes; no rtol=, left=, right=, "
-            "weights=, pad= or callback="
-        )
-    xp, a = prepare(a, ndim=2)
-    check_fit(task.shapes, a.shape, pad=False)
-    rank = check_rank(task.rank, min(math.prod(shape) for shape in task.shapes))
-    a, scale = equilibrate(a, xp, axis=(0, 1))
-    found = _kronecker_svd(a, task.shapes, rank, xp=xp)
-    total = xp.linalg.vector_norm(a)
-    gap = xp.linalg.vector_norm(a - found.to_array())
-    error = gap / xp.where(total > 0, total, xp.ones_like(total))
-    return Fit(found._replace(left=found.left * scale), error, 1, Status.CONVERGED)
-
-
-def _kronecker_svd(a: Array, shapes: Shapes, rank: int, *, xp: Namespace) -> KroneckerSum:
-    """Decompose the rearranged matrix at fixed rank."""
-    u, s, vh = robust_svd(as_tensor(a, shapes, xp), xp)
-    u, vh = canonical_signs(u[:, :rank], vh[:rank, :], xp)
-    root = xp.astype(xp.sqrt(s[:rank]), u.dtype)
-    stacks = xp.matrix_transpose(u * root), vh * root[:, None]
-    left, right = (
-        xp.reshape(stack, (rank, *shape)) for stack, shape in zip(stacks, shapes, strict=True)
-    )
-    return KroneckerSum(left, right)

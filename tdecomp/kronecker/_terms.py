@@ -7,18 +7,49 @@ The rearranged matrix, or tensor of as many modes as there are factors, has one 
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
 
+from tdecomp._errors import check_rank
 from tdecomp._iterate import Callback, Fit, Progress
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import floats
+from tdecomp._xp import floats, prepare
 from tdecomp.cp._als import cp_als
 from tdecomp.cp._format import CP
 from tdecomp.cp._normalise import phase_of
+from tdecomp.cp._weighted_data import _weights, check_observed
 from tdecomp.kronecker._format import KroneckerSum, of_vectors
-from tdecomp.kronecker._targets import Shapes
+from tdecomp.kronecker._operands import padded
+from tdecomp.kronecker._targets import Shapes, check_fit
+from tdecomp.kronecker._task import Task
+
+
+def by_terms(a: Any, weights: Any, task: Task, *, pad: bool, n_starts: int) -> Fit[KroneckerSum]:
+    """Decompose the rearranged tensor term by term."""
+    rank = check_rank(task.rank, way="rtol= is for two factors without weights=")
+    xp, a = prepare(a, ndim=2, check_finite=weights is None)
+    shape = check_fit(task.shapes, a.shape, pad=pad)
+    if weights is not None:
+        weights = _weights(weights, a, a.shape, xp, name="a")
+        check_observed(a, weights > 0, xp, name="a")
+        weights = padded(weights, shape, xp)
+        check_seen(weights, task.shapes, xp)
+    most = None if task.max_iter == sys.maxsize else task.max_iter
+    options: dict[str, Any] = {"n_starts": n_starts, "max_iter": most}
+    if not math.isnan(task.tol):
+        options["tol"] = task.tol
+    return fit_terms(
+        padded(a, shape, xp),
+        task.shapes,
+        rank,
+        weights=weights,
+        rng=task.rng,
+        callback=task.callback,
+        xp=xp,
+        **options,
+    )
 
 
 def fit_terms(

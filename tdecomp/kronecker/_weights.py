@@ -80,9 +80,9 @@ def weighted(a: Array, weights: Weights, shapes: Pair, xp: Namespace) -> Array:
     """Return ``L @ a @ R``."""
     (m1, n1), (m2, n2) = shapes
     t = xp.reshape(a, (m1, m2, n1, n2))
-    sides = (*weights.left, *(_turned(w, xp) for w in weights.right))
+    sides = (*weights.left, *(turned(w, xp) for w in weights.right))
     for axis, weight in enumerate(sides):
-        t = _along(weight, t, axis, xp)
+        t = along(weight, t, axis, xp)
     p1, p2, q1, q2 = t.shape
     return xp.reshape(t, (p1 * p2, q1 * q2))
 
@@ -106,8 +106,8 @@ def pushed(
     found = []
     for k, (columns, shape) in enumerate(zip((first, second), shapes, strict=True)):
         t = xp.reshape(columns, (*shape, columns.shape[1]))
-        t = _along(weights.left[k], t, 0, xp)
-        t = _along(_turned(weights.right[k], xp), t, 1, xp)
+        t = along(weights.left[k], t, 0, xp)
+        t = along(turned(weights.right[k], xp), t, 1, xp)
         found.append(xp.reshape(t, (-1, columns.shape[1])))
     return found[0], found[1]
 
@@ -117,17 +117,17 @@ def _pulled(
 ) -> Array:
     """Return ``L_k^T @ V @ R_k^T`` of the matrices `V` that are columns, vectorised."""
     t = xp.reshape(columns, (*shape, columns.shape[1]))
-    t = _along(_turned(weights.left[k], xp), t, 0, xp)
-    t = _along(weights.right[k], t, 1, xp)
+    t = along(turned(weights.left[k], xp), t, 0, xp)
+    t = along(weights.right[k], t, 1, xp)
     return xp.reshape(t, (-1, columns.shape[1]))
 
 
-def _turned(weight: Array | None, xp: Namespace) -> Array | None:
+def turned(weight: Array | None, xp: Namespace) -> Array | None:
     """Return the transpose of a weight."""
     return weight if weight is None or weight.ndim == 1 else xp.matrix_transpose(weight)
 
 
-def _along(weight: Array | None, t: Array, axis: int, xp: Namespace) -> Array:
+def along(weight: Array | None, t: Array, axis: int, xp: Namespace) -> Array:
     """Multiply an axis of a tensor by a weight."""
     if weight is None:
         return t

@@ -37,12 +37,17 @@ def leading_triplets(a: Array, rank: int, xp: Namespace) -> tuple[Array, Array, 
         triplets = leading_triplets(adjoint(a, xp), rank, xp)
         return None if triplets is None else _turned(*triplets, xp)
     values, vectors = xp.linalg.eigh(adjoint(a, xp) @ a)
-    if not eps(a.dtype, xp) * float(xp.sum(values)) < _LOSS * float(values[n - rank]):
+    if not keeps_digits(values, n - rank, xp):
         return None
     v = xp.flip(vectors[:, n - rank :], axis=1)
     q, r = orthonormalize(thin_product(a, v, xp), xp)
     u, s, wh = xp.linalg.svd(r, full_matrices=False)
     return thin_product(q, u, xp), s, wh @ adjoint(v, xp)
+
+
+def keeps_digits(values: Array, first: int, xp: Namespace) -> bool:
+    """Tell whether eigenvectors from `first` on, of ascending eigenvalues, are good enough."""
+    return eps(values.dtype, xp) * float(xp.sum(values)) < _LOSS * float(values[first])
 
 
 def _turned(u: Array, s: Array, vh: Array, xp: Namespace) -> tuple[Array, Array, Array]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
@@ -24,7 +26,16 @@ def left_singular(t: Array, xp: Namespace) -> tuple[Array, Array]:
 
 
 def triangle(t: Array, xp: Namespace) -> Array:
-    """Return `R` with :math:`X_{(n)}^T = Q R`, rows fed in blocks: TSQR on a flat tree [1]_.
+    """Return `R` with :math:`X_{(n)}^T = Q R`."""
+    n = t.shape[1]
+    if t.shape[0] * t.shape[2] <= n:
+        return xp.matrix_transpose(columns(t, xp))
+    parts = blocks(t, entries=max(_TALL * n * n, _BLOCK))
+    return triangle_of((xp.matrix_transpose(columns(part, xp)) for part in parts), xp)
+
+
+def triangle_of(parts: Iterable[Array], xp: Namespace) -> Array:
+    """Return `R` of a tall matrix whose rows come in parts: TSQR on a flat tree [1]_.
 
     References
     ----------
@@ -32,12 +43,8 @@ def triangle(t: Array, xp: Namespace) -> Array:
        sequential QR and LU factorizations", SIAM J. Sci. Comput. 34, 2012.
        doi:10.1137/080731992
     """
-    n = t.shape[1]
-    if t.shape[0] * t.shape[2] <= n:
-        return xp.matrix_transpose(columns(t, xp))
     r = None
-    for block in blocks(t, entries=max(_TALL * n * n, _BLOCK)):
-        rows = xp.matrix_transpose(columns(block, xp))
+    for rows in parts:
         r = _factor(rows if r is None else xp.concat([r, rows]), xp)
     return r
 

@@ -215,8 +215,13 @@ def _finish(fit: Fit[_State], rank: int) -> Fit[SVD]:
     op = state.op
     u, s, vh = state.projection.svd(xp, rank)
     u, vh = canonical_signs(u, vh, xp)
-    left = op.total - math.fsum(state.squares[:rank])
-    if op.margin > 1.0 or noise(op) > 2 * _DIGITS * left:
-        left = op.misfit(u * s, vh)
-    error = math.sqrt(left / op.total)
+    error = projection_error(op, SVD(u, s, vh))
     return Fit(SVD(u, s * op.scale, vh), error, fit.n_iter, fit.status)
+
+
+def projection_error(op: Operand, svd: SVD) -> float:
+    """Return the relative error of a part ``U @ U^* @ A`` of the matrix, at the scale of `op`."""
+    left = op.total - math.fsum(value**2 for value in floats(svd.S))
+    if op.margin > 1.0 or noise(op) > 2 * _DIGITS * left:
+        left = op.misfit(svd.U * svd.S, svd.Vh)
+    return math.sqrt(left / op.total)

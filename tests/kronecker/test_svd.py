@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tdecomp import ToleranceError, relative_error
-from tdecomp.kronecker import _svd as module
+from tdecomp.kronecker import _traced as module
 from tdecomp.kronecker import kronecker_svd
 from tdecomp.testing import gaussian
 
@@ -132,6 +132,68 @@ def test_every_shape_at_every_scale(shapes, scale, seed, zero, optimum):
     assert gap == pytest.approx(optimum(plain, shapes, rank), abs=1e-14, rel=1e-6)
 
 
+@pytest.fixture
+def pieces(monkeypatch):
+    """Rearranged matrices are never formed, and read in small pieces."""
+    from tdecomp.kronecker import _columnwise, _operands, _rearranged, _search
+
+    for room in (_columnwise, _operands, _rearranged):
+        monkeypatch.setattr(room, "_BLOCK", 50)
+    monkeypatch.setattr(_search, "_ENTRIES", 0)
+    for kind in (_columnwise.Columnwise, _rearranged.Rearranged, _operands.Sparse):
+        monkeypatch.setattr(kind, "to_array", lambda *_: pytest.fail("formed"))
+
+
+SHORT = [((2, 3), (21, 10)), ((21, 10), (2, 3)), ((1, 5), (42, 4)), ((42, 4), (1, 5))]
+
+
+@pytest.mark.parametrize("shapes", SHORT)
+@pytest.mark.parametrize("rank", [1, 4])
+@pytest.mark.when_compiled(rank=4)
+@pytest.mark.usefixtures("pieces")
+def test_all_triplets_of_a_short_side_come_from_pieces(xp, dtype, shapes, rank, optimum):
+    m, n = (a * b for a, b in zip(*shapes, strict=True))
+    a = gaussian((m, n), dtype=dtype)
+    fit = kronecker_svd(xp.asarray(a), shapes, rank=rank)
+    factors = [xp.to_numpy(f) for f in fit.tensor.factors]
+    fit = fit._replace(tensor=type(fit.tensor)(*factors))
+    check(fit, a, error=optimum(a, shapes, rank), eps=float(np.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "operator"])
+@pytest.mark.parametrize("shapes", [*SHORT, ((6, 5), (7, 6))])
+@pytest.mark.usefixtures("pieces")
+def test_every_kind_of_matrix_is_read_in_pieces(kind, shapes, optimum):
+    import scipy.sparse as sp
+    from scipy.sparse.linalg import aslinearoperator
+
+    m, n = (a * b for a, b in zip(*shapes, strict=True))
+    a = gaussian((m, n), dtype="complex128") * (gaussian((m, n), rng=1) > 0.5)
+    given = {"dense": a, "sparse": sp.csr_array(a), "operator": aslinearoperator(a)}[kind]
+    for rank in (1, 3):
+        fit = kronecker_svd(given, shapes, rank=rank)
+        check(fit, a, error=optimum(a, shapes, rank), eps=2e-16)
+    fit = kronecker_svd(given, shapes, rtol=0.3)
+    assert relative_error(a, fit.tensor) <= 0.3
+    assert fit.tensor.rank == 1 or optimum(a, shapes, fit.tensor.rank - 1) > 0.3
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
+@pytest.mark.usefixtures("pieces")
+def test_graded_spectra_of_a_short_side_keep_their_digits(scale):
+    u = np.linalg.qr(gaussian((6, 6)))[0]
+    v = np.linalg.qr(gaussian((210, 6), rng=1))[0]
+    s = 10.0 ** -(2.5 * np.arange(6.0))
+    r = (u * s) @ v.T
+    a = r.reshape(2, 3, 21, 10).transpose(0, 2, 1, 3).reshape(42, 30) * scale
+    fit = kronecker_svd(a, ((2, 3), (21, 10)), rank=5)
+    norms = np.linalg.norm(fit.tensor.left.reshape(5, -1) / scale**0.5, axis=1)
+    norms *= np.linalg.norm(fit.tensor.right.reshape(5, -1) / scale**0.5, axis=1)
+    assert np.allclose(norms, s[:5], rtol=1e-12, atol=1e-15)
+    zero = kronecker_svd(0 * a, ((2, 3), (21, 10)), rank=2)
+    assert zero.error == 0 == np.abs(zero.tensor.to_array()).max()
+
+
 def test_sparse_matrices_stay_sparse(monkeypatch, optimum):
     import scipy.sparse as sp
 
@@ -186,6 +248,19 @@ def test_padding_is_zeros_at_the_ends():
     whole = fit.tensor.to_array()
     assert np.allclose(whole[:41, :19], a)
     assert np.abs(whole[41:]).max() < 1e-13 > np.abs(whole[:, 19:]).max()
+
+
+@pytest.mark.parametrize("kind", ["sparse", "operator"])
+def test_other_kinds_are_padded_alike(kind):
+    import scipy.sparse as sp
+    from scipy.sparse.linalg import aslinearoperator
+
+    a = gaussian((41, 19))
+    given = {"sparse": sp.csr_array, "operator": aslinearoperator}[kind](1e200 * a)
+    fit = kronecker_svd(given, SHAPES, rank=3, pad=True)
+    expected = kronecker_svd(a, SHAPES, rank=3, pad=True)
+    assert fit.error == pytest.approx(expected.error)
+    assert np.allclose(fit.tensor.to_array() / 1e200, expected.tensor.to_array(), atol=1e-13)
 
 
 def test_a_callback_sees_and_stops():
