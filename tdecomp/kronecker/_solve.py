@@ -23,6 +23,7 @@ from tdecomp.kronecker._square import (
     shifted,
     sign_and_log,
     square_factors,
+    unsigned_zero,
 )
 from tdecomp.ops._operands import promoted
 
@@ -106,9 +107,9 @@ def solve(k: Any, b: Any, /, *, shift: Any = 0.0) -> Array:
 
 def _solve(factors: Sequence[Array], b: Array, *, xp: Namespace) -> Array:
     """Solve along one axis after the other, the scales of the factors aside."""
-    width = 1 if b.ndim == 1 else int(b.shape[-1])
-    before = math.prod(b.shape) // (width * math.prod(f.shape[0] for f in factors))
-    after = math.prod(b.shape) // before
+    before, after = (
+        (1, b.shape[0]) if b.ndim == 1 else (math.prod(b.shape[:-2]), math.prod(b.shape[-2:]))
+    )
     x, exponent = b, 0.0
     for j, f in enumerate(factors):
         n = int(f.shape[0])
@@ -196,7 +197,8 @@ def _logdet(factors: Sequence[Array], *, xp: Namespace) -> tuple[Array, Array]:
         times = n // f.shape[0]
         signs.append(sign**times)
         logs.append(times * size + n * xp.log(scale[0, 0]))
-    return math.prod(signs[1:], start=signs[0]), sum(logs[1:], start=logs[0])
+    sign = math.prod(signs[1:], start=signs[0])
+    return unsigned_zero(sign, xp), sum(logs[1:], start=logs[0])
 
 
 def _is_shifted(k: KroneckerSum, shift: Any, xp: Namespace) -> bool:

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, concrete, eps, equilibrate, namespace, prepare
+from tdecomp._xp import (
+    _as_array,
+    adjoint,
+    as_floating,
+    concrete,
+    eps,
+    equilibrate,
+    finite,
+    namespace,
+)
 from tdecomp.cp._normalise import scaled_by_two
 from tdecomp.kronecker._algebra import scalar
 from tdecomp.kronecker._format import KroneckerSum
@@ -39,16 +48,15 @@ def square_factors(k: KroneckerSum, *, name: str = "k") -> list[Array]:
 
 
 def right_hand_side(b: Any, n: int, like: Array) -> Array:
-    """Validate a vector (n,) or matrices (..., n, c)."""
-    _, b = prepare(b, ndim=1, batch=True, like=like, name="b")
-    namespace(b, like)
-    rows = b.shape[-1 if b.ndim == 1 else -2]
-    if rows != n:
+    """Validate a vector (n,) or matrices (..., n, c), of which there may be none: c may be 0."""
+    xp = namespace(b, like)
+    b = as_floating(_as_array(b, xp, like, "b"), xp, name="b")
+    if b.ndim == 0 or b.shape[-1 if b.ndim == 1 else -2] != n:
         raise ValueError(
             f"b must have shape ({n},) or (..., {n}, c) for a matrix of {n} rows, got "
             f"{tuple(b.shape)}"
         )
-    return b
+    return finite(b, xp, name="b")
 
 
 def products(values: Sequence[Array], xp: Namespace) -> Array:
@@ -65,11 +73,18 @@ def products(values: Sequence[Array], xp: Namespace) -> Array:
 
 
 def sign_and_log(values: Array, xp: Namespace) -> tuple[Array, Array]:
-    """Return sign, or phase, and logarithm of the magnitude of a product."""
+    """Return sign, or phase, and logarithm of the magnitude of a product: 0 and -inf of zero."""
     sizes = xp.abs(values)
-    safe = xp.where(sizes > 0, sizes, xp.ones_like(sizes))
-    logs = xp.where(sizes > 0, xp.log(safe), -xp.inf)
-    return xp.prod(xp.where(sizes > 0, values / safe, 0 * values)), xp.sum(logs)
+    safe = xp.where(sizes != 0, sizes, xp.ones_like(sizes))
+    logs = xp.where(sizes != 0, xp.log(safe), -xp.inf)
+    return unsigned_zero(xp.prod(xp.where(sizes != 0, values / safe, 0 * values)), xp), xp.sum(
+        logs
+    )
+
+
+def unsigned_zero(sign: Array, xp: Namespace) -> Array:
+    """Return a sign or phase; where it is 0, without the signs that others have left on it."""
+    return xp.where(sign != 0, sign, xp.zeros_like(sign))
 
 
 def shifted(values: Array, shift: Any, xp: Namespace) -> Array:

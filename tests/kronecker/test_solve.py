@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tdecomp.kronecker import KroneckerSum
 from tdecomp.kronecker._algebra import add, scale
+from tdecomp.kronecker._eigh import eigh
 from tdecomp.kronecker._solve import logdet, solve
 from tdecomp.testing import gaussian
 
@@ -74,6 +75,39 @@ def test_three_factors_and_batches(drawn):
     a, b = k.to_array(), gaussian((2, 5, 24, 3))
     assert np.allclose(a @ solve(k, b), b, rtol=0, atol=1e-12)
     assert np.allclose(solve(k, b + 1j), np.linalg.solve(a, b + 1j))
+
+
+@pytest.mark.parametrize("shape", [(12, 0), (0, 12, 3), (2, 12, 0), (2, 0, 12, 1)])
+@pytest.mark.when_compiled(shape=(12, 0))
+def test_no_right_hand_side_has_no_solution(xp, hermitian, shape):
+    k, _ = hermitian((4, 3), dtype="float32", xp=xp)
+    b, e = xp.asarray(np.ones(shape, "float32")), eigh(k)
+    found = [solve(k, b), solve(k, b, shift=1.0), solve(add(k, k), b), e.solve(b)]
+    for x in (*found, e.apply(lambda w: w, b), k @ b):
+        assert (xp.to_numpy(x).shape, x.dtype) == (shape, b.dtype)
+    assert xp.to_numpy(e.quadratic(b)).shape == (*shape[:-2], shape[-1])
+
+
+@pytest.mark.parametrize("kind", ["float64", "complex128"])
+@pytest.mark.when_compiled(kind="complex128")
+def test_a_singular_determinant_is_that_of_numpy(xp, kind):
+    # Signs of the other factors and eigenvalues would make of 0 a -0.
+    sides = [np.diag([-1.0, -2.0, -3.0]), np.diag([1.0, 0.0, -2.0]), np.diag([-0.0, -1.0, -1.0])]
+    for one, other in zip(sides, sides[1:] + sides[:1], strict=True):
+        k = KroneckerSum(*(xp.asarray(f[None].astype(kind)) for f in (one, other)))
+        expected = np.linalg.slogdet(np.kron(one, other).astype(kind))
+        found = [logdet(k), logdet(k, shift=0.0), eigh(k).logdet()]
+        shift = -float(np.kron(one, other).max())
+        shifted = [
+            logdet(k, shift=shift),
+            eigh(k).logdet(shift=shift),
+            logdet(k, shift=shift + 0j),
+        ]
+        for sign, size in (*found, *shifted):
+            assert float(size) == expected[1] == -np.inf
+            assert sign == 0
+            assert not np.signbit([np.real(xp.to_numpy(sign)), np.imag(xp.to_numpy(sign))]).any()
+    assert found[0][0].dtype == getattr(xp, kind)
 
 
 def test_of_two_definite_terms_the_better_conditioned_one_is_inverted():
