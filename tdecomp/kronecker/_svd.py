@@ -55,7 +55,8 @@ def kronecker_svd(
     ----------
     a : array, scipy.sparse matrix, or operator, shape (m, n)
         The matrix. Sparse ones stay sparse; of an operator (``shape``, ``dtype``, ``@``, an
-        adjoint) every product costs one with the identity, a few columns at a time.
+        adjoint), for two factors, every product costs one with the identity, a few columns at a
+        time.
     shapes : ((m_1, n_1), (m_2, n_2), ...)
         Shapes of the factors, with :math:`m = \prod m_k`, :math:`n = \prod n_k`; see
         `suggest_shapes`.
@@ -70,7 +71,7 @@ def kronecker_svd(
         in closed form. For two factors.
     weights : array, broadcastable to (m, n), optional
         Minimise :math:`\sum_{ij} w_{ij} |a_{ij} - \hat a_{ij}|^2` with nonnegative weights by
-        alternating least squares; 0 means missing, and what is missing may be NaN.
+        alternating least squares; 0 means missing, and what is missing may be NaN. For arrays.
     pad : bool
         Fill the matrix up with zeros, at the bottom and on the right, where `shapes` need more;
         the result has the larger shape.

@@ -15,7 +15,7 @@ import numpy as np
 from tdecomp._errors import check_rank
 from tdecomp._iterate import Callback, Fit, Progress
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import floats, prepare
+from tdecomp._xp import floats, namespace, prepare
 from tdecomp.cp._als import cp_als
 from tdecomp.cp._format import CP
 from tdecomp.cp._normalise import phase_of
@@ -24,24 +24,25 @@ from tdecomp.kronecker._format import KroneckerSum, of_vectors
 from tdecomp.kronecker._operands import padded
 from tdecomp.kronecker._targets import Shapes, check_fit
 from tdecomp.kronecker._task import Task
+from tdecomp.ops._coo import COO, coo
+from tdecomp.ops._sparse_convert import from_sparse
 
 
 def by_terms(a: Any, weights: Any, task: Task, *, pad: bool, n_starts: int) -> Fit[KroneckerSum]:
     """Decompose the rearranged tensor term by term."""
     rank = check_rank(task.rank, way="rtol= is for two factors without weights=")
-    xp, a = prepare(a, ndim=2, check_finite=weights is None)
-    shape = check_fit(task.shapes, a.shape, pad=pad)
-    if weights is not None:
-        weights = _weights(weights, a, a.shape, xp, name="a")
-        check_observed(a, weights > 0, xp, name="a")
-        weights = padded(weights, shape, xp)
-        check_seen(weights, task.shapes, xp)
+    if type(a).__module__.startswith("scipy.sparse") and hasattr(a, "tocsr"):
+        if weights is not None:
+            raise TypeError("weights= are for arrays: what a sparse matrix does not store is zero")
+        xp, tensor = namespace(), _sparse_tensor(a, task.shapes, pad=pad)
+    else:
+        xp, tensor, weights = _dense_tensors(a, weights, task.shapes, pad=pad)
     most = None if task.max_iter == sys.maxsize else task.max_iter
     options: dict[str, Any] = {"n_starts": n_starts, "max_iter": most}
     if not math.isnan(task.tol):
         options["tol"] = task.tol
     return fit_terms(
-        padded(a, shape, xp),
+        tensor,
         task.shapes,
         rank,
         weights=weights,
@@ -52,8 +53,37 @@ def by_terms(a: Any, weights: Any, task: Task, *, pad: bool, n_starts: int) -> F
     )
 
 
+def _dense_tensors(
+    a: Any, weights: Any, shapes: Shapes, *, pad: bool
+) -> tuple[Namespace, Array, Array | None]:
+    """Validate a matrix and its weights, and rearrange both."""
+    xp, a = prepare(a, ndim=2, check_finite=weights is None)
+    shape = check_fit(shapes, a.shape, pad=pad)
+    tensor = as_tensor(padded(a, shape, xp), shapes, xp)
+    if weights is None:
+        return xp, tensor, None
+    weights = _weights(weights, a, a.shape, xp, name="a")
+    check_observed(a, weights > 0, xp, name="a")
+    weights = padded(weights, shape, xp)
+    check_seen(weights, shapes, xp)
+    return xp, tensor, as_tensor(weights, shapes, xp)
+
+
+def _sparse_tensor(a: Any, shapes: Shapes, *, pad: bool) -> COO:
+    """Move the stored entries of a sparse matrix to where the rearranged tensor has them."""
+    stored = from_sparse(a)
+    check_fit(shapes, stored.shape, pad=pad)
+    i, j = np.asarray(stored.indices)
+    places = []
+    for m, n in reversed(shapes):
+        i, row = np.divmod(i, m)
+        j, column = np.divmod(j, n)
+        places.append(row * n + column)
+    return coo(places[::-1], stored.values, tuple(m * n for m, n in shapes))
+
+
 def fit_terms(
-    a: Array,
+    tensor: Any,
     shapes: Shapes,
     rank: int,
     *,
@@ -70,9 +100,9 @@ def fit_terms(
         return callback(shown) if callback is not None else None
 
     fit = cp_als(
-        as_tensor(a, shapes, xp),
+        tensor,
         rank=rank,
-        weights=None if weights is None else as_tensor(weights, shapes, xp),
+        weights=weights,
         init="hosvd" if weights is None else "random",
         rng=rng,
         callback=None if callback is None else watch,

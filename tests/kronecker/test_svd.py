@@ -226,6 +226,20 @@ def test_three_factors_descend_from_singular_vectors(xp, rank, drawn):
     assert gap == pytest.approx(fit.error, abs=1e-14)
 
 
+@pytest.mark.parametrize("pad", [False, True])
+def test_three_factors_of_a_sparse_matrix_are_those_of_the_matrix(monkeypatch, pad):
+    import scipy.sparse as sp
+
+    shapes = ((2, 3), (3, 2), (4, 4))
+    sparse = sp.random(23 if pad else 24, 24, 0.2, format="csr", rng=0)
+    expected = kronecker_svd(sparse.toarray(), shapes, rank=3, pad=pad)
+    monkeypatch.setattr(type(sparse), "toarray", lambda *_: pytest.fail("filled in"))
+    fit = kronecker_svd(sparse, shapes, rank=3, pad=pad)
+    assert fit.error == pytest.approx(expected.error, rel=1e-6)
+    with pytest.raises(TypeError, match="weights= are for arrays"):
+        kronecker_svd(sparse, shapes, rank=3, weights=1.0)
+
+
 def test_missing_entries_are_found(drawn):
     _, a = drawn(SHAPES, 2)
     seen = gaussian(a.shape, rng=3) > -0.5
