@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias, TypeVar, get_args
 
 import array_api_compat
 import numpy as np
@@ -15,17 +15,20 @@ from numpy.typing import NDArray
 
 from tdecomp._typing import Array
 from tdecomp._xp import namespace
+from tdecomp.compress import Adapted, Affine
 from tdecomp.cp import CP
 from tdecomp.io._atomic import AtomicFile
 from tdecomp.io._checkpoint import open_checkpoint
 from tdecomp.io._sources import METADATA
 from tdecomp.io._tensors import CheckpointError, dtype_code, numpy_dtype, storable
 from tdecomp.io._writer import CheckpointWriter
-from tdecomp.kronecker import Butterfly, KroneckerSum, Monarch
+from tdecomp.kronecker import Butterfly, KroneckerEigh, KroneckerSum, Monarch
 from tdecomp.linalg import SVD, LowRank
 from tdecomp.ops import COO
 from tdecomp.tt import TensorRing, TensorTrain
 from tdecomp.tucker import Tucker
+
+T = TypeVar("T")
 
 Format: TypeAlias = (
     SVD
@@ -38,9 +41,13 @@ Format: TypeAlias = (
     | KroneckerSum
     | Monarch
     | Butterfly
+    | KroneckerEigh
+    | Adapted
+    | Affine
 )
 
 _CLASS_KEY, _FIELDS_KEY, _SUM_KEY = "tdecomp.class", "tdecomp.fields", "tdecomp.crc32"
+_PARTS_KEY = "tdecomp.parts"
 _CLASSES: dict[str, type[Format]] = {cls.__name__: cls for cls in get_args(Format)}
 
 
@@ -53,7 +60,7 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
         A name that ends in ``.safetensors`` or ``.npz``.
     fmt : format
         One of `SVD`, `LowRank`, `Tucker`, `CP`, `TensorTrain`, `TensorRing`, `COO`,
-        `KroneckerSum`, `Monarch`, `Butterfly`:
+        `KroneckerSum`, `Monarch`, `Butterfly`, `KroneckerEigh`, `Adapted`, `Affine`:
         what to save; arrays of PyTorch and JAX, on any device, are copied to NumPy.
 
     Raises
@@ -78,14 +85,19 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
     array([3., 2.])
     """
     name = type(fmt).__name__
-    if _CLASSES.get(name) is not type(fmt):
-        raise TypeError(f"fmt must be one of {', '.join(_CLASSES)}, got {name}")
-    fields = fmt._asdict()
+    if not _is_format(fmt):
+        way = "; of a fit pass its tensor" if name == "Fit" else ""
+        raise TypeError(f"fmt must be one of {', '.join(_CLASSES)}, got {name}{way}")
+    fields = dict(_fields(fmt))
     arrays = {key: _to_numpy(part) for key, part in _flat(fields) if part is not None}
     metadata = {_CLASS_KEY: name, _SUM_KEY: _checksum(arrays)}
     layout = {field: len(part) for field, part in fields.items() if _is_several(part)}
     if layout:
         metadata[_FIELDS_KEY] = json.dumps(layout)
+    parts = fmt._asdict().items()
+    inside = {field: type(part).__name__ for field, part in parts if _is_format(part)}
+    if inside:
+        metadata[_PARTS_KEY] = json.dumps(inside)
     suffix = Path(path).suffix
     if suffix == ".safetensors":
         _check_storable(arrays)
@@ -139,7 +151,35 @@ def load(path: str | os.PathLike[str], /) -> Format:
         arrays = dict(checkpoint)
         if checkpoint.metadata.get(_SUM_KEY, "") not in ("", _checksum(arrays)):
             raise CheckpointError(f"{path} is damaged: its checksum is another")
-        return _restored(path, _CLASSES[name], arrays, checkpoint.metadata)
+        try:
+            layout = _counts(checkpoint.metadata.get(_FIELDS_KEY, "{}"))
+            inside = _classes(checkpoint.metadata.get(_PARTS_KEY, "{}"))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged: {error}") from error
+        return _restored(path, _CLASSES[name], arrays, layout, inside)
+
+
+def _counts(text: str) -> dict[str, int]:
+    """Return how many arrays the fields have that hold several."""
+    return {str(field): int(n) for field, n in json.loads(text).items()}
+
+
+def _classes(text: str) -> dict[str, type[Format]]:
+    """Return of which class the fields are that hold a format."""
+    return {str(field): _CLASSES[name] for field, name in json.loads(text).items()}
+
+
+def _is_format(part: Any) -> bool:
+    return _CLASSES.get(type(part).__name__) is type(part)
+
+
+def _fields(fmt: Format) -> Iterator[tuple[str, Any]]:
+    """Yield all fields by name; of a field that is a format those of it, as ``field.name``."""
+    for field, part in fmt._asdict().items():
+        if _is_format(part):
+            yield from ((f"{field}.{name}", item) for name, item in _fields(part))
+        else:
+            yield field, part
 
 
 def _is_several(part: Any) -> bool:
@@ -160,28 +200,40 @@ def _restored(
     path: str | os.PathLike[str],
     cls: type[Format],
     arrays: dict[str, NDArray[Any]],
-    metadata: Mapping[str, str],
+    layout: dict[str, int],
+    inside: dict[str, type[Format]],
 ) -> Format:
     """Put the arrays of a file into the fields of their class."""
-    try:
-        layout = {str(k): int(n) for k, n in json.loads(metadata.get(_FIELDS_KEY, "{}")).items()}
-    except (AttributeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
+    values: dict[str, Any] = {}
+    for field, part in inside.items():
+        mine, arrays = _split(arrays, field)
+        counts, layout = _split(layout, field)
+        values[field] = _restored(path, part, mine, counts, {})
     several = {field: [f"{field}.{k}" for k in range(n)] for field, n in layout.items()}
-    expected = {name for field in cls._fields for name in several.get(field, [field])}
-    # Tucker factors of None, the identity, are not in the file.
+    fields = [field for field in cls._fields if field not in inside]
+    expected = {name for field in fields for name in several.get(field, [field])}
+    # What is None is not in the file: a Tucker factor of the identity, a metric that is none.
     optional = set(several.get("factors", [])) if cls is Tucker else set()
-    if not (expected - optional <= set(arrays) <= expected and set(layout) <= set(cls._fields)):
+    if cls is KroneckerEigh:
+        optional = {"metric_logdet"}
+    known = set(cls._fields) >= {*layout, *inside}
+    if not (expected - optional <= set(arrays) <= expected and known):
         raise CheckpointError(
             f"{path}: {cls.__name__} has the fields {cls._fields}, found {tuple(arrays)}"
         )
-    values: dict[str, Any] = {
-        field: tuple(map(arrays.get, several[field])) if field in several else arrays[field]
-        for field in cls._fields
-    }
+    for field in fields:
+        names = several.get(field)
+        values[field] = arrays.get(field) if names is None else tuple(map(arrays.get, names))
     if "shape" in values:
         values["shape"] = tuple(values["shape"].tolist())
     return cls(**values)
+
+
+def _split(named: dict[str, T], field: str) -> tuple[dict[str, T], dict[str, T]]:
+    """Return what belongs to a field, by its name there, and the rest."""
+    start = f"{field}."
+    mine = {name.removeprefix(start): x for name, x in named.items() if name.startswith(start)}
+    return mine, {name: x for name, x in named.items() if not name.startswith(start)}
 
 
 def _checksum(arrays: dict[str, NDArray[Any]]) -> str:

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from tdecomp.compress import Adapted, Affine, Allocation, soka
 from tdecomp.cp import CP
 from tdecomp.io import CheckpointError, load, open_checkpoint, save
-from tdecomp.kronecker import KroneckerSum, butterfly, monarch
+from tdecomp.kronecker import KroneckerSum, butterfly, eigh, monarch
 from tdecomp.linalg import LowRank
 from tdecomp.ops import COO, coo
 from tdecomp.testing import gaussian
@@ -21,6 +22,10 @@ def examples(dtype="float64"):
     def draw(*shape):
         return gaussian(shape, dtype=dtype, rng=len(shape))
 
+    def diagonal(*entries):
+        return np.diag(entries).astype(dtype)[None]
+
+    square = KroneckerSum(diagonal(1.0, 2.0), diagonal(3.0), (diagonal(-1.0, 0.5, 4.0),))
     return {
         "cp": CP(draw(2), (draw(3, 2), draw(4, 2), draw(5, 2))),
         "cp of one mode": CP(draw(2), (draw(3, 2),)),
@@ -33,12 +38,22 @@ def examples(dtype="float64"):
         "kronecker of three": KroneckerSum(draw(2, 3, 4), draw(2, 5, 1), (draw(2, 2, 2),)),
         "monarch": monarch(draw(6, 4), ((2, 2), (3, 2))).tensor,
         "butterfly": butterfly(draw(8, 8)).tensor,
+        "eigh": eigh(square),
+        "eigh with a metric": eigh(square, metric=square._replace(rest=(diagonal(1, 2, 3),))),
+        "adapted": Adapted(draw(3, 4), LowRank(draw(3, 2), draw(2, 4))),
+        "adapted by terms": Adapted(
+            gaussian((6, 4), dtype="float32").astype("float16"),
+            KroneckerSum(draw(2, 2, 2), draw(2, 3, 2)),
+        ),
+        "affine": Affine(draw(3, 2), draw(2, 4), draw(3)),
         "coo": coo([[0, 1, 1], [2, 0, 5]], draw(3), (7, 6)),
         "empty": COO(np.zeros((2, 0), np.int64), draw(2)[:0], (7, 6)),
     }
 
 
 def assert_same(found, expected):
+    if isinstance(expected, np.generic):  # a single number comes back as an array
+        expected = np.asarray(expected)
     assert type(found) is type(expected)
     if isinstance(expected, tuple):
         assert len(found) == len(expected)
@@ -116,6 +131,49 @@ def test_a_layout_that_lies_is_refused(tmp_path, layout):
     np.savez(tmp_path / "t.npz", core=np.ones(2), __metadata__=np.asarray(text))
     with pytest.raises(CheckpointError):
         load(tmp_path / "t.npz")
+
+
+def test_an_adapter_computes_as_it_did(tmp_path):
+    torch = pytest.importorskip("torch")
+    adapted = soka(torch.asarray(gaussian((6, 4), dtype="float32")), ((2, 2), (3, 2)), rank=2)
+    narrow = adapted._replace(residual=adapted.residual.to(torch.bfloat16))
+    save(tmp_path / "t.safetensors", narrow)
+    found = load(tmp_path / "t.safetensors")
+    assert type(found.adapter) is KroneckerSum
+    assert found.residual.dtype.name == "bfloat16"
+    assert np.array_equal(found.to_array(), narrow.to_array().numpy())
+
+
+def test_a_spectrum_solves_as_it_did(tmp_path):
+    fmt = examples()["eigh with a metric"]
+    save(tmp_path / "t.npz", fmt)
+    found, b = load(tmp_path / "t.npz"), gaussian((6, 2))
+    assert np.array_equal(found.solve(b, shift=20.0), fmt.solve(b, shift=20.0))
+    assert found.logdet(shift=20.0) == fmt.logdet(shift=20.0)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    ["[]", "3", '{"adapter": "Other"}', '{"adapter": 3}', '{"other": "LowRank"}', "{}", "{"],
+)
+def test_parts_that_lie_are_refused(tmp_path, parts):
+    text = json.dumps({"tdecomp.class": "Adapted", "tdecomp.parts": parts})
+    arrays = {"residual": np.ones((2, 2)), "adapter.left": np.ones((2, 1))}
+    arrays["adapter.right"] = np.ones((1, 2))
+    np.savez(tmp_path / "t.npz", **arrays, __metadata__=np.asarray(text))
+    with pytest.raises(CheckpointError):
+        load(tmp_path / "t.npz")
+    text = json.dumps({"tdecomp.class": "Adapted", "tdecomp.parts": '{"adapter": "LowRank"}'})
+    np.savez(tmp_path / "t.npz", **arrays, __metadata__=np.asarray(text))
+    assert load(tmp_path / "t.npz").shape == (2, 2)
+
+
+def test_a_fit_is_saved_by_its_tensor(tmp_path):
+    fit = monarch(gaussian((6, 4)), ((2, 2), (3, 2)))
+    with pytest.raises(TypeError, match="got Fit; of a fit pass its tensor"):
+        save(tmp_path / "t.npz", fit)
+    with pytest.raises(TypeError, match="got Allocation"):
+        save(tmp_path / "t.npz", Allocation((1,), 2, 0.1, 0.1))
 
 
 def test_files_without_a_checksum_are_still_read(tmp_path):
