@@ -30,7 +30,8 @@ from tdecomp.ops._sparse_convert import from_sparse
 
 def by_terms(a: Any, weights: Any, task: Task, *, pad: bool, n_starts: int) -> Fit[KroneckerSum]:
     """Decompose the rearranged tensor term by term."""
-    rank = check_rank(task.rank, way="rtol= is for two factors without weights=")
+    way = "rtol= is for two factors without weights="
+    rank = check_rank(task.rank, most_terms(task.shapes), way=way)
     if type(a).__module__.startswith("scipy.sparse") and hasattr(a, "tocsr"):
         if weights is not None:
             raise TypeError("weights= are for arrays: what a sparse matrix does not store is zero")
@@ -51,6 +52,16 @@ def by_terms(a: Any, weights: Any, task: Task, *, pad: bool, n_starts: int) -> F
         xp=xp,
         **options,
     )
+
+
+def most_terms(shapes: Shapes) -> int:
+    """Return how many terms are enough for every matrix: one for each fibre of the longest mode.
+
+    The rearranged tensor is the sum, over the indices of all other modes, of a fibre times unit
+    vectors; for two factors that is the rank which a matrix of these sides has at most.
+    """
+    sizes = [m * n for m, n in shapes]
+    return math.prod(sizes) // max(sizes)
 
 
 def _dense_tensors(
