@@ -10,7 +10,8 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import namespace, prepare
 from tdecomp.cp._algebra_norm import _inner, _norm
 from tdecomp.cp._format import CP
-from tdecomp.kronecker._format import KroneckerSum, as_sum, as_sums, product
+from tdecomp.kronecker._balance import balanced, is_moderate
+from tdecomp.kronecker._format import KroneckerSum, as_sum, as_sums, of_factors, product
 from tdecomp.kronecker._round import _rounded, vectors_of
 from tdecomp.ops._operands import promoted
 
@@ -104,7 +105,7 @@ def inner(a: Any, b: Any, /) -> Array:
 
 @full_precision
 def scale(k: Any, factor: Any, /) -> KroneckerSum:
-    """Return a sum times a number, multiplied into the first factors.
+    """Return a sum times a number, which goes into the first factors.
 
     Parameters
     ----------
@@ -133,6 +134,8 @@ def scale(k: Any, factor: Any, /) -> KroneckerSum:
     """
     xp, k = as_sum(k)
     number = scalar(factor, k.left, xp, name="factor")
+    if not is_moderate((*k.factors, number)):
+        k = of_factors(balanced(k.factors, xp))
     left, right, *rest = promoted([*k.factors, xp.reshape(number, (1,))], xp)[:-1]
     return KroneckerSum(left * number, right, tuple(rest))
 
@@ -178,8 +181,7 @@ def add(*sums: Any, rank: int | None = None, rtol: float | None = None) -> Krone
     xp, checked = as_sums(sums, names=names)
     _check_same_shapes(checked, names=names)
     stacks = zip(*(k.factors for k in checked), strict=True)
-    left, right, *rest = (xp.concat(list(stack), axis=0) for stack in stacks)
-    k = KroneckerSum(left, right, tuple(rest))
+    k = of_factors([xp.concat(list(stack), axis=0) for stack in stacks])
     return k if rank is None and rtol is None else _rounded(k, rank, rtol, xp)
 
 

@@ -14,14 +14,13 @@ from typing import Any
 
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import _as_array, as_floating, namespace
-from tdecomp.kronecker._balance import balanced, is_moderate
+from tdecomp.kronecker._balance import balanced, is_floating, is_moderate
 from tdecomp.ops._operands import promoted
-
-_FLOATING = ("real floating", "complex floating")
 
 
 def apply(factors: Sequence[Array], x: Any) -> Array:
     """Multiply a vector (n,), or matrices (..., n, b), by the sum of Kronecker products."""
+    check_stacks(factors)
     n = math.prod(int(f.shape[2]) for f in factors)
     xp, x, factors = operands(factors, x, n)
     if not is_moderate(factors):
@@ -38,6 +37,16 @@ def apply(factors: Sequence[Array], x: Any) -> Array:
     return xp.reshape(y, (*batch, y.shape[1], b))
 
 
+def check_stacks(factors: Sequence[Array]) -> None:
+    """Refuse factors that are no stacks of as many matrices."""
+    shapes = [tuple(getattr(f, "shape", ())) for f in factors]
+    if any(len(shape) != 3 or shape[0] != shapes[0][0] for shape in shapes):
+        raise ValueError(
+            "factors must be arrays of shape (r, m_k, n_k), with one number r of terms, got "
+            f"shapes {shapes}"
+        )
+
+
 def operands(factors: Sequence[Array], x: Any, n: int) -> tuple[Namespace, Array, Sequence[Array]]:
     """Validate what a matrix with `n` columns multiplies, and bring all to their common dtype."""
     xp = namespace(*factors, x)
@@ -49,7 +58,7 @@ def operands(factors: Sequence[Array], x: Any, n: int) -> tuple[Namespace, Array
         )
     arrays = [x, *factors]
     if any(f.dtype != x.dtype for f in factors):
-        floating = [xp.isdtype(y.dtype, _FLOATING) for y in arrays]
+        floating = [is_floating(y, xp) for y in arrays]
         if any(floating):
             pairs = zip(arrays, floating, strict=True)
             arrays = [y if already else as_floating(y, xp, name="x") for y, already in pairs]

@@ -40,8 +40,16 @@ def is_moderate(factors: Sequence[Array]) -> bool:
     Asked of NumPy's arrays, where it costs a microsecond. Elsewhere an answer would have to wait
     for a device, or for a compiled program to run: they pass for moderate.
     """
-    if not is_numpy(*factors) or factors[0].dtype.kind not in "fc":
+    if not is_numpy(*factors) or any(f.dtype.kind not in "fc" for f in factors):
         return True
     limit = 2.0 ** (np.finfo(factors[0].dtype).maxexp / 4)
     # An overflow makes no noise in a dot product, and its result tells.
     return all(1 / limit < np.vdot(f, f).real < limit for f in factors)
+
+
+def is_floating(x: Array, xp: Namespace) -> bool:
+    """Tell whether an array holds floats that its library computes in, so no bfloat16 of NumPy."""
+    kind = getattr(x.dtype, "kind", None)
+    if kind is not None:
+        return kind in "fc"
+    return bool(xp.isdtype(x.dtype, ("real floating", "complex floating")))

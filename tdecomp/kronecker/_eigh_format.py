@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tdecomp._errors import check_callable
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import adjoint, concrete, conj, eps, namespace
@@ -244,6 +245,7 @@ class KroneckerEigh(NamedTuple):
                 "functions of the matrix need the decomposition without metric=: with one, its "
                 "eigenvectors are not orthonormal"
             )
+        check_callable(function, name="function")
         values = self.eigenvalues()
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             image = function(values)

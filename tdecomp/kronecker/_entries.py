@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
-from tdecomp.kronecker._balance import balanced
+from tdecomp.kronecker._balance import balanced, is_floating
+from tdecomp.ops._operands import promoted
 from tdecomp.ops._region import index_of, indices_of, is_index, parts
 
 
@@ -22,7 +23,7 @@ def everything(factors: Sequence[Array], xp: Namespace) -> Array:
         out = out[:, :, None, :, None] * factor[:, None, :, None, :]
         out, shape = xp.reshape(out, (r, rows, columns)), [rows, columns]
     m, n = last.shape[1:]
-    halves = xp.reshape(out, (r, -1)), xp.reshape(last, (r, m * n))
+    halves = xp.reshape(out, (r, math.prod(shape))), xp.reshape(last, (r, m * n))
     joined = xp.matrix_transpose(halves[0]) @ halves[1]
     joined = xp.permute_dims(xp.reshape(joined, (*shape, m, n)), (0, 2, 1, 3))
     return xp.reshape(joined, (shape[0] * m, shape[1] * n))
@@ -50,9 +51,10 @@ def rows_and_columns(
 
 
 def _in_range(factors: Sequence[Array], xp: Namespace) -> Sequence[Array]:
-    """Return factors that are multiplied one by one without leaving the range on the way."""
-    floating = xp.isdtype(factors[0].dtype, ("real floating", "complex floating"))
-    return balanced(factors, xp) if len(factors) > 2 and floating else factors
+    """Return factors of one dtype that are multiplied without leaving the range on the way."""
+    if any(f.dtype != factors[0].dtype for f in factors):
+        factors = promoted(factors, xp)
+    return balanced(factors, xp) if len(factors) > 2 and is_floating(factors[0], xp) else factors
 
 
 def _term(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, overload
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import adjoint, conj, namespace, prepare
-from tdecomp.kronecker._apply import apply
+from tdecomp.kronecker._apply import apply, check_stacks
 from tdecomp.kronecker._balance import balanced
 from tdecomp.kronecker._entries import everything, rows_and_columns
 from tdecomp.ops._operands import promoted
@@ -76,8 +76,10 @@ class KroneckerSum(NamedTuple):
 
     @property
     def dtype(self) -> DType:
-        """The dtype of the matrix."""
-        return self.left.dtype
+        """The dtype of the matrix: that of products of the factors."""
+        if all(f.dtype == self.left.dtype for f in self.factors):
+            return self.left.dtype
+        return namespace(*self.factors).result_type(*(f.dtype for f in self.factors))
 
     @property
     def n_parameters(self) -> int:
@@ -88,13 +90,13 @@ class KroneckerSum(NamedTuple):
     def mT(self) -> KroneckerSum:
         """The transpose: that of every factor."""
         xp = namespace(*self.factors)
-        return _of([xp.matrix_transpose(f) for f in self.factors])
+        return of_factors([xp.matrix_transpose(f) for f in self.factors])
 
     @property
     def mH(self) -> KroneckerSum:
         """The adjoint: that of every factor."""
         xp = namespace(*self.factors)
-        return _of([adjoint(f, xp) for f in self.factors])
+        return of_factors([adjoint(f, xp) for f in self.factors])
 
     @full_precision
     def to_array(self, region: Any = None) -> Array:
@@ -111,6 +113,7 @@ class KroneckerSum(NamedTuple):
         array
             The entries; beside them memory holds no more than twice as much again.
         """
+        check_stacks(self.factors)
         xp = namespace(*self.factors)
         if region is None:
             return everything(self.factors, xp)
@@ -141,7 +144,8 @@ class KroneckerSum(NamedTuple):
 setattr(KroneckerSum, "__array_ufunc__", None)  # noqa: B010 - NamedTuple takes no other attribute
 
 
-def _of(factors: Sequence[Array]) -> KroneckerSum:
+def of_factors(factors: Sequence[Array]) -> KroneckerSum:
+    """Return the sum of all factors in order."""
     left, right, *rest = factors
     return KroneckerSum(left, right, tuple(rest))
 
@@ -161,7 +165,7 @@ def of_vectors(
         ratio = share / xp.where(length > 0, length, xp.ones_like(length))
         stack = xp.matrix_transpose(c * xp.astype(ratio, c.dtype))
         stacks.append(xp.reshape(stack, (c.shape[1], *shape)))
-    return _of(stacks)
+    return of_factors(stacks)
 
 
 def as_sum(value: Any, /, *, name: str = "k") -> tuple[Namespace, KroneckerSum]:
@@ -183,7 +187,7 @@ def as_sum(value: Any, /, *, name: str = "k") -> tuple[Namespace, KroneckerSum]:
     if len({int(stack.shape[0]) for stack in stacks}) > 1:
         shapes = [tuple(stack.shape) for stack in stacks]
         raise ValueError(f"{name} must have as many terms in each factor, got shapes {shapes}")
-    return xp, _of(promoted(stacks, xp))
+    return xp, of_factors(promoted(stacks, xp))
 
 
 def as_sums(
@@ -196,7 +200,7 @@ def as_sums(
         raise ValueError(f"terms must have as many factors in each sum, got {counts}")
     xp = namespace(*(k.left for k in checked))
     flat = promoted([f for k in checked for f in k.factors], xp)
-    return xp, [_of(flat[j : j + counts[0]]) for j in range(0, len(flat), counts[0])]
+    return xp, [of_factors(flat[j : j + counts[0]]) for j in range(0, len(flat), counts[0])]
 
 
 def product(a: KroneckerSum, b: KroneckerSum, xp: Namespace) -> KroneckerSum:
@@ -209,9 +213,9 @@ def product(a: KroneckerSum, b: KroneckerSum, xp: Namespace) -> KroneckerSum:
         )
     pairs = zip(balanced(a.factors, xp), balanced(b.factors, xp), strict=True)
     products = [f[:, None, :, :] @ g[None, :, :, :] for f, g in pairs]
-    return _of([xp.reshape(p, (-1, *p.shape[2:])) for p in products])
+    return of_factors([xp.reshape(p, (-1, *p.shape[2:])) for p in products])
 
 
 def conjugate(k: KroneckerSum, xp: Namespace) -> KroneckerSum:
     """Return the complex conjugate."""
-    return _of([conj(f, xp) for f in k.factors])
+    return of_factors([conj(f, xp) for f in k.factors])

@@ -178,6 +178,15 @@ def test_norms_beyond_the_range_of_products_exist():
     assert inner(zero, k) == 0
 
 
+def test_numbers_beyond_what_a_factor_can_take_are_shared():
+    ones = KroneckerSum(np.full((2, 2, 2), 1e200), np.full((2, 1, 1), 1e-200))
+    assert np.allclose(scale(ones, 1e200).to_array(), 2e200, rtol=1e-14)
+    assert np.allclose(scale(ones.mT, -1e-300).to_array(), -2e-300, rtol=1e-14)
+    near = KroneckerSum(np.full((1, 1, 1), 1e30), np.full((1, 1, 1), 1e-30))
+    assert scale(near, 1e300).to_array()[0, 0] == pytest.approx(1e300, rel=1e-14)
+    assert np.array_equal(scale(near, 3).right, near.right)
+
+
 def test_zero_has_one_term_of_zeros():
     zero = KroneckerSum(np.zeros((3, 2, 2)), np.ones((3, 2, 2)))
     for best in (rounded(zero, rank=1), rounded(zero, rtol=0.1)):

@@ -183,6 +183,9 @@ def test_what_is_not_hermitian_or_does_not_fit_is_refused(xp, hermitian, drawn):
         e.apply(lambda x: x[:5], xp.asarray(np.ones(6)))
     with pytest.raises(ValueError, match=r"shape \(6,\), got float"):
         e.diagonal(lambda x: 1.0)  # noqa: ARG005
+    for call in (lambda f: e.apply(f, xp.asarray(np.ones(6))), e.diagonal):
+        with pytest.raises(TypeError, match="function must be callable, got 3"):
+            call(3)
     with pytest.raises(ValueError, match="without metric="):
         eigh(k, metric=k).apply(lambda x: x, xp.asarray(np.ones(6)))
     if not xp.name.startswith("numpy"):

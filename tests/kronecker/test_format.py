@@ -1,5 +1,6 @@
 """Sums of Kronecker products against the matrices that they stand for."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -129,6 +130,57 @@ def test_what_cannot_be_multiplied_is_refused(xp, matrix):
     if not xp.name.startswith("numpy"):
         with pytest.raises(TypeError, match="one library"):
             k @ np.ones(n)
+
+
+@pytest.mark.parametrize("shapes", SHAPES[:2], ids=str)
+@pytest.mark.parametrize("kind", ["float64", "complex128"])
+def test_factors_of_several_dtypes_have_that_of_their_products(xp, shapes, kind, drawn):
+    k, a = drawn(shapes, 2, dtype=kind)
+    left, right, *rest = map(xp.asarray, k.factors)
+    left = xp.asarray(k.left.real.astype("float32").astype("float64"), dtype="float32")
+    mixed = KroneckerSum(left, right, tuple(rest))
+    wide = KroneckerSum(xp.to_numpy(left).astype(kind), k.right, k.rest).to_array()
+    x = gaussian((a.shape[1],))
+    assert mixed.dtype == getattr(xp, kind)
+    for found, dense in (
+        (mixed.to_array(), wide),
+        (mixed.to_array((slice(None), 0)), wide[:, 0]),
+        (mixed @ xp.asarray(x), wide @ x),
+    ):
+        assert found.dtype == mixed.dtype
+        assert np.allclose(xp.to_numpy(found), dense, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("rest", [(), (np.ones((1, 2, 1), ml_dtypes.bfloat16),)], ids=len)
+def test_half_precision_from_a_file_is_multiplied(rest):
+    # NumPy itself knows no such floats, and multiplies them in single precision.
+    half = ml_dtypes.bfloat16
+    k = KroneckerSum(np.full((1, 2, 2), 1.5, half), np.ones((1, 3, 3), half), rest)
+    x = np.ones(k.shape[1])
+    for found in (k.to_array(), k.to_array(slice(2))):
+        assert np.all(found.astype(float) == 1.5)
+    assert np.all((k @ x.astype(half)).astype(float) == 9.0)
+    assert (k @ x).dtype == np.float64
+    assert np.all(k @ x == 9.0)
+
+
+def test_whole_numbers_are_multiplied_exactly():
+    k = KroneckerSum(np.full((1, 2, 2), 2**30), np.full((1, 1, 1), 3), (np.ones((1, 1, 1), int),))
+    assert k.to_array().dtype == k.to_array((0, [0])).dtype == np.int64
+    assert np.all(k.to_array() == 3 * 2**30)
+    assert np.array_equal(k @ [1, 2], [9 * 2**30] * 2)
+
+
+def test_factors_that_are_no_stacks_are_refused():
+    one, two = np.ones((2, 3, 3)), np.ones((3, 2, 2))
+    for k in (KroneckerSum(one, two), KroneckerSum(one[0], two[0]), KroneckerSum(one, [[[1.0]]])):
+        for call in (
+            lambda k: k @ np.ones(6),
+            KroneckerSum.to_array,
+            lambda k: k.to_array((0, 0)),
+        ):
+            with pytest.raises(ValueError, match=r"shape \(r, m_k, n_k\), with one number r"):
+                call(k)
 
 
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
