@@ -14,6 +14,13 @@ from tdecomp._typing import Array, Namespace
 _BLOCK = 8
 
 
+def constant(x: Array) -> Array:
+    """Return the same array, to be held fixed by differentiation."""
+    if compat.is_torch_array(x):
+        return x.detach()
+    return import_module("jax").lax.stop_gradient(x) if compat.is_jax_array(x) else x
+
+
 def solve_triangular(t: Array, b: Array, xp: Namespace, *, lower: bool) -> Array:
     """Solve ``t @ x = b`` for a triangular `t`, without a factorisation of `t`.
 

@@ -12,8 +12,8 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps, equilibrate
 from tdecomp.convert._read import as_format, filled, opened
 from tdecomp.linalg import SVD, tail_norms, truncation_rank
+from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._svd import robust_svd
 from tdecomp.linalg._truncation import reachable_rtol
 from tdecomp.ops import COO
 from tdecomp.ops._operands import promoted

@@ -15,7 +15,7 @@ from tdecomp.kronecker._divisors import primes
 from tdecomp.kronecker._operands import padded
 from tdecomp.kronecker._targets import Shapes, check_fit, check_shapes
 from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._smooth import leading_svd
 
 
 @full_precision
@@ -117,10 +117,10 @@ def _butterfly(a: Array, shapes: Shapes, *, xp: Namespace) -> Butterfly:
     factors, rest = [], a[None, ...]
     for m, n in shapes[:-1]:
         blocks = blocks_of(rest, m, n, xp)
-        u, s, vh = robust_svd(blocks, xp)
-        u, vh = canonical_signs(u[..., :1], vh[..., :1, :], xp)
+        u, s, vh = leading_svd(blocks, 1, xp)
+        u, vh = canonical_signs(u, vh, xp)
         factors.append(xp.permute_dims(u[..., 0], (0, 3, 1, 2)))
-        rows = vh[..., 0, :] * s[..., :1]
+        rows = vh[..., 0, :] * s
         rest = xp.reshape(rows, (-1, *rows.shape[2:]))
     return Butterfly((*factors, rest[..., None]))
 

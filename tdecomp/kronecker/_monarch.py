@@ -22,7 +22,7 @@ from tdecomp.kronecker._rearranged import Pair
 from tdecomp.kronecker._targets import check_fit, check_shapes
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._smooth import leading_svd
 from tdecomp.linalg._truncation import reachable_rtol, tail_norms, truncation_rank
 
 
@@ -262,7 +262,7 @@ def monarch(
     if rtol is None:
         found = _monarch(safe, pair, rank or 1, xp=xp)
     else:
-        found = _of_blocks(_cut(_blocks(safe, pair, xp), rank, rtol, pair, xp), xp)
+        found = _of_blocks(_cut(_blocks(safe, pair, None, xp), rank, rtol, pair, xp), xp)
     root = xp.astype(xp.sqrt(scale[0, 0]), a.dtype)
     found = Monarch(found.first * root, found.second * root)
     error = relative_error(a, found)
@@ -281,13 +281,13 @@ def _pair(shapes: Any) -> Pair:
 
 def _monarch(a: Array, shapes: Pair, rank: int, *, xp: Namespace) -> Monarch:
     """Replace each block of finite `a`, at a safe scale, by the best one of fixed rank."""
-    return _of_blocks(_leading(_blocks(a, shapes, xp), rank), xp)
+    return _of_blocks(_blocks(a, shapes, rank, xp), xp)
 
 
-def _blocks(a: Array, shapes: Pair, xp: Namespace) -> SVD:
+def _blocks(a: Array, shapes: Pair, rank: int | None, xp: Namespace) -> SVD:
     """Decompose the blocks: a batch (n_1, m_2) of matrices (m_1, n_2)."""
     (m1, n1), _ = shapes
-    u, s, vh = robust_svd(blocks_of(a, m1, n1, xp), xp)
+    u, s, vh = leading_svd(blocks_of(a, m1, n1, xp), rank, xp)
     u, vh = canonical_signs(u, vh, xp)
     return SVD(u, s, vh)
 
@@ -300,11 +300,7 @@ def _cut(blocks: SVD, rank: int | None, rtol: float, shapes: Pair, xp: Namespace
     # Squares of a whole level add up to those of one descending spectrum, with the same tails.
     joint = xp.linalg.vector_norm(xp.reshape(blocks.S, (n1 * m2, -1)), axis=0)
     r = truncation_rank(joint, rank=rank, atol=(rtol - floor / 4) * float(tail_norms(joint)[0]))
-    return _leading(blocks, r)
-
-
-def _leading(blocks: SVD, rank: int) -> SVD:
-    return SVD(blocks.U[..., :rank], blocks.S[..., :rank], blocks.Vh[..., :rank, :])
+    return SVD(blocks.U[..., :r], blocks.S[..., :r], blocks.Vh[..., :r, :])
 
 
 def _of_blocks(blocks: SVD, xp: Namespace) -> Monarch:

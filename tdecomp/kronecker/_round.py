@@ -12,8 +12,8 @@ from tdecomp._xp import equilibrate
 from tdecomp.cp._normalise import scaled_by_two
 from tdecomp.kronecker._balance import balanced
 from tdecomp.kronecker._format import KroneckerSum, as_sum, of_vectors
+from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._svd import robust_svd
 from tdecomp.tt._formats import TensorTrain
 from tdecomp.tt._round import round as round_train
 

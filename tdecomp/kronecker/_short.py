@@ -18,8 +18,8 @@ from tdecomp.linalg._gram import keeps_digits
 from tdecomp.linalg._left_triangle import triangle_of
 from tdecomp.linalg._operand import Operand
 from tdecomp.linalg._orth import orthonormalize
+from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._search import projection_error
-from tdecomp.linalg._svd import robust_svd
 from tdecomp.linalg._thin import thin_product
 from tdecomp.linalg._truncation import reachable_rtol, tail_norms, truncation_rank
 

@@ -31,8 +31,8 @@ from tdecomp.kronecker._facts import Facts
 from tdecomp.kronecker._rearranged import Pair
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._operand import Operand
+from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._svd import robust_svd
 
 # Squares that agree within so many eps times the length of a vector are equal.
 _ROUNDINGS = 16

@@ -129,7 +129,9 @@ def kronecker_svd(
     singular vectors of its unfoldings, or with `weights` from random factors; there the best
     approximation need not exist, and a local minimum may be found.
 
-    Under ``jit``, ``vmap`` and ``grad``, `rank` is required and the rearranged matrix decomposed.
+    Under ``jit``, ``vmap`` and ``grad``, `rank` is required and the rearranged matrix decomposed;
+    gradients are those of the leading terms wherever :math:`\sigma_r > \sigma_{r+1}`, of matrices
+    of low rank, too.
 
     References
     ----------

@@ -13,7 +13,7 @@ from tdecomp.kronecker._targets import Shapes, check_fit
 from tdecomp.kronecker._task import Task
 from tdecomp.kronecker._terms import as_tensor
 from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._smooth import leading_svd
 
 
 def of_traced(a: Array, task: Task, *, plain: bool) -> Fit[KroneckerSum]:
@@ -37,9 +37,9 @@ def of_traced(a: Array, task: Task, *, plain: bool) -> Fit[KroneckerSum]:
 
 def _kronecker_svd(a: Array, shapes: Shapes, rank: int, *, xp: Namespace) -> KroneckerSum:
     """Decompose the rearranged matrix at fixed rank."""
-    u, s, vh = robust_svd(as_tensor(a, shapes, xp), xp)
-    u, vh = canonical_signs(u[:, :rank], vh[:rank, :], xp)
-    root = xp.astype(xp.sqrt(s[:rank]), u.dtype)
+    u, s, vh = leading_svd(as_tensor(a, shapes, xp), rank, xp)
+    u, vh = canonical_signs(u, vh, xp)
+    root = xp.astype(xp.sqrt(s), u.dtype)
     stacks = xp.matrix_transpose(u * root), vh * root[:, None]
     left, right = (
         xp.reshape(stack, (rank, *shape)) for stack, shape in zip(stacks, shapes, strict=True)

@@ -27,7 +27,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device
 from tdecomp.linalg._operand import Operand
 from tdecomp.linalg._orth import extend, orthonormalize
-from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._thin import thin_product
 
 

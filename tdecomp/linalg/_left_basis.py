@@ -14,7 +14,7 @@ from tdecomp.linalg._fibres import project_fibres
 from tdecomp.linalg._left_sketch import SIX_DIGITS, sketched
 from tdecomp.linalg._left_triangle import left_singular
 from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._smooth import leading_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
 from tdecomp.linalg._unfolded import columns, double, gram, slabs
 from tdecomp.ops._mode_products import _mode_product
@@ -192,6 +192,6 @@ def _by_qr(t: Array, rank: int, atol: float | None, xp: Namespace) -> tuple[Arra
 
 def _left_basis(x: Array, mode: int, rank: int, *, xp: Namespace) -> tuple[Array, Array]:
     """Return basis and projection at fixed rank: by the SVD, for transformations."""
-    u, _, _ = robust_svd(columns(slabs(x, mode, xp), xp), xp)
-    u, _ = canonical_signs(u[:, :rank], adjoint(u[:, :rank], xp), xp)
+    u, _, _ = leading_svd(columns(slabs(x, mode, xp), xp), rank, xp)
+    u, _ = canonical_signs(u, adjoint(u, xp), xp)
     return u, _mode_product(x, adjoint(u, xp), mode, xp=xp)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import is_numpy
-from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._unfolded import blocks, columns
 
 # A block has this many times more columns than rows: stacking costs a tenth of the flops. Blocks

@@ -12,10 +12,10 @@ from tdecomp._xp import adjoint
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._operand import Operand
 from tdecomp.linalg._orth import orthonormalize
+from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._search import exact
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._sketch import matrix_of
-from tdecomp.linalg._svd import robust_svd
 
 
 def single_pass(op: Operand, rank: int, *, sketch: str, rng: np.random.Generator) -> Fit[SVD]:

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tdecomp._errors import check_reachable, check_target
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import (
-    adjoint,
-    concrete,
-    differentiated,
-    eps,
-    equilibrate,
-    is_numpy,
-    prepare,
-    traced,
-)
+from tdecomp._xp import differentiated, eps, equilibrate, prepare, traced
 from tdecomp.linalg import _gram
 from tdecomp.linalg._formats import SVD
 from tdecomp.linalg._signs import canonical_signs
+from tdecomp.linalg._smooth import leading_svd
 from tdecomp.linalg._truncation import reachable_rtol, tail_norms, truncation_rank
 
 
@@ -71,7 +61,9 @@ def truncated_svd(a: Any, /, *, rank: int | None = None, rtol: float | None = No
     perturbs the problem by rounding only. A few triplets of a large matrix with one side at least
     four times the other come from the Gram matrix of the shorter side, in :math:`m n^2` flops,
     where that loses no digit: :math:`\epsilon \|A\|_F^2 < 10^{-9} \sigma_r^2`. Under tracing
-    (``jax.jit``, ``vmap``) `rank` is required, and a matrix that is not finite yields NaN.
+    (``jax.jit``, ``vmap``) `rank` is required, and a matrix that is not finite yields NaN. Gradients
+    need only :math:`\sigma_r > \sigma_{r+1}`, and different leading values where single vectors are
+    differentiated.
 
     Examples
     --------
@@ -112,33 +104,6 @@ def _few(a: Array, rank: int | None, xp: Namespace) -> SVD | None:
 
 def _truncated_svd(a: Array, rank: int | None, *, xp: Namespace) -> SVD:
     """Compute the leading `rank` triplets of finite `a`, canonical signs included."""
-    u, s, vh = robust_svd(a, xp)
-    u, vh = canonical_signs(u[..., :rank], vh[..., :rank, :], xp)
-    return SVD(u, s[..., :rank], vh)
-
-
-def robust_svd(a: Array, xp: Namespace) -> tuple[Array, Array, Array]:
-    """Return the thin SVD of finite `a`, by a second route where the first does not converge."""
-    try:
-        u, s, vh = xp.linalg.svd(a, full_matrices=False)
-        if concrete(xp.all(xp.isfinite(s))) is not False:
-            return u, s, vh
-    except Exception as error:  # each library has a class of its own
-        if "converge" not in str(error):
-            raise
-    u, s, vh = _second_route(a, xp)
-    if concrete(xp.all(xp.isfinite(s))) is False:
-        raise np.linalg.LinAlgError("the SVD converged on neither of two routes")
-    return u, s, vh
-
-
-def _second_route(a: Array, xp: Namespace) -> tuple[Array, Array, Array]:
-    """Decompose the triangular factor instead; on NumPy with the slower, sturdier driver."""
-    q, r = xp.linalg.qr(adjoint(a, xp))
-    if is_numpy(a) and a.ndim == 2:
-        from scipy.linalg import svd
-
-        v, s, wh = svd(r, full_matrices=False, check_finite=False, lapack_driver="gesvd")
-    else:
-        v, s, wh = xp.linalg.svd(r, full_matrices=False)
-    return adjoint(wh, xp), s, adjoint(q @ v, xp)
+    u, s, vh = leading_svd(a, rank, xp)
+    u, vh = canonical_signs(u, vh, xp)
+    return SVD(u, s, vh)

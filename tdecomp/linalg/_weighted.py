@@ -10,7 +10,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps, equilibrate, namespace, prepare, traced
 from tdecomp.linalg._formats import LowRank
 from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._smooth import leading_svd
 from tdecomp.linalg._truncation import reachable_rtol, tail_norms, truncation_rank
 
 
@@ -167,15 +167,14 @@ def _weighted_svd(
 ) -> LowRank:
     """Solve the weighted problem for finite, moderate inputs of one dtype."""
     rows, columns = _apply(left, a), _times(a, right)
-    u, s, vh = robust_svd(_times(rows, right), xp)
-    rank = min(rank or s.shape[-1], s.shape[-1])
-    u, vh = canonical_signs(u[..., :rank], vh[..., :rank, :], xp)
+    u, s, vh = leading_svd(_times(rows, right), rank, xp)
+    u, vh = canonical_signs(u, vh, xp)
     if left is None:
         return LowRank(u, adjoint(u, xp) @ a)
     v = adjoint(vh, xp)
     if right is None:
         return LowRank(a @ v, vh)
-    s = s[..., None, :rank]
+    s = s[..., None, :]
     cut = s[..., :1] * eps(s.dtype, xp) * max(a.shape[-2:])
     inverse = xp.where(s > cut, 1 / xp.where(s > cut, s, xp.ones_like(s)), xp.zeros_like(s))
     return LowRank((columns @ v) * inverse, adjoint(u, xp) @ rows)

@@ -10,8 +10,8 @@ from tdecomp._errors import ToleranceError, check_reachable
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps, times_power, traced
+from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._svd import robust_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
 from tdecomp.tt._chain import as_chain, left_matrix_of
 from tdecomp.tt._formats import TensorTrain

@@ -12,7 +12,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import differentiated, eps, equilibrate, prepare, traced
 from tdecomp.linalg._left_basis import left_basis
 from tdecomp.linalg._signs import canonical_signs
-from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._smooth import leading_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
 from tdecomp.tt._formats import TensorTrain
 from tdecomp.tt._ranks import Budget, check_ranks, doubled, floor_of, number, stored_floor
@@ -162,12 +162,14 @@ def _plain(
         turned = xp.matrix_transpose(xp.reshape(x, (rest, x.shape[mode])))
         u, core = _plain(turned, 0, rank, budget, xp)
         return u, xp.reshape(xp.matrix_transpose(core), (*x.shape[:-1], core.shape[0]))
-    u, s, vh = robust_svd(xp.reshape(x, (x.shape[0], rest)), xp)
+    matrix = xp.reshape(x, (x.shape[0], rest))
     if budget is not None:
+        s = xp.linalg.svdvals(matrix)
         rank = truncation_rank(s, rank=rank, atol=budget.atol)
         budget.spend(number(tail_norms(s)[rank]))
-    u, vh = canonical_signs(u[:, :rank], vh[:rank, :], xp)
-    core = xp.astype(s[:rank], vh.dtype)[:, None] * vh
+    u, s, vh = leading_svd(matrix, rank, xp)
+    u, vh = canonical_signs(u, vh, xp)
+    core = xp.astype(s, vh.dtype)[:, None] * vh
     return u, xp.reshape(core, (core.shape[0], *x.shape[1:]))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, equilibrate
-from tdecomp.linalg._svd import robust_svd
+from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
 from tdecomp.tt._maxvol import _maxvol
 from tdecomp.tt._sampler import Sampler
