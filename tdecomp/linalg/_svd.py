@@ -61,9 +61,9 @@ def truncated_svd(a: Any, /, *, rank: int | None = None, rtol: float | None = No
     perturbs the problem by rounding only. A few triplets of a large matrix with one side at least
     four times the other come from the Gram matrix of the shorter side, in :math:`m n^2` flops,
     where that loses no digit: :math:`\epsilon \|A\|_F^2 < 10^{-9} \sigma_r^2`. Under tracing
-    (``jax.jit``, ``vmap``) `rank` is required, and a matrix that is not finite yields NaN. Gradients
-    need only :math:`\sigma_r > \sigma_{r+1}`, and different leading values where single vectors are
-    differentiated.
+    (``jax.jit``, ``vmap``) `rank` is required, and a matrix that is not finite yields NaN.
+    Gradients need only :math:`\sigma_r > \sigma_{r+1}`, and different leading values where single
+    vectors are differentiated.
 
     Examples
     --------
