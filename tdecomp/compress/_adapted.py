@@ -10,6 +10,8 @@ from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType
 from tdecomp._xp import namespace
 from tdecomp.kronecker import KroneckerSum
+from tdecomp.kronecker._apply import operands
+from tdecomp.kronecker._format import of_factors
 from tdecomp.linalg import LowRank, elbow_rank, energy_rank
 
 
@@ -71,9 +73,14 @@ class Adapted(NamedTuple):
         return self._widened(rows) + self.adapter.to_array(region)
 
     @full_precision
-    def __matmul__(self, x: Array) -> Array:
+    def __matmul__(self, x: Any) -> Array:
         """Multiply by a vector, a matrix or a batch; the adapter is never formed."""
-        return self._widened(self.residual) @ x + self.adapter @ x
+        kept = self.adapter
+        factors = kept.factors if isinstance(kept, KroneckerSum) else tuple(kept)
+        whole = (self._widened(self.residual), *factors)
+        _, x, (residual, *parts) = operands(whole, x, self.shape[1])
+        adapter = of_factors(parts) if isinstance(kept, KroneckerSum) else LowRank(*parts)
+        return residual @ x + adapter @ x
 
     def _widened(self, x: Array) -> Array:
         return namespace(x).astype(x, self.dtype, copy=False)

@@ -243,6 +243,22 @@ def test_of_half_precision_only_the_residual_stays_so(method, narrow):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_lists_and_other_dtypes_are_multiplied_too(xp, method):
+    w = gaussian((M, N), dtype="float32")
+    adapted = METHODS[method](xp.asarray(w), rank=2)
+    sides = np.ones((N, 2))
+    for x in (sides.tolist(), [1.0] * N, xp.asarray(sides), xp.asarray(np.ones(N, int))):
+        y = xp.to_numpy(adapted @ x)
+        assert np.allclose(y, (w @ sides)[:, 0] if y.ndim == 1 else w @ sides, atol=1e-5)
+    assert (adapted @ xp.asarray(sides[:, 0].astype("float32"))).dtype == xp.float32
+    assert (adapted @ xp.asarray(sides)).dtype == xp.float64
+    with pytest.raises(ValueError, match=r"x must have shape \(15,\) or \(\.\.\., 15, c\)"):
+        adapted @ [1.0]
+    with pytest.raises(TypeError, match=r"Adapted; pass x\.to_array\(\)"):
+        adapted @ adapted
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_other_numbers_are_brought_to_floats(method):
     w = np.arange(180).reshape(M, N) % 7
     expected = METHODS[method](w.astype(float), rank=2)
