@@ -9,7 +9,7 @@ import numpy as np
 
 from tdecomp._random import normal
 from tdecomp._typing import Array
-from tdecomp._xp import adjoint, conj, device, eps, floats
+from tdecomp._xp import adjoint, conj, device, eps, floats, is_numpy
 from tdecomp.kronecker._operands import of_matrix, padded
 from tdecomp.kronecker._rearranged import Pair, rearranged
 from tdecomp.kronecker._targets import Shapes
@@ -199,10 +199,15 @@ def _entries(op: Operand, i: np.ndarray, j: np.ndarray) -> Array:
     xp, (m, n) = op.xp, op.shape
     inside = (i < m) & (j < n)
     i, j = np.where(inside, i, 0), np.where(inside, j, 0)
-    if isinstance(op, Dense):
+    if isinstance(op, Dense) and not is_numpy(op.array):
         place = device(op.array)
-        found = op.array[xp.asarray(i, device=place), xp.asarray(j, device=place)]
+        flat = xp.asarray((i * n + j).reshape(-1), device=place)
+        found = xp.reshape(xp.take(xp.reshape(op.array, (-1,)), flat, axis=0), i.shape)
+        if inside.all():
+            return found
         return xp.where(xp.asarray(inside, device=place), found, xp.zeros_like(found))
+    if isinstance(op, Dense):
+        return np.where(inside, op.array[i, j], 0)
     if isinstance(op, Sparse):
         found = np.asarray(op.matrix[i.reshape(-1), j.reshape(-1)]).reshape(i.shape)
     else:

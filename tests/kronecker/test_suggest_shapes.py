@@ -13,6 +13,7 @@ from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from tdecomp.kronecker import _suggest_shapes
+from tdecomp.kronecker._captured import _entries
 from tdecomp.kronecker._divisors import (
     divisors,
     n_padded_splits,
@@ -23,6 +24,7 @@ from tdecomp.kronecker._divisors import (
 )
 from tdecomp.kronecker._suggest_shapes import Suggestion, suggest_shapes
 from tdecomp.kronecker._svd import kronecker_svd
+from tdecomp.linalg._operand import operand
 from tdecomp.testing import gaussian
 
 EPS = np.finfo(float).eps
@@ -193,6 +195,17 @@ def test_in_every_library(xp):
     found = suggest_shapes(48, 48, a=a, max_parameters=120)
     assert found[0].shapes == truth
     assert all(isinstance(s.energy, float) for s in found)
+
+
+def test_entries_beyond_the_matrix_are_zeros(xp):
+    a = gaussian((5, 6))
+    whole, places = np.pad(a, 2)[2:, 2:], np.ix_([0, 4, 5, 6], [1, 5, 6])
+    i, j = np.broadcast_arrays(*places)
+    op = operand(xp.asarray(a), np.random.default_rng(0))
+    assert np.array_equal(xp.to_numpy(_entries(op, i, j)), whole[places])
+    for kind in (sparse.csr_array, sparse.csr_matrix, aslinearoperator):
+        op = operand(kind(a), np.random.default_rng(0))
+        assert np.allclose(_entries(op, i, j), whole[places], rtol=0, atol=10 * EPS)
 
 
 def test_complex_products_of_three_are_recognised():
