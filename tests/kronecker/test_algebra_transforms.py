@@ -33,6 +33,8 @@ def definite(k):
 
 CALLS = {
     "product": lambda k, b: total(k @ b),
+    "product of sums": lambda k, b: total((k @ k.mT) @ b),
+    "entries of three": lambda k, _: total(k._replace(rest=(k.left[:, :1],)).to_array()),
     "norm": lambda k, _: norm(k),
     "inner": lambda k, b: inner(k, KroneckerSum(k.left * b[0], k.right)),
     "sum": lambda k, b: norm(add(k, KroneckerSum(k.left, k.right * b[1]))),
