@@ -1,0 +1,1 @@
+"""Polar decompositions, what lives on them, and the polynomials that approach them."""
