@@ -2,6 +2,8 @@
 
 from tdecomp.linalg._elbow import elbow_rank
 from tdecomp.linalg._formats import SVD, LowRank, breakeven_rank
+from tdecomp.linalg._polar._certificate import PolarCertificate, polar_certificate
+from tdecomp.linalg._polar._formats import LeftPolar, Polar
 from tdecomp.linalg._randomized import randomized_svd
 from tdecomp.linalg._svd import truncated_svd
 from tdecomp.linalg._truncation import energy_rank, tail_norms, truncation_rank
@@ -9,10 +11,14 @@ from tdecomp.linalg._weighted import weighted_svd
 
 __all__ = [
     "SVD",
+    "LeftPolar",
     "LowRank",
+    "Polar",
+    "PolarCertificate",
     "breakeven_rank",
     "elbow_rank",
     "energy_rank",
+    "polar_certificate",
     "randomized_svd",
     "tail_norms",
     "truncated_svd",

@@ -7,7 +7,7 @@ import pytest
 
 import tdecomp as td
 from tdecomp.linalg._polar._certificate import polar_certificate
-from tdecomp.linalg._polar._formats import LeftPolar, Polar
+from tdecomp.linalg._polar._formats import Polar
 from tdecomp.testing import gaussian
 
 SLACK = 100 * np.finfo(float).eps
