@@ -4,6 +4,7 @@ from tdecomp.linalg._elbow import elbow_rank
 from tdecomp.linalg._formats import SVD, LowRank, breakeven_rank
 from tdecomp.linalg._polar._certificate import PolarCertificate, polar_certificate
 from tdecomp.linalg._polar._formats import LeftPolar, Polar
+from tdecomp.linalg._polar._polar import nearest_orthogonal, polar
 from tdecomp.linalg._randomized import randomized_svd
 from tdecomp.linalg._svd import truncated_svd
 from tdecomp.linalg._truncation import energy_rank, tail_norms, truncation_rank
@@ -18,6 +19,8 @@ __all__ = [
     "breakeven_rank",
     "elbow_rank",
     "energy_rank",
+    "nearest_orthogonal",
+    "polar",
     "polar_certificate",
     "randomized_svd",
     "tail_norms",

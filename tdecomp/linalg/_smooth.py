@@ -56,6 +56,13 @@ class _Side(NamedTuple):
 
 def _smooth_svd(a: Array, rank: int, xp: Namespace) -> tuple[Array, Array, Array]:
     """Let the leading triplets follow the matrix."""
+    q, p = smooth_bases(a, rank, xp)
+    inner, values, outer = robust_svd(adjoint(q, xp) @ a @ p, xp)
+    return q @ inner, values, outer @ adjoint(p, xp)
+
+
+def smooth_bases(a: Array, rank: int, xp: Namespace) -> tuple[Array, Array]:
+    """Let orthonormal bases of both leading singular spaces follow the matrix."""
     u, s, vh = (constant(x) for x in robust_svd(constant(a), xp))
     v = adjoint(vh, xp)
     left, right = (_Side(x[..., :, :rank], x[..., :, rank:]) for x in (u, v))
@@ -65,9 +72,7 @@ def _smooth_svd(a: Array, rank: int, xp: Namespace) -> tuple[Array, Array, Array
         g = right.outside(y, adjoint(a, xp) @ x, xp)
         dx, dy = _solved(f, g, (left, right), s, xp)
         x, y = x + dx, y + dy
-    q, p = xp.linalg.qr(x)[0], xp.linalg.qr(y)[0]
-    inner, values, outer = robust_svd(adjoint(q, xp) @ a @ p, xp)
-    return q @ inner, values, outer @ adjoint(p, xp)
+    return xp.linalg.qr(x)[0], xp.linalg.qr(y)[0]
 
 
 def _solved(
