@@ -6,7 +6,15 @@ from tdecomp._iterate import Fit, Progress, Status
 from tdecomp._measure import compression_ratio, n_parameters, relative_error
 from tdecomp.cp import CP, cp_als
 from tdecomp.kronecker import KroneckerSum, kronecker_svd
-from tdecomp.linalg import SVD, LowRank, polar, randomized_svd, truncated_svd, weighted_svd
+from tdecomp.linalg import (
+    SVD,
+    LowRank,
+    polar,
+    randomized_polar,
+    randomized_svd,
+    truncated_svd,
+    weighted_svd,
+)
 from tdecomp.ops import COO
 from tdecomp.tt import TensorTrain, tt_svd
 from tdecomp.tucker import Tucker, hooi, hosvd, sthosvd
@@ -35,6 +43,7 @@ __all__ = [
     "n_parameters",
     "ops",
     "polar",
+    "randomized_polar",
     "randomized_svd",
     "relative_error",
     "sthosvd",

@@ -2,9 +2,11 @@
 
 from tdecomp.linalg._elbow import elbow_rank
 from tdecomp.linalg._formats import SVD, LowRank, breakeven_rank
+from tdecomp.linalg._polar._alignment import alignment
 from tdecomp.linalg._polar._certificate import PolarCertificate, polar_certificate
 from tdecomp.linalg._polar._formats import LeftPolar, Polar
 from tdecomp.linalg._polar._polar import nearest_orthogonal, polar
+from tdecomp.linalg._polar._randomized import RandomizedPolar, randomized_polar
 from tdecomp.linalg._randomized import randomized_svd
 from tdecomp.linalg._svd import truncated_svd
 from tdecomp.linalg._truncation import energy_rank, tail_norms, truncation_rank
@@ -16,12 +18,15 @@ __all__ = [
     "LowRank",
     "Polar",
     "PolarCertificate",
+    "RandomizedPolar",
+    "alignment",
     "breakeven_rank",
     "elbow_rank",
     "energy_rank",
     "nearest_orthogonal",
     "polar",
     "polar_certificate",
+    "randomized_polar",
     "randomized_svd",
     "tail_norms",
     "truncated_svd",

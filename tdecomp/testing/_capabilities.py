@@ -28,6 +28,7 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "randomized_svd": {"jit": _PRODUCTS, "grad": _PRODUCTS},
     "weighted_svd": {"jit": _RANK, "grad": _RANK},
     "polar": {},
+    "randomized_polar": {},
     "relative_error": {},
     "convert.to_cp": {},
     "convert.to_svd": {"jit": _RANK, "grad": _RANK},

@@ -64,6 +64,7 @@ CALLS = {
     "randomized_svd": lambda x: td.randomized_svd(x, rank=2, power=2, rng=0).tensor.to_array(),
     "weighted_svd": lambda x: td.weighted_svd(x, left=x[:, 0] ** 2 + 1, rank=2).to_array(),
     "polar": lambda x: td.polar(x[:8, :5]).U * x[:8, :5],
+    "randomized_polar": lambda x: td.randomized_polar(x, rank=2, oversample=4, rng=0).U * x,
     "relative_error": lambda x: td.relative_error(x, td.LowRank(x[:, :1], x[:1, :])),
     "convert.to_cp": lambda x: td.convert.to_cp(td.LowRank(x[:, :2], x[:2, :])).to_array(),
     "convert.to_svd": lambda x: td.convert.to_svd(td.LowRank(x[:, :2], x[:2, :])).to_array(),
