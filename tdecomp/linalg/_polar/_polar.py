@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
-from tdecomp._errors import check_choice, check_number, check_rank
+from tdecomp._errors import ToleranceError, check_choice, check_number, check_rank
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, equilibrate, prepare
+from tdecomp._xp import adjoint, differentiated, equilibrate, namespace, prepare
 from tdecomp.linalg._polar._auto import choose
 from tdecomp.linalg._polar._formats import LeftPolar, Polar
+from tdecomp.linalg._polar._gram import gram_polar
 from tdecomp.linalg._polar._svd import hermitian, svd_polar
 
 _ITERATIONS = ("qdwh", "newton", "zolo")
@@ -238,7 +241,27 @@ def _tall(
     if known in _ITERATIONS:
         u = _iteration(known)(a, xp=xp)
         return u, hermitian(adjoint(u, xp) @ a, xp) if with_h else None
-    return svd_polar(a, rank, cutoff, with_h=with_h, xp=xp)
+    if known == "gram" and differentiated(a):
+        raise ValueError(
+            "method='gram' looks at values: for gradients and under tracing use method='svd'"
+        )
+    by_svd = partial(svd_polar, rank=rank, cutoff=cutoff, with_h=with_h, xp=xp)
+    if known == "gram":
+        return gram_polar(a, _refuse if method == "gram" else by_svd, with_h=with_h, xp=xp)
+    return by_svd(a)
+
+
+def _refuse(a: Array) -> NoReturn:
+    """Say why one matrix is not for the Gram matrix."""
+    xp = namespace(a)
+    s = xp.linalg.svdvals(a)
+    condition = float(s[0] / s[-1]) if float(s[-1]) > 0 else math.inf
+    lost = min(1.0, (2.0**-52 * condition**2) ** 2)
+    raise ToleranceError(
+        f"method='gram' squares the condition of a, {condition:.1e}, and could promise a relative "
+        f"error of {lost:.1e} only in {a.dtype}: use method='svd', or 'auto'",
+        reachable=lost,
+    )
 
 
 def _iteration(name: str) -> Callable[..., Array]:
