@@ -4,6 +4,8 @@ from tdecomp.linalg._elbow import elbow_rank
 from tdecomp.linalg._formats import SVD, LowRank, breakeven_rank
 from tdecomp.linalg._polar._alignment import alignment
 from tdecomp.linalg._polar._certificate import PolarCertificate, polar_certificate
+from tdecomp.linalg._polar._fisher import fisher_polar
+from tdecomp.linalg._polar._fisher_update import FisherState, fisher_state, fisher_update
 from tdecomp.linalg._polar._formats import LeftPolar, Polar
 from tdecomp.linalg._polar._polar import nearest_orthogonal, polar
 from tdecomp.linalg._polar._randomized import RandomizedPolar, randomized_polar
@@ -14,6 +16,7 @@ from tdecomp.linalg._weighted import weighted_svd
 
 __all__ = [
     "SVD",
+    "FisherState",
     "LeftPolar",
     "LowRank",
     "Polar",
@@ -23,6 +26,9 @@ __all__ = [
     "breakeven_rank",
     "elbow_rank",
     "energy_rank",
+    "fisher_polar",
+    "fisher_state",
+    "fisher_update",
     "nearest_orthogonal",
     "polar",
     "polar_certificate",
