@@ -42,7 +42,9 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 # The docs extra does without PyTorch; its adapter is documented all the same.
-autodoc_mock_imports = [] if importlib.util.find_spec("torch") else ["torch"]
+autodoc_mock_imports = [
+    name for name in ("torch", "jax", "optax") if not importlib.util.find_spec(name)
+]
 numpydoc_show_class_members = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

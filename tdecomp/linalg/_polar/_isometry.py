@@ -17,11 +17,12 @@ METHODS = ("exact", *POLYNOMIALS)
 _NOISE = 16.0
 
 
-def isometry(a: Array, method: str, xp: Namespace) -> Array:
+def isometry(a: Array, method: str, xp: Namespace, *, steps: int | None = None) -> Array:
     """Return the partial isometry of a stack of matrices by one of `METHODS`."""
     if method == "exact":
         return partial_isometry(a, xp)[0]
-    found: Array = import_module("tdecomp.linalg").orthogonalize(a, method=method)
+    # Polynomials are generated, which takes modules that exact answers have no use for.
+    found: Array = import_module("tdecomp.linalg").orthogonalize(a, method=method, steps=steps)
     return found
 
 
