@@ -13,6 +13,7 @@ from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, differentiated, equilibrate, namespace, prepare
 from tdecomp.linalg._polar._auto import choose
+from tdecomp.linalg._polar._batched import batched_polar
 from tdecomp.linalg._polar._formats import LeftPolar, Polar
 from tdecomp.linalg._polar._gram import gram_polar
 from tdecomp.linalg._polar._svd import hermitian, svd_polar
@@ -245,6 +246,8 @@ def _tall(
         raise ValueError(
             "method='gram' looks at values: for gradients and under tracing use method='svd'"
         )
+    if known == "batched":
+        return batched_polar(a, with_h=with_h)
     by_svd = partial(svd_polar, rank=rank, cutoff=cutoff, with_h=with_h, xp=xp)
     if known == "gram":
         return gram_polar(a, _refuse if method == "gram" else by_svd, with_h=with_h, xp=xp)
