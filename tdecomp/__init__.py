@@ -9,6 +9,7 @@ from tdecomp.kronecker import KroneckerSum, kronecker_svd
 from tdecomp.linalg import (
     SVD,
     LowRank,
+    orthogonalize,
     polar,
     randomized_polar,
     randomized_svd,
@@ -42,6 +43,7 @@ __all__ = [
     "linalg",
     "n_parameters",
     "ops",
+    "orthogonalize",
     "polar",
     "randomized_polar",
     "randomized_svd",

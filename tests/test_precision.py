@@ -20,7 +20,10 @@ OTHERS = {
     "compress": {"allocate", "layout_of", "pack", "unpack"},
     "cp": {"huber", "negative_binomial"},
     "kronecker": {"to_linear_operator"},
-    "linalg": {"breakeven_rank", "elbow_rank", "energy_rank", "tail_norms", "truncation_rank"},
+    "linalg": {
+        *("breakeven_rank", "cans_coefficients", "elbow_rank", "energy_rank"),
+        *("minimax_coefficients", "tail_norms", "truncation_rank"),
+    },
     "ops": {"coo", "fold", "from_dense", "from_sparse", "to_scipy", "unfold"},
     "testing": {
         *("assert_descending", "capabilities_table", "gaussian", "graded", "limitation"),

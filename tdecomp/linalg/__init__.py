@@ -4,9 +4,15 @@ from tdecomp.linalg._elbow import elbow_rank
 from tdecomp.linalg._formats import SVD, LowRank, breakeven_rank
 from tdecomp.linalg._polar._alignment import alignment
 from tdecomp.linalg._polar._certificate import PolarCertificate, polar_certificate
+from tdecomp.linalg._polar._coefficients import (
+    Composition,
+    cans_coefficients,
+    minimax_coefficients,
+)
 from tdecomp.linalg._polar._fisher import fisher_polar
 from tdecomp.linalg._polar._fisher_update import FisherState, fisher_state, fisher_update
 from tdecomp.linalg._polar._formats import LeftPolar, Polar
+from tdecomp.linalg._polar._orthogonalize import orthogonalize
 from tdecomp.linalg._polar._polar import nearest_orthogonal, polar
 from tdecomp.linalg._polar._randomized import RandomizedPolar, randomized_polar
 from tdecomp.linalg._randomized import randomized_svd
@@ -16,6 +22,7 @@ from tdecomp.linalg._weighted import weighted_svd
 
 __all__ = [
     "SVD",
+    "Composition",
     "FisherState",
     "LeftPolar",
     "LowRank",
@@ -24,12 +31,15 @@ __all__ = [
     "RandomizedPolar",
     "alignment",
     "breakeven_rank",
+    "cans_coefficients",
     "elbow_rank",
     "energy_rank",
     "fisher_polar",
     "fisher_state",
     "fisher_update",
+    "minimax_coefficients",
     "nearest_orthogonal",
+    "orthogonalize",
     "polar",
     "polar_certificate",
     "randomized_polar",

@@ -27,6 +27,7 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "truncated_svd": {"jit": _RANK, "grad": _RANK},
     "randomized_svd": {"jit": _PRODUCTS, "grad": _PRODUCTS},
     "weighted_svd": {"jit": _RANK, "grad": _RANK},
+    "orthogonalize": {},
     "polar": {},
     "randomized_polar": {},
     "relative_error": {},
