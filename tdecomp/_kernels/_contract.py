@@ -27,7 +27,6 @@ def _strip(rows: int, vectors: int) -> Any:
     """Return a function that multiplies any number of rows by `vectors` vectors of columns."""
     many, one = tile(rows, vectors), tile(1, vectors)
 
-    @numba.njit(nogil=True, error_model="numpy")
     def strip(
         a: Any, a0: int, da: int, dp: int, count: int, b: Any, b0: int, width: int, depth: int,
         c: Any, c0: int, ahead: int, skew: int,
@@ -42,7 +41,9 @@ def _strip(rows: int, vectors: int) -> Any:
             one(a, at, da, dp, b, b0, width, depth, c, to, width, ahead, skew)
             i += 1
 
-    return strip
+    # Machine code that two processes have cached is linked by name: each function has its own.
+    strip.__qualname__ = f"strip_of_{rows}_by_{vectors}"
+    return numba.njit(nogil=True, error_model="numpy")(strip)
 
 
 _strip1, _strip2, _strip4 = (_strip(rows, vectors) for vectors, rows in ROWS.items())
