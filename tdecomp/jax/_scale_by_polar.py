@@ -60,7 +60,7 @@ def scale_by_polar(
 
     Parameters
     ----------
-    method : {"polar-express", "cubic", "quintic", "muon", "cans", "exact", "randomized"}, optional
+    method : {"polar-express", "muon", "quintic", "cubic", "cans", "exact", "randomized"}, optional
         A method of `tdecomp.orthogonalize`, in products alone; ``"exact"``, by the SVD; or
         ``"randomized"``, exactly on the leading part alone, see `tdecomp.randomized_polar`.
     steps : int, optional

@@ -35,7 +35,7 @@ def fisher_polar(
         the identity.
     right : array, shape (..., n, n), optional
         The metric :math:`Q`, likewise.
-    method : {"exact", "cubic", "quintic", "muon", "polar-express", "cans"}, optional
+    method : {"exact", "polar-express", "muon", "quintic", "cubic", "cans"}, optional
         The isometric factor: exactly, or by a method of `orthogonalize`.
 
     Returns

@@ -109,7 +109,7 @@ def fisher_update(
         step is one of Muon, its momentum an exponential mean.
     ridge : float, optional
         How much of the identity is mixed in.
-    method : {"exact", "cubic", "quintic", "muon", "polar-express", "cans"}, optional
+    method : {"exact", "polar-express", "muon", "quintic", "cubic", "cans"}, optional
         The isometric factor: exactly, or by a method of `orthogonalize`.
 
     Returns

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from tdecomp._shim import constant
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, differentiated, eps
+from tdecomp.linalg._polar._orthogonalize import METHODS as POLYNOMIALS
+from tdecomp.linalg._polar._orthogonalize import orthogonalize
 from tdecomp.linalg._polar._svd import svd_polar
 from tdecomp.linalg._robust import robust_svd
 
-POLYNOMIALS = ("cubic", "quintic", "muon", "polar-express", "cans")
 METHODS = ("exact", *POLYNOMIALS)
 
 # Singular values below this many eps of the largest are rounding: measured, zeros come out at 3.
@@ -21,9 +20,7 @@ def isometry(a: Array, method: str, xp: Namespace, *, steps: int | None = None) 
     """Return the partial isometry of a stack of matrices by one of `METHODS`."""
     if method == "exact":
         return partial_isometry(a, xp)[0]
-    # Polynomials are generated, which takes modules that exact answers have no use for.
-    found: Array = import_module("tdecomp.linalg").orthogonalize(a, method=method, steps=steps)
-    return found
+    return orthogonalize(a, method=method, steps=steps)
 
 
 def partial_isometry(a: Array, xp: Namespace) -> tuple[Array, Array]:

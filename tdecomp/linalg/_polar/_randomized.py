@@ -88,9 +88,9 @@ def randomized_polar(
         ``"kaczmarz"`` takes columns of `g`, drawn with probabilities proportional to their squared
         lengths and each at most once (twice would add nothing to the range); the others are
         products with a random matrix.
-    inner : {"exact", "cubic", "quintic", "muon", "polar-express", "cans"}, optional
+    inner : {"exact", "polar-express", "muon", "quintic", "cubic", "cans"}, optional
         The isometric factor of the projected matrix: exactly, or by a method of `orthogonalize`,
-        in products alone.
+        in products alone; singular values of `U` are then near 1, some of them above.
     rng : int, numpy.random.Generator or None
         The same seed gives the same sketch on every library.
 

@@ -214,7 +214,6 @@ def test_gradients_are_those_of_differences(xp, sketch):
 
 @pytest.mark.parametrize("inner", METHODS[1:])
 def test_polynomials_stand_in_and_the_bound_stays_true(inner):
-    pytest.importorskip("tdecomp.linalg._polar._orthogonalize")
     for spectrum in SPECTRA:
         g = problem(spectrum=spectrum)
         exact = td.randomized_polar(g, rank=8, rng=0)
