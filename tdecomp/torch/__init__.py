@@ -10,5 +10,6 @@ except ImportError as error:
 
 from tdecomp.torch._adapted import AdaptedLinear
 from tdecomp.torch._calibrate import calibrate
+from tdecomp.torch._muon import PolarMuon
 
-__all__ = ["AdaptedLinear", "calibrate"]
+__all__ = ["AdaptedLinear", "PolarMuon", "calibrate"]
