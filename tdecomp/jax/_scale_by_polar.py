@@ -14,7 +14,8 @@ from tdecomp._errors import check_choice, check_count, check_number, check_rank
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array
 from tdecomp._xp import equilibrate, namespace
-from tdecomp.linalg._polar._isometry import POLYNOMIALS, isometry
+from tdecomp.linalg._polar._isometry import isometry
+from tdecomp.linalg._polar._orthogonalize import METHODS as POLYNOMIALS
 from tdecomp.linalg._polar._randomized import _randomized_polar
 
 METHODS = (*POLYNOMIALS, "exact", "randomized")
