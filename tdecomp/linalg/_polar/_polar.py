@@ -57,8 +57,8 @@ def polar(
         where the condition of `a` is above some ten thousand. ``"qdwh"`` and ``"zolo"`` iterate by
         rational functions, in products and QR decompositions alone; ``"newton"`` by inverses, of
         matrices that have them. ``"auto"`` chooses by shape, library and device among the ways
-        that take any matrix: on a CPU the Gram matrix for sides of at least 128, compiled loops
-        for batches of small real matrices, the SVD otherwise.
+        that take any matrix: on a CPU the Gram matrix for large ones, compiled loops for
+        batches of small real matrices, the SVD otherwise.
     rank : int, optional
         Return :math:`U_r V_r^*` of the leading singular vectors alone, which is unique where
         :math:`\sigma_r > \sigma_{r+1}`, and the best :math:`H` of that rank. By the SVD.

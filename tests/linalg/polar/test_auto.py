@@ -10,10 +10,11 @@ from tdecomp.testing import gaussian
 @pytest.mark.parametrize(
     ("shape", "eager", "numpy"),
     [
-        ((127, 127), "svd", "svd"),
-        ((128, 128), "gram", "gram"),
-        ((300, 128), "gram", "gram"),
-        ((2, 130, 130), "gram", "gram"),
+        ((255, 255), "svd", "svd"),
+        ((256, 256), "gram", "gram"),
+        ((254, 127), "svd", "svd"),
+        ((256, 128), "gram", "gram"),
+        ((2, 260, 130), "gram", "gram"),
         ((63, 8, 8), "svd", "svd"),
         ((64, 8, 8), "svd", "batched"),
         ((8, 8, 64, 2), "svd", "batched"),
@@ -36,10 +37,19 @@ def test_complex_batches_and_those_without_a_compiler_go_to_the_svd(monkeypatch)
 
 @pytest.mark.parametrize("xp", ["torch", "jax"], indirect=True)
 def test_what_is_differentiated_or_traced_goes_to_the_svd(xp):
-    a = xp.asarray(gaussian((130, 128)))
+    a = xp.asarray(gaussian((260, 128)))
     found = []
     if xp.name == "torch":
         found.append(choose(a.requires_grad_()))
     else:
         xp.jit(lambda a: found.append(choose(a)) or a)(a)
     assert found == ["svd"]
+
+
+@pytest.mark.parametrize(("threads", "square"), [("1", "svd"), ("2", "gram"), ("", "either")])
+def test_single_precision_asks_for_a_second_thread(monkeypatch, threads, square):
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, threads)
+    found = choose(gaussian((260, 256), dtype="float32"))
+    assert found in (("svd", "gram") if square == "either" else (square,))
+    assert choose(gaussian((260, 130), dtype="float32")) == "gram"

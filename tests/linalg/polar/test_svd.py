@@ -138,3 +138,17 @@ def test_a_cutoff_that_leaves_several_ranks_is_not_differentiated(xp):
         call, leaf = xp.jit(call), xp.asarray(stack)
     with pytest.raises(ValueError, match="pass rank="):
         call(leaf)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_single_precision_has_a_second_route(monkeypatch, certified, dtype):
+    import scipy.linalg
+
+    a = gaussian((9, 6), dtype=dtype)
+    certified(a, td.polar(a))
+
+    def fails(*_, **__):
+        raise np.linalg.LinAlgError("SVD did not converge")
+
+    monkeypatch.setattr(scipy.linalg, "svd", fails)
+    certified(a, td.polar(a))
