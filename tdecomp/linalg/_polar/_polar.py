@@ -125,8 +125,8 @@ def polar(
     check_choice(side, ("right", "left"), name="side")
     xp, a, method, rank, cutoff = _validated(a, method, rank, cutoff)
     m, n = a.shape[-2:]
-    a, scale = equilibrate(a, xp, axis=(-2, -1))
-    scale = xp.astype(scale, a.dtype)
+    given = a
+    a, scale = equilibrate(given, xp, axis=(-2, -1))
     left = side == "left"
     turned = m < n or (left and m == n)
     tall = adjoint(a, xp) if turned else a
@@ -135,7 +135,9 @@ def polar(
     u = adjoint(u, xp) if turned else u
     if h is None:
         h = hermitian(a @ adjoint(u, xp) if left else adjoint(u, xp) @ a, xp)
-    return LeftPolar(h * scale, u) if left else Polar(u, h * scale)
+    if a is not given:
+        h = h * xp.astype(scale, h.dtype)
+    return LeftPolar(h, u) if left else Polar(u, h)
 
 
 @full_precision
