@@ -7,6 +7,7 @@ rounded, on every library, device and precision.
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 
@@ -31,7 +32,11 @@ def generator(rng: Seed) -> np.random.Generator:
 def like(values: np.ndarray, array: Array, xp: Namespace) -> Array:
     """Move host `values` to the dtype and device of `array`."""
     target = str(array.dtype).rsplit(".", maxsplit=1)[-1]
-    return xp.asarray(values.astype(target), device=device(array))
+    values = values.astype(target)
+    if xp.__name__ == "jax.numpy":  # whose `asarray` is a program of its own for each shape
+        moved: Array = sys.modules["jax"].device_put(values, device(array))
+        return moved
+    return xp.asarray(values, device=device(array))
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...], array: Array, xp: Namespace) -> Array:

@@ -9,7 +9,9 @@ from importlib import import_module
 import array_api_compat as compat
 import numpy as np
 
+from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
+from tdecomp._xp import all_finite
 
 _BLOCK = 8
 
@@ -61,9 +63,10 @@ def cholesky(a: Array, xp: Namespace) -> Array | None:
         if "positive" not in str(error):
             raise
         return None
-    return lower if bool(xp.all(xp.isfinite(lower))) else None
+    return lower if bool(all_finite(lower, xp)) else None
 
 
+@one_program
 def lstsq(a: Array, b: Array, xp: Namespace) -> Array:
     """Return the least-squares solution of ``a @ x = b`` of smallest norm, by the SVD.
 
@@ -88,11 +91,16 @@ def index_add(x: Array, index: Array, values: Array, xp: Namespace) -> Array:
     if compat.is_torch_array(x):
         return x.index_add(0, index, values)
     if compat.is_jax_array(x):
-        return x.at[index].add(values)
+        return _jax_index_add(x, index, values, xp)
     rows = xp.arange(x.shape[0], dtype=index.dtype, device=compat.device(x))
     hits = xp.astype(rows[:, None] == index[None, :], x.dtype)
     width = math.prod(x.shape[1:])
     return x + xp.reshape(hits @ xp.reshape(values, (values.shape[0], width)), x.shape)
+
+
+@one_program
+def _jax_index_add(x: Array, index: Array, values: Array, xp: Namespace) -> Array:  # noqa: ARG001
+    return x.at[index].add(values)
 
 
 def einsum(subscripts: str, operands: Sequence[Array], xp: Namespace) -> Array:

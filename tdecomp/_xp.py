@@ -9,6 +9,7 @@ import array_api_compat
 import numpy as np
 
 from tdecomp._errors import nonfinite
+from tdecomp._program import one_program
 from tdecomp._typing import Array, Device, DType, Namespace
 
 _SUPPORTED = "float32, float64, complex64 or complex128"
@@ -58,8 +59,14 @@ def floats(x: Array) -> list[float]:
 
 def adjoint(x: Array, xp: Namespace) -> Array:
     """Return the conjugate transpose of the last two axes."""
-    swapped = xp.matrix_transpose(x)
-    return xp.conj(swapped) if xp.isdtype(x.dtype, "complex floating") else swapped
+    if not xp.isdtype(x.dtype, "complex floating"):
+        return xp.matrix_transpose(x)
+    return _complex_adjoint(x, xp)
+
+
+@one_program
+def _complex_adjoint(x: Array, xp: Namespace) -> Array:
+    return xp.conj(xp.matrix_transpose(x))
 
 
 def conj(x: Array, xp: Namespace) -> Array:
@@ -79,6 +86,8 @@ def traced(x: Any) -> bool:
     """Tell whether `x` is an array whose values a transformation is still tracing."""
     if not array_api_compat.is_array_api_obj(x) or array_api_compat.is_numpy_array(x):
         return False
+    if array_api_compat.is_jax_array(x) and not _tracer(x):
+        return False
     return x.ndim > 0 and 0 not in x.shape and concrete(x[(0,) * x.ndim]) is None
 
 
@@ -86,8 +95,11 @@ def differentiated(x: Array) -> bool:
     """Tell whether gradients are to flow through `x`, or a transformation is tracing it."""
     if not array_api_compat.is_array_api_obj(x):
         return False
-    tracer = any("Tracer" in kind.__name__ for kind in type(x).__mro__)
-    return tracer or bool(getattr(x, "requires_grad", False)) or traced(x)
+    return _tracer(x) or bool(getattr(x, "requires_grad", False)) or traced(x)
+
+
+def _tracer(x: Array) -> bool:
+    return any("Tracer" in kind.__name__ for kind in type(x).__mro__)
 
 
 def _as_array(x: Any, xp: Namespace, like: Array | None, name: str) -> Array:
@@ -142,12 +154,18 @@ def finite(x: Array, xp: Namespace, *, name: str = "a") -> Array:
     """
     if is_numpy(x) and x.flags.forc and math.isfinite(squared_norm(x, xp)):
         return x  # no sum of squares is finite that an infinite entry, or a NaN, went into
-    mask = xp.isfinite(x)
-    verdict = concrete(xp.all(mask))
+    good = all_finite(x, xp)
+    verdict = concrete(good)
     if verdict is False:
-        bad = xp.astype(xp.reshape(~mask, (-1,)), xp.int32)
+        bad = xp.astype(xp.reshape(~xp.isfinite(x), (-1,)), xp.int32)
         raise nonfinite(tuple(x.shape), int(xp.argmax(bad)), int(xp.sum(bad)), name=name)
-    return x if verdict else xp.where(xp.all(mask), x, xp.nan)
+    return x if verdict else xp.where(good, x, xp.nan)
+
+
+@one_program
+def all_finite(x: Array, xp: Namespace) -> Array:
+    """Tell whether all entries are finite."""
+    return xp.all(xp.isfinite(x))
 
 
 def prepare(
@@ -188,16 +206,19 @@ def squared_norm(x: Array, xp: Namespace) -> float:
     precision keeps its digits, and no pool of BLAS threads wakes up, which would go on spinning
     for longer than a sweep takes.
     """
-    flat = x.ravel(order="K") if is_numpy(x) else xp.reshape(x, (-1,))
-    cut = flat.shape[0] // _RUN * _RUN
-    total = 0.0
+    flat = x.ravel(order="K") if is_numpy(x) else x
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        for part in (xp.reshape(flat[:cut], (-1, _RUN)), flat[None, cut:]):
-            if 0 not in part.shape:
-                runs = xp.vecdot(part, part)
-                complex_ = xp.isdtype(x.dtype, "complex floating")
-                total += sum(floats(xp.real(runs) if complex_ else runs))
-    return total
+        return sum((sum(floats(runs)) for runs in _squared_runs(flat, xp)), 0.0)
+
+
+@one_program
+def _squared_runs(x: Array, xp: Namespace) -> list[Array]:
+    """Return the squared norms of long runs of entries, and of the rest."""
+    flat = xp.reshape(x, (-1,))
+    cut = flat.shape[0] // _RUN * _RUN
+    parts = (xp.reshape(flat[:cut], (-1, _RUN)), flat[None, cut:])
+    squares = [xp.vecdot(part, part) for part in parts if 0 not in part.shape]
+    return [xp.real(s) for s in squares] if xp.isdtype(x.dtype, "complex floating") else squares
 
 
 def _largest(x: Array, xp: Namespace, axis: int | tuple[int, ...]) -> Array:
@@ -216,15 +237,22 @@ def equilibrate(
     Afterwards squares of entries neither overflow nor vanish, at any scale of the data. Unless
     `always`, a concrete `x` that is safe already comes back as it is, without a copy.
     """
+    scale, safe = _power_of_two(x, xp, axis=axis)
+    if not always and concrete(safe):
+        return x, xp.ones_like(scale)
+    return x / scale, scale
+
+
+@one_program
+def _power_of_two(x: Array, xp: Namespace, *, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
+    """Return the scale along `axis`, and whether squares are safe without."""
     top = _largest(x, xp, axis)
     exponent = xp.floor(xp.log2(xp.where(top > 0, top, xp.ones_like(top))))
     limit = float(np.log2(float(xp.finfo(x.dtype).max))) / 8
-    if not always and concrete(xp.all(xp.abs(exponent) < limit)):
-        return x, xp.ones_like(top)
     # Two below the exponent range, so that neither the scale nor its inverse leaves it.
     bound = 8 * limit - 2
     scale = xp.pow(xp.full_like(top, 2.0), xp.clip(exponent, -bound, bound))
-    return x / scale, scale
+    return scale, xp.all(xp.abs(exponent) < limit)
 
 
 def times_power(x: Array, exponent: Array | float, xp: Namespace) -> Array:

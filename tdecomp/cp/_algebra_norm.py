@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tdecomp._precision import full_precision
+from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, concrete, conj
 from tdecomp.cp._algebra import _add
@@ -167,6 +168,7 @@ def _cancels(cp: CP, xp: Namespace) -> bool:
     return concrete(square < _KEPT * total**2) is True
 
 
+@one_program
 def _by_grams(a: CP, b: CP, xp: Namespace) -> Array:
     """Sum the Hadamard product of the matrices of inner products of columns."""
     grams = conj(a.weights, xp)[:, None] * b.weights[None, :]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tdecomp._program import one_program
 from tdecomp._shim import lstsq
 from tdecomp._typing import Array, Namespace
 
 
+@one_program
 def anderson(past: Sequence[tuple[Array, Array]], xp: Namespace) -> Array:
     r"""Return the point from which the next step is expected to change least.
 

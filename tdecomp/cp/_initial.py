@@ -10,6 +10,7 @@ import numpy as np
 
 from tdecomp._errors import check_choice, check_rank
 from tdecomp._precision import full_precision
+from tdecomp._program import one_program
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import device, equilibrate, namespace, prepare
@@ -213,6 +214,10 @@ def _unit_normal(
     rng: np.random.Generator, shape: Sequence[int], like: Array, xp: Namespace
 ) -> Array:
     """Draw Gaussian columns of length one."""
-    columns = normal(rng, tuple(shape), like, xp)
+    return _scaled_to_one(normal(rng, tuple(shape), like, xp), xp)
+
+
+@one_program
+def _scaled_to_one(columns: Array, xp: Namespace) -> Array:
     lengths = xp.linalg.vector_norm(columns, axis=0)
     return columns / xp.where(lengths > 0, lengths, xp.ones_like(lengths))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tdecomp._precision import full_precision
+from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import equilibrate
 from tdecomp.cp._format import CP, as_cp
@@ -88,20 +89,30 @@ def unit_columns(cp: CP, *, xp: Namespace) -> tuple[Array, Array, list[Array]]:
     mantissas, exponents = _mantissas(cp.weights, xp)
     columns = []
     for factor in cp.factors:
-        scaled, scale = equilibrate(factor, xp, axis=0, always=True)
-        lengths = xp.linalg.vector_norm(scaled, axis=0)
-        columns.append(scaled / xp.where(lengths > 0, lengths, xp.ones_like(lengths)))
-        mantissas, carried = _mantissas(mantissas * lengths, xp)
-        exponents = exponents + carried + xp.log2(scale[0, :])
+        column, mantissas, carried = _unit(factor, mantissas, xp)
+        columns.append(column)
+        exponents = exponents + carried
     return mantissas, exponents, columns
 
 
+@one_program
+def _unit(factor: Array, mantissas: Array, xp: Namespace) -> tuple[Array, Array, Array]:
+    """Return columns of length one, numbers times their lengths, exponents of two taken out."""
+    scaled, scale = equilibrate(factor, xp, axis=0, always=True)
+    lengths = xp.linalg.vector_norm(scaled, axis=0)
+    mantissas, carried = _mantissas(mantissas * lengths, xp)
+    unit = scaled / xp.where(lengths > 0, lengths, xp.ones_like(lengths))
+    return unit, mantissas, carried + xp.log2(scale[0, :])
+
+
+@one_program
 def _mantissas(values: Array, xp: Namespace) -> tuple[Array, Array]:
     """Return numbers of magnitude near one, and the exponents of two that were taken out."""
     scaled, scale = equilibrate(values[None, :], xp, axis=0, always=True)
     return scaled[0, :], xp.log2(scale[0, :])
 
 
+@one_program
 def scaled_by_two(mantissas: Array, exponents: Array, xp: Namespace) -> Array:
     """Return ``mantissas * 2**exponents``, by three factors that are all in range."""
     limit = math.floor(math.log2(float(xp.finfo(mantissas.dtype).max))) - 2
@@ -112,6 +123,7 @@ def scaled_by_two(mantissas: Array, exponents: Array, xp: Namespace) -> Array:
     return mantissas
 
 
+@one_program
 def _turned(columns: Sequence[Array], weights: Array, xp: Namespace) -> tuple[list[Array], Array]:
     """Make the pivots of unit columns positive; return the phases taken out, with the weights'."""
     phases, turned = phase_of(weights, xp), []
@@ -123,6 +135,7 @@ def _turned(columns: Sequence[Array], weights: Array, xp: Namespace) -> tuple[li
     return turned, phases
 
 
+@one_program
 def pivots(column: Array, xp: Namespace) -> Array:
     """Return where each column has its entry of largest magnitude, the first of nearly equals."""
     sizes = xp.abs(column)
@@ -131,6 +144,7 @@ def pivots(column: Array, xp: Namespace) -> Array:
     return xp.argmax(xp.astype(ties, sizes.dtype), axis=0, keepdims=True)
 
 
+@one_program
 def phase_of(x: Array, xp: Namespace) -> Array:
     """Return ``x / abs(x)``, and 1 where that is 0 / 0."""
     size = xp.abs(x)

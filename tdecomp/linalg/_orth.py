@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tdecomp._program import one_program
 from tdecomp._random import normal
 from tdecomp._shim import cholesky, solve_triangular
 from tdecomp._typing import Array, Namespace
@@ -58,6 +59,7 @@ def orthonormalize(y: Array, xp: Namespace) -> QR:
     return QR(*xp.linalg.qr(y))
 
 
+@one_program
 def _scaled_gram(y: Array, xp: Namespace) -> tuple[Array, Array]:
     """Return the Gram matrix of the columns of `y`, scaled to length one, and their lengths.
 
@@ -75,8 +77,13 @@ def _scaled_gram(y: Array, xp: Namespace) -> tuple[Array, Array]:
 
 def _near_identity(gram: Array, xp: Namespace) -> bool:
     """Tell whether the eigenvalues of a Gram matrix lie between 0.5 and 1.5."""
+    return float(_from_identity(gram, xp)) < _NEAR
+
+
+@one_program
+def _from_identity(gram: Array, xp: Namespace) -> Array:
     identity = xp.eye(gram.shape[0], dtype=gram.dtype, device=device(gram))
-    return float(xp.linalg.vector_norm(gram - identity)) < _NEAR
+    return xp.linalg.vector_norm(gram - identity)
 
 
 def _last_round(y: Array, gram: Array, lengths: Array, xp: Namespace) -> QR:
@@ -123,6 +130,7 @@ def _solved(y: Array, lower: Array, xp: Namespace) -> QR:
     return QR(adjoint(dual, xp), adjoint(lower, xp))
 
 
+@one_program
 def _lengths(y: Array, xp: Namespace) -> Array:
     """Return the lengths of the columns, read along them."""
     rows = xp.matrix_transpose(y)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, concrete, is_numpy
+from tdecomp._xp import adjoint, all_finite, concrete, is_numpy
 
 
 def robust_svd(a: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     """Return the thin SVD of finite `a`, by a second route where the first does not converge."""
     try:
         u, s, vh = xp.linalg.svd(a, full_matrices=False)
-        if concrete(xp.all(xp.isfinite(s))) is not False:
+        if concrete(all_finite(s, xp)) is not False:
             return u, s, vh
     except Exception as error:  # each library has a class of its own
         if "converge" not in str(error):
             raise
     u, s, vh = _second_route(a, xp)
-    if concrete(xp.all(xp.isfinite(s))) is False:
+    if concrete(all_finite(s, xp)) is False:
         raise np.linalg.LinAlgError("the SVD converged on neither of two routes")
     return u, s, vh
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import eps
 
@@ -9,6 +10,7 @@ from tdecomp._xp import eps
 _ROUNDINGS = 64
 
 
+@one_program
 def canonical_signs(u: Array, vh: Array, xp: Namespace) -> tuple[Array, Array]:
     """Turn each pair so that the entry of largest magnitude of the left vector is positive.
 

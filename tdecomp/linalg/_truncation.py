@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from tdecomp._errors import check_number, check_rank
+from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, integers, namespace, prepare
 
@@ -32,7 +33,12 @@ def tail_norms(s: Array, /) -> Array:
     >>> tail_norms(np.array([12.0, 4.0, 3.0]))
     array([13.,  5.,  3.,  0.])
     """
-    xp = namespace(s)
+    return _tail_norms(s, namespace(s))
+
+
+@one_program
+def _tail_norms(s: Array, xp: Namespace) -> Array:
+    """Sum squares relative to the largest, the small ones first."""
     top = s[..., :1]
     unit = xp.where(top > 0, top, xp.ones_like(top))
     squares = xp.flip((s / unit) ** 2, axis=-1)

@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any
 
 from tdecomp._precision import full_precision
+from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import namespace
 from tdecomp.ops._operands import as_matrix, first_array, promoted
@@ -62,6 +63,7 @@ def khatri_rao(matrices: Sequence[Any], /) -> Array:
     return _khatri_rao(factors, xp=xp)
 
 
+@one_program
 def _khatri_rao(matrices: Sequence[Array], *, xp: Namespace) -> Array:
     """Multiply columns by broadcasting, of batches of matrices too."""
 

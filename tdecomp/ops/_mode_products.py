@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tdecomp._precision import full_precision
+from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint as adjoint_of
 from tdecomp._xp import namespace, prepare
@@ -72,6 +73,7 @@ def mode_product(x: Any, matrix: Any, mode: int, /) -> Any:
     return _mode_product(entries, matrix, mode, xp=xp)
 
 
+@one_program
 def _mode_product(x: Array, matrix: Array, mode: int, *, xp: Namespace) -> Array:
     """Multiply along a valid mode: one product at the first and last, a batch of them between."""
     shape = x.shape

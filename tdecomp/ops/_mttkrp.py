@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tdecomp._precision import full_precision
+from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import namespace, prepare
 from tdecomp.ops._coo import COO, check_coo
@@ -123,6 +124,7 @@ def even_split(shape: tuple[int, ...]) -> int:
     return min(range(1, len(shape)), key=larger, default=0)
 
 
+@one_program
 def contract_right(x: Array, factors: Sequence[Array], *, xp: Namespace) -> Array:
     """Contract the last modes with their factors: an array (n_0, ..., n_{s-1}, r) remains."""
     kept = tuple(x.shape[: x.ndim - len(factors)])
@@ -131,6 +133,7 @@ def contract_right(x: Array, factors: Sequence[Array], *, xp: Namespace) -> Arra
     return xp.reshape(partial, (*kept, product.shape[1]))
 
 
+@one_program
 def contract_left(x: Array, factors: Sequence[Array], *, xp: Namespace) -> Array:
     """Contract the first modes with their factors: an array (n_s, ..., n_{d-1}, r) remains."""
     kept = tuple(x.shape[len(factors) :])
@@ -139,6 +142,7 @@ def contract_left(x: Array, factors: Sequence[Array], *, xp: Namespace) -> Array
     return xp.reshape(partial, (*kept, product.shape[1]))
 
 
+@one_program
 def contract_others(
     partial: Array, factors: Sequence[Array], mode: int, *, xp: Namespace
 ) -> Array:
