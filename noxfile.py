@@ -27,7 +27,9 @@ def tests(session: nox.Session) -> None:
     """Run the tests and every example of the docstrings, the guide and the README."""
     session.install(*PINS, "-e", ".[test]")
     session.install(*MODEL)
-    session.run("pytest", "-n", "2", *session.posargs, env=ONE_THREAD)
+    # A worker keeps the tests of a file, whose programs JAX and numba then compile once.
+    parallel = ("-n", "2", "--dist", "worksteal")
+    session.run("pytest", *parallel, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session

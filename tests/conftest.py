@@ -49,9 +49,10 @@ JAX_DTYPES = ("float32", "complex128")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the two ways for a test to ask less of JAX."""
+    """Declare how a test asks less of JAX, or more."""
     for line in (
         "when_compiled(**case): of the cases on JAX, run these alone",
+        "every_pair: every case says something of its own, on JAX too",
         "writable: asks whether an input has changed, as no array of JAX ever does",
     ):
         config.addinivalue_line("markers", line)
@@ -69,7 +70,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _spared(cases: list[Any]) -> list[Any]:
-    """Return the cases of one test that JAX is spared; a case that is chosen alone runs."""
+    """Return the cases of one test that JAX is spared; a case that is chosen alone runs.
+
+    What the other libraries prove for every combination of the parameters, JAX shows for each
+    value of each.
+    """
     if cases[0].get_closest_marker("writable"):
         return cases
     mark = cases[0].get_closest_marker("when_compiled")
@@ -81,7 +86,21 @@ def _spared(cases: list[Any]) -> list[Any]:
         for case in cases
         if all(case.callspec.params[name] in values for name, values in wish.items())
     ]
+    if not cases[0].get_closest_marker("every_pair"):
+        asked = _covering(asked or cases)
     return [case for case in cases if case not in asked] if asked else []
+
+
+def _covering(cases: list[Any]) -> list[Any]:
+    """Return few of the cases that show all values of all parameters together."""
+    shown = {
+        case: {(name, id(value)) for name, value in case.callspec.params.items()} for case in cases
+    }
+    missing, chosen = set().union(*shown.values()), []
+    while missing:
+        chosen.append(max(cases, key=lambda case: len(shown[case] & missing)))
+        missing -= shown[chosen[-1]]
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -103,6 +122,12 @@ class Backend:
         """Copy NumPy `values` to this library, in their dtype or another (a name will do)."""
         dtype = getattr(self.namespace, dtype) if isinstance(dtype, str) else dtype
         values = np.array(values, order="C") if self.name == "torch" else np.array(values)
+        if self.name == "jax":
+            # Already where it goes: else JAX compiles a conversion for each shape and dtype.
+            import jax
+
+            values = values if dtype is None else values.astype(dtype)
+            return jax.device_put(values, self.device)
         x = self.namespace.asarray(values, dtype=dtype, device=self.device)
         if self.name == "numpy-readonly":
             x.setflags(write=False)

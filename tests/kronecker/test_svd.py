@@ -372,7 +372,7 @@ class TestTransformations:
         if xp.name == "jax":
             import jax
 
-            found = np.sum(np.asarray(jax.grad(loss)(xp.asarray(self.a))) * direction)
+            found = np.sum(np.asarray(xp.jit(jax.grad(loss))(xp.asarray(self.a))) * direction)
         elif xp.name == "torch":
             import torch
 

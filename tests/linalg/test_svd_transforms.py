@@ -84,7 +84,7 @@ def gradient(xp, function, a):
     if xp.name == "jax":
         import jax
 
-        return np.conj(np.asarray(jax.grad(function)(xp.asarray(a))))
+        return np.conj(np.asarray(xp.jit(jax.grad(function))(xp.asarray(a))))
     x = xp.asarray(a).requires_grad_()
     function(x).backward()
     return x.grad.cpu().numpy()

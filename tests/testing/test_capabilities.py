@@ -117,7 +117,9 @@ CALLS = {
     "kronecker.scale": lambda x: td.kronecker.scale(kron(x), 3).to_array(),
     "kronecker.solve": lambda x: td.kronecker.solve(definite(x), x[:6, 0], shift=0.5),
     "kronecker.spectrum": lambda x: td.kronecker.spectrum(kron(x)),
-    "kronecker.suggest_shapes": lambda x: td.kronecker.suggest_shapes(4, 3, a=x[:4, :3])[0].energy * x,
+    "kronecker.suggest_shapes": lambda x: (
+        td.kronecker.suggest_shapes(4, 3, a=x[:4, :3])[0].energy * x
+    ),
     "kronecker.to_linear_operator": lambda x: td.kronecker.to_linear_operator(kron(x)) @ x[:6, :3],
     "ops.unfold": lambda x: td.ops.unfold(x[:, :, None], 1) ** 3,
     "ops.fold": lambda x: td.ops.fold(x, 1, (x.shape[1], x.shape[0], 1)) ** 3,
