@@ -90,7 +90,9 @@ def polar(
     -----
     All methods are backward stable: :math:`U` is an isometry, and :math:`U H = A`, to a modest
     multiple of eps, at any condition. A matrix of lower rank, the zero matrix too, has a complete
-    isometry as well, not a unique one; `cutoff` gives the unique partial isometry.
+    isometry as well, not a unique one; `cutoff` gives the unique partial isometry. Iterations do
+    without: ``"newton"`` refuses such a matrix, and ``"qdwh"`` and ``"zolo"`` leave singular
+    values below eps times the norm behind, somewhere between zero and one.
 
     Flops for :math:`m \ge n`: about :math:`6 m n^2 + 20 n^3` by the SVD,
     :math:`8 m n^2 + 9 n^3` by the Gram matrix, the larger part of them in products.
