@@ -31,6 +31,8 @@ from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._smooth import smooth_bases
 
 _SINGLE = 32
+# Matrices so much taller than wide, and so wide, are reduced to a triangle first.
+_ASPECT, _TRIANGLE = 2, 32
 # Gradients and Hessians are exact.
 _STEPS = 2
 
@@ -52,6 +54,10 @@ def svd_polar(
     if differentiated(a):
         u = _smooth_isometry(a, rank if cutoff is None else _one_rank(a, rank, cutoff, xp), xp)
         return u, hermitian(adjoint(u, xp) @ a, xp) if with_h else None
+    if a.ndim == 2 and a.shape[0] >= _ASPECT * a.shape[1] and a.shape[1] >= _TRIANGLE:
+        q, r = _qr(a, xp)  # singular vectors of the triangle need no product of their own
+        u, h = svd_polar(r, rank, cutoff, with_h=with_h, xp=xp)
+        return q @ u, h
     u, s, vh = _svd(a, xp)
     if cutoff is None:
         u, s, vh = u[..., :rank], s[..., :rank], vh[..., :rank, :]
@@ -62,17 +68,30 @@ def svd_polar(
 
 
 def _svd(a: Array, xp: Namespace) -> tuple[Array, Array, Array]:
-    """Return the thin SVD, of one matrix of NumPy in its own precision.
-
-    NumPy decomposes single precision in double, which takes twice as long.
-    """
-    if is_numpy(a) and a.ndim == 2 and xp.finfo(a.dtype).bits == _SINGLE:
+    """Return the thin SVD, of one matrix of NumPy in its own precision."""
+    if _is_single(a, xp):
         from scipy.linalg import svd
 
         with suppress(np.linalg.LinAlgError):
             u, s, vh = svd(a, full_matrices=False, check_finite=False)
             return u, s, vh
     return robust_svd(a, xp)
+
+
+def _qr(a: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Return the thin QR decomposition, of one matrix of NumPy in its own precision."""
+    if _is_single(a, xp):
+        from scipy.linalg import qr
+
+        q, r = qr(a, mode="economic", check_finite=False)
+        return q, r
+    q, r = xp.linalg.qr(a)
+    return q, r
+
+
+def _is_single(a: Array, xp: Namespace) -> bool:
+    """Tell of one matrix in single precision, which NumPy decomposes in double, at its price."""
+    return is_numpy(a) and a.ndim == 2 and xp.finfo(a.dtype).bits == _SINGLE
 
 
 def hermitian(x: Array, xp: Namespace) -> Array:

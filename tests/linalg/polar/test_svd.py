@@ -152,3 +152,14 @@ def test_single_precision_has_a_second_route(monkeypatch, certified, dtype):
 
     monkeypatch.setattr(scipy.linalg, "svd", fails)
     certified(a, td.polar(a))
+
+
+@pytest.mark.parametrize("options", [{}, {"rank": 5}, {"cutoff": 0.052}])
+def test_tall_matrices_are_reduced_to_a_triangle(xp, options, dtype):
+    a = matrix(70, 32, "polynomial", rng=1, dtype=dtype)
+    u, s, vh = triplets(a)
+    rank = {"rank": 5, "cutoff": int(np.sum(s > 0.052 * s[0]))}.get(*options or [""], 32)
+    found, h = svd_polar(xp.asarray(a), **options, xp=xp.namespace)
+    slack = 200 * np.finfo(dtype).eps / s[rank - 1]
+    assert np.abs(xp.to_numpy(found) - u[:, :rank] @ vh[:rank]).max() <= slack
+    assert np.abs(xp.to_numpy(h) - (np.conj(vh[:rank].T) * s[:rank]) @ vh[:rank]).max() <= slack
