@@ -159,3 +159,24 @@ def test_jit_and_vmap_change_nothing(xp):
     else:
         pytest.skip("no vmap")
     assert np.abs(xp.to_numpy(mapped(xp.asarray(a)).U) - expected).max() <= 1e-14
+
+
+@pytest.mark.parametrize("method", ["qdwh", "newton", "zolo", "gram"])
+@pytest.mark.parametrize("shape", [(5, 5), (7, 3), (3, 7), (2, 5, 3)])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_every_method_finds_the_same(xp, certified, shape, method, side):
+    a = gaussian(shape, rng=2, dtype="complex128")
+    found = td.polar(xp.asarray(a), side=side, method=method)
+    certified(a, type(found)(*map(xp.to_numpy, found)))
+    expected = td.polar(a, side=side, method="svd").U
+    slack = 100 * np.finfo(float).eps * np.linalg.cond(a).max()
+    assert np.abs(xp.to_numpy(found.U) - expected).max() <= slack
+    u = xp.to_numpy(nearest_orthogonal(xp.asarray(a), method=method))
+    assert np.abs(u - expected).max() <= slack
+
+
+@pytest.mark.parametrize("method", ["qdwh", "zolo"])
+def test_iterations_take_any_condition(graded, certified, method):
+    for condition in (1.0, 1e8, 1e15):
+        a = graded(9, 6, condition)
+        certified(a, td.polar(a, method=method))
