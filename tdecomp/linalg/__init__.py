@@ -14,7 +14,9 @@ from tdecomp.linalg._polar._fisher_update import FisherState, fisher_state, fish
 from tdecomp.linalg._polar._formats import LeftPolar, Polar
 from tdecomp.linalg._polar._orthogonalize import orthogonalize
 from tdecomp.linalg._polar._polar import nearest_orthogonal, polar
+from tdecomp.linalg._polar._procrustes import Procrustes, procrustes
 from tdecomp.linalg._polar._randomized import RandomizedPolar, randomized_polar
+from tdecomp.linalg._polar._sign import inverse_sqrt, matrix_sign
 from tdecomp.linalg._randomized import randomized_svd
 from tdecomp.linalg._svd import truncated_svd
 from tdecomp.linalg._truncation import energy_rank, tail_norms, truncation_rank
@@ -28,6 +30,7 @@ __all__ = [
     "LowRank",
     "Polar",
     "PolarCertificate",
+    "Procrustes",
     "RandomizedPolar",
     "alignment",
     "breakeven_rank",
@@ -37,11 +40,14 @@ __all__ = [
     "fisher_polar",
     "fisher_state",
     "fisher_update",
+    "inverse_sqrt",
+    "matrix_sign",
     "minimax_coefficients",
     "nearest_orthogonal",
     "orthogonalize",
     "polar",
     "polar_certificate",
+    "procrustes",
     "randomized_polar",
     "randomized_svd",
     "tail_norms",

@@ -29,6 +29,7 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "weighted_svd": {"jit": _RANK, "grad": _RANK},
     "orthogonalize": {},
     "polar": {},
+    "procrustes": {},
     "randomized_polar": {},
     "relative_error": {},
     "convert.to_cp": {},

@@ -65,6 +65,7 @@ CALLS = {
     "weighted_svd": lambda x: td.weighted_svd(x, left=x[:, 0] ** 2 + 1, rank=2).to_array(),
     "orthogonalize": lambda x: td.orthogonalize(x),
     "polar": lambda x: td.polar(x[:8, :5]).U * x[:8, :5],
+    "procrustes": lambda x: td.procrustes(x[:8, :3], x[:8, 3:6], scaling=True).rotation,
     "randomized_polar": lambda x: td.randomized_polar(x, rank=2, oversample=4, rng=0).U * x,
     "relative_error": lambda x: td.relative_error(x, td.LowRank(x[:, :1], x[:1, :])),
     "convert.to_cp": lambda x: td.convert.to_cp(td.LowRank(x[:, :2], x[:2, :])).to_array(),
