@@ -27,18 +27,18 @@ _add1, _add2 = tile(_ROWS1, 1), tile(_ROWS2, 2)
 
 @routine
 def _add_product(
-    a: Any, da: int, dp: int, b: Any, depth: int, c: Any, n: int, lanes: int
+    a: Any, da: int, dp: int, b: Any, b0: int, depth: int, c: Any, count: int, n: int, lanes: int
 ) -> None:  # fmt: skip
-    """Add to `c` (n, n) the product of a panel `a` and `depth` rows `b`; see `tile`."""
+    """Add to `c` (count, n) the product of a panel `a` and `depth` rows of `b`; see `tile`."""
     j = 0
     while j < n:
         if j + 2 * lanes <= n:
-            for i in range(0, n, _ROWS2):
-                _add2(a, i * da, da, dp, b, j, n, depth, c, i * n + j, n, 0, 0)
+            for i in range(0, count, _ROWS2):
+                _add2(a, i * da, da, dp, b, b0 + j, n, depth, c, i * n + j, n, 0, 0)
             j += 2 * lanes
         else:
-            for i in range(0, n, _ROWS1):
-                _add1(a, i * da, da, dp, b, j, n, depth, c, i * n + j, n, 0, 0)
+            for i in range(0, count, _ROWS1):
+                _add1(a, i * da, da, dp, b, b0 + j, n, depth, c, i * n + j, n, 0, 0)
             j += lanes
 
 
@@ -61,13 +61,17 @@ def _swap_columns(x: Any, first: int, second: int) -> None:
 
 
 @routine
-def _eliminate(panel: Any, factors: Any, start: int, w: Any, order: Any) -> bool:
+def _eliminate(
+    panel: Any, factors: Any, start: int, w: Any, order: Any, lanes: int
+) -> bool:  # fmt: skip
     """Eliminate the columns of `w` from `start` on, which are the rows of `panel` (PANEL, n).
 
     Row c of `factors` tells by what the row of pivot c is to be multiplied and added to others,
     and at its own place the inverse of the pivot.
     """
     n = w.shape[0]
+    entries = np.empty(PANEL, w.dtype)
+    flat_panel, flat_factors = panel.reshape(-1), factors.reshape(-1)
     for c in range(PANEL):
         k = start + c
         p, largest = k, abs(panel[c, k])
@@ -89,15 +93,13 @@ def _eliminate(panel: Any, factors: Any, start: int, w: Any, order: Any) -> bool
             factors[c, i] = -panel[c, i]
         factors[c, k] = inverse
         for q in range(PANEL):
-            entry = inverse
-            if q == c:
-                for i in range(n):
-                    panel[q, i] = inverse * factors[c, i]
-            else:
-                entry = panel[q, k] * inverse
-                for i in range(n):
-                    panel[q, i] += entry * factors[c, i]
-            panel[q, k] = entry
+            entries[q] = panel[q, k] * inverse
+        entries[c] = inverse
+        for i in range(n):
+            panel[c, i] = 0
+        _add_product(entries, 1, 1, flat_factors, c * n, 1, flat_panel, PANEL, n, lanes)
+        for q in range(PANEL):
+            panel[q, k] = entries[q]
     return True
 
 
@@ -135,7 +137,7 @@ def invert(w: Any, panel: Any, factors: Any, rows: Any, order: Any, lanes: int) 
         for i in range(n):
             for q in range(PANEL):
                 panel[q, i] = w[i, start + q]
-        if not _eliminate(panel, factors, start, w, order):
+        if not _eliminate(panel, factors, start, w, order, lanes):
             return False
         for q in range(PANEL):
             for j in range(n):
@@ -144,7 +146,9 @@ def invert(w: Any, panel: Any, factors: Any, rows: Any, order: Any, lanes: int) 
         for q in range(PANEL):
             for j in range(n):
                 w[start + q, j] = rows[q, j]
-        _add_product(factors.reshape(-1), 1, n, rows.reshape(-1), PANEL, w.reshape(-1), n, lanes)
+        _add_product(
+            factors.reshape(-1), 1, n, rows.reshape(-1), 0, PANEL, w.reshape(-1), n, n, lanes
+        )  # fmt: skip
         for i in range(n):
             for q in range(PANEL):
                 w[i, start + q] = panel[q, i]
@@ -278,9 +282,8 @@ def small_polar(a: Any, u: Any, h: Any, ok: Any, eps: float, lanes: int) -> None
             for i in range(size):
                 for j in range(size):
                     w[i, j] = 0
-            _add_product(
-                x.reshape(-1), 1, size, given.reshape(-1), size, w.reshape(-1), size, lanes
-            )  # fmt: skip
+            flat_x, flat_given, flat_w = x.reshape(-1), given.reshape(-1), w.reshape(-1)
+            _add_product(flat_x, 1, size, flat_given, 0, size, flat_w, size, size, lanes)
             for i in range(n):
                 for j in range(n):
                     u[b, i, j] = x[i, j]
