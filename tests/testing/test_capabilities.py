@@ -63,7 +63,7 @@ CALLS = {
     "truncated_svd": lambda x: td.truncated_svd(x, rank=2).to_array(),
     "randomized_svd": lambda x: td.randomized_svd(x, rank=2, power=2, rng=0).tensor.to_array(),
     "weighted_svd": lambda x: td.weighted_svd(x, left=x[:, 0] ** 2 + 1, rank=2).to_array(),
-    "orthogonalize": td.orthogonalize,
+    "orthogonalize": lambda x: td.orthogonalize(x, method="quintic", steps=2),
     "polar": lambda x: td.polar(x[:8, :5]).U * x[:8, :5],
     "procrustes": lambda x: td.procrustes(x[:8, :3], x[:8, 3:6], scaling=True).rotation,
     "randomized_polar": lambda x: td.randomized_polar(x, rank=2, oversample=4, rng=0).U * x,
