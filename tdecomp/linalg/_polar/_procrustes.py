@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tdecomp._precision import full_precision
+from tdecomp._shim import constant
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, equilibrate, namespace, prepare
-from tdecomp.linalg._polar._svd import svd_polar
+from tdecomp._xp import adjoint, differentiated, equilibrate, namespace, prepare
+from tdecomp.linalg._polar._svd import follow, svd_polar
 from tdecomp.linalg._robust import robust_svd
 
 
@@ -21,7 +22,7 @@ class Procrustes(NamedTuple):
     scale : array, shape (...)
         The factor `s`, one where none was asked for.
     error : array, shape (...)
-        :math:`\|s A R - B\|_F / \|B\|_F`.
+        :math:`\|s A R - B\|_F / \|B\|_F`: zero where both are zero, infinite where `B` alone is.
     """
 
     rotation: Array
@@ -102,25 +103,36 @@ def procrustes(a: Any, b: Any, /, *, scaling: bool = False, proper: bool = False
     (a, first), (b, second) = (equilibrate(xp.astype(x, dtype), xp, axis=(-2, -1)) for x in (a, b))
     cross = adjoint(a, xp) @ b
     rotation = _proper(cross, xp) if proper else svd_polar(cross, with_h=False, xp=xp)[0]
-    ratio = (second / first)[..., 0, 0]
-    scale = xp.ones_like(ratio)
+    first, second = first[..., 0, 0], second[..., 0, 0]
+    scale = xp.ones_like(first)
     if scaling:
         inner = xp.sum(xp.real(xp.conj(rotation) * cross) if xp.isdtype(dtype, "complex floating")
                        else rotation * cross, axis=(-2, -1))  # fmt: skip
-        scale = _quotient(inner, xp.linalg.matrix_norm(a) ** 2, xp) * ratio
-    moved = xp.astype((scale / ratio)[..., None, None], dtype) * (a @ rotation)
-    error = _quotient(xp.linalg.matrix_norm(moved - b), xp.linalg.matrix_norm(b), xp)
+        shrunk = _quotient(inner, xp.linalg.matrix_norm(a) ** 2, xp)
+        scale, a = shrunk * (second / first), _times(shrunk, a, xp)
+    else:  # both at the larger of their scales
+        top = xp.maximum(first, second)
+        a, b = _times(first / top, a, xp), _times(second / top, b, xp)
+    misfit, size = xp.linalg.matrix_norm(a @ rotation - b), xp.linalg.matrix_norm(b)
+    error = xp.where((misfit > 0) & (size == 0), xp.inf, _quotient(misfit, size, xp))
     return Procrustes(rotation, scale, error)
 
 
 def _proper(cross: Array, xp: Namespace) -> Array:
     """Return the best rotation: the last pair of vectors turns where the others reflect."""
-    u, _, vh = robust_svd(cross, xp)
+    u, s, vh = (constant(x) for x in robust_svd(constant(cross), xp))
     sign = xp.linalg.det(u) * xp.linalg.det(vh)
     ones = xp.ones_like(sign)
-    last = xp.where(sign < 0, -ones, ones)[..., None, None]
-    turned = xp.concat([u[..., :, :-1], u[..., :, -1:] * last], axis=-1)
-    return turned @ vh
+    last = xp.where(sign < 0, -ones, ones)[..., None]
+    u = xp.concat([u[..., :-1], u[..., -1:] * last[..., None]], axis=-1)
+    if not differentiated(cross):
+        return u @ vh
+    return follow(cross, u, xp.concat([s[..., :-1], s[..., -1:] * last], axis=-1), vh, xp)
+
+
+def _times(factor: Array, x: Array, xp: Namespace) -> Array:
+    """Multiply every matrix by a real factor of its own."""
+    return x * xp.astype(factor[..., None, None], x.dtype)
 
 
 def _quotient(part: Array, whole: Array, xp: Namespace) -> Array:

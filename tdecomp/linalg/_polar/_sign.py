@@ -40,7 +40,8 @@ def matrix_sign(a: Any, /, *, max_iter: int = 50) -> Array:
     ------
     TypeError, ValueError
         If `a` is not square, empty or not finite, or eigenvalues lie on the imaginary axis, or so
-        near that steps do not converge.
+        near, as they are in matrices far from normal, that less than half of the digits would be
+        right.
 
     See Also
     --------
@@ -83,7 +84,8 @@ def matrix_sign(a: Any, /, *, max_iter: int = 50) -> Array:
         if change <= enough:
             return _step(x, scaled=False, xp=xp)
     raise ValueError(
-        f"no sign in {max_iter} steps: eigenvalues of a lie on the imaginary axis, or next to it"
+        f"no sign in {max_iter} steps: eigenvalues of a lie on the imaginary axis, or so near "
+        "that rounding leaves less than half of the digits"
     )
 
 
@@ -94,9 +96,9 @@ def _step(x: Array, *, scaled: bool, xp: Namespace) -> Array:
     except Exception as error:  # each library has a class of its own
         if "singular" not in str(error).lower():
             raise
-        raise ValueError("a has no sign: an eigenvalue is zero") from None
+        raise ValueError("a has no sign: an eigenvalue is zero, or nearly so") from None
     if bool(xp.any(~xp.isfinite(inverse))):
-        raise ValueError("a has no sign: an eigenvalue is zero")
+        raise ValueError("a has no sign: an eigenvalue is zero, or nearly so")
     if not scaled:
         return (x + inverse) / 2
     log = xp.linalg.slogdet(x)[1] / x.shape[-1]

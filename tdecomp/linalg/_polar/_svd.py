@@ -131,13 +131,13 @@ def _smooth_isometry(a: Array, rank: int | None, xp: Namespace) -> Array:
     """Let the isometric factor, complete or of a rank, follow the matrix."""
     if rank is None:
         u, s, vh = (constant(x) for x in robust_svd(constant(a), xp))
-        return _follow(a, u, s, vh, xp)
+        return follow(a, u, s, vh, xp)
     left, right = smooth_bases(a, rank, xp)
     return left @ _smooth_isometry(adjoint(left, xp) @ a @ right, None, xp) @ adjoint(right, xp)
 
 
-def _follow(a: Array, u: Array, s: Array, vh: Array, xp: Namespace) -> Array:
-    """Let the product of singular vectors follow the matrix."""
+def follow(a: Array, u: Array, s: Array, vh: Array, xp: Namespace) -> Array:
+    """Let the product of singular vectors follow the matrix; singular values may have signs."""
     first, second = s[..., :, None], s[..., None, :]
     sums, inverse = (xp.astype(_inverse(x, xp), a.dtype) for x in (first + second, second))
     gaps = xp.astype(second - first, a.dtype)

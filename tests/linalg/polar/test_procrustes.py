@@ -54,11 +54,66 @@ def test_a_similarity_is_found_at_every_scale(xp, scales):
     assert float(found.error) <= 1e-13
 
 
+@pytest.mark.parametrize("scaling", [False, True])
+@pytest.mark.parametrize(("first", "second"), [(1e-300, 1e300), (1e300, 1e-300)])
+def test_errors_are_true_where_the_scale_leaves_the_range(first, second, scaling):
+    a = gaussian((10, 3))
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        found = td.procrustes(first * a, second * a, scaling=scaling)
+    if scaling:
+        assert found.error <= 1e-14
+    else:
+        assert found.error == (1.0 if second > first else np.inf)
+
+
+def test_mixed_and_integer_points_become_what_holds_both(xp):
+    points = [[1, 2], [3, 4], [0, 1]]
+    found = td.procrustes(points, points, proper=True)
+    assert np.abs(found.rotation - np.eye(2)).max() <= 1e-15
+    wide = gaussian((4, 2), dtype="complex64"), gaussian((4, 2), dtype="float32")
+    rotation, scale, error = td.procrustes(*map(xp.asarray, wide), scaling=True)
+    assert "complex64" in str(rotation.dtype)
+    assert "float32" in str(scale.dtype)
+    assert "float32" in str(error.dtype)
+
+
+@pytest.mark.parametrize("case", ["generic", "reflected", "repeated"])
+def test_gradients_of_rotations(xp, case):
+    """Also where singular values are equal, and those of the SVD are NaN."""
+    a, seed, direction = (gaussian((3, 3), rng=k) for k in range(3))
+    target = gaussian((3, 3), rng=4)
+    if case == "reflected":
+        target[:, 0] *= -np.sign(np.linalg.det(a.T @ target))
+    if case == "repeated":
+        a = target = np.eye(3)
+    step = 1e-5
+    ends = [td.procrustes(a + t * direction, target, proper=True).rotation for t in (step, -step)]
+    slope = np.sum((ends[0] - ends[1]) * seed) / (2 * step)
+
+    def loss(x):
+        return (
+            td.procrustes(x, xp.asarray(target), proper=True).rotation * xp.asarray(seed)
+        ).sum()
+
+    if xp.name == "jax":
+        import jax
+
+        found = np.asarray(jax.jit(jax.grad(loss))(xp.asarray(a)))
+    elif xp.name == "torch":
+        x = xp.asarray(a).requires_grad_()
+        loss(x).backward()
+        found = x.grad.cpu().numpy()
+    else:
+        pytest.skip("no gradients")
+    assert np.sum(found * direction) == pytest.approx(slope, rel=1e-6)
+
+
 def test_nothing_is_moved_to_nothing_without_harm():
     zero, ones = np.zeros((4, 2)), np.ones((4, 2))
     assert td.procrustes(zero, zero, scaling=True).error == 0
     assert td.procrustes(zero, ones, scaling=True).error == 1
     assert td.procrustes(ones, zero, scaling=True).scale == 0
+    assert td.procrustes(ones, zero).error == np.inf
 
 
 def test_bad_points_are_named():

@@ -84,9 +84,49 @@ def test_functions_of_zolotarev_alternate(lower, order):
 
 
 def test_the_golden_coefficients_of_zolotarev_come_out():
-    # Computed with sixty digits.
-    assert zolotarev(1e-2, 3).poles[0] == pytest.approx(9.300089283695973e-05, rel=1e-13)
+    """Computed with sixty digits."""
+    found = zolotarev(1e-2, 3)
+    poles = (9.300089283695973e-5, 4.208002698323454e-3, 0.1392445018449807)
+    weights = (0.02778624422928093, 0.1315466576588304, 0.7968624914983061)
+    assert found.poles == pytest.approx(poles, rel=1e-12)
+    assert found.weights == pytest.approx(weights, rel=1e-12)
+    assert found.factor == pytest.approx(0.538142223126145, rel=1e-12)
+    assert found.lower == pytest.approx(0.97524059399, rel=1e-11)
+
+    found = zolotarev(1e-16, 8)
+    assert found.poles[0] == pytest.approx(2.194798753045788e-31, rel=1e-12)
+    assert found.poles[-1] == pytest.approx(4.963644834042024e-4, rel=1e-12)
+    assert found.weights[0] == pytest.approx(9.580811558622345e-16, rel=1e-12)
+    assert found.weights[-1] == pytest.approx(0.04456953493607882, rel=1e-12)
+    assert found.factor == pytest.approx(0.9568926977933505, rel=1e-12)
+    assert found.lower == pytest.approx(0.404053821196, rel=1e-11)
     assert 1 - steps(UNIT)[-1].lower <= 1e-14
+
+
+def test_the_golden_coefficients_of_halley_come_out():
+    """Of double and single precision, in six digits."""
+    double = [
+        (6.87195e10, 1.18059e21, 1.18059e21),
+        (4096, 4.19226e6, 4.19635e6),
+        (16.1252, 57.1933, 72.3185),
+        (3.37256, 1.40726, 3.77981),
+        (3.00028, 1.00028, 3.00055),
+    ]
+    found = coefficients(UNIT)
+    assert np.array(found[:5]) == pytest.approx(np.array(double), rel=5e-6)
+    single = coefficients(float(np.finfo(np.float32).eps))
+    assert [a for a, _, _ in single[:4]] == pytest.approx(
+        [104032, 47.074, 4.1847, 3.0055], rel=2e-5
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_golden_factors_come_out(method):
+    u, h = td.polar(np.array([[1.0, 2.0], [3.0, 4.0]]), method=method)
+    golden = [[-0.5144957554275266, 0.8574929257125443], [0.8574929257125443, 0.5144957554275266]]
+    assert u == pytest.approx(np.array(golden), abs=2e-15)
+    golden = [[2.0579830217101063, 2.4009801919951244], [2.4009801919951244, 3.7729688731351945]]
+    assert h == pytest.approx(np.array(golden), abs=1e-14)
 
 
 @pytest.mark.parametrize("method", ["qdwh", "zolo"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.linalg import sqrtm
+from scipy.linalg import signm, sqrtm
 
 import tdecomp as td
 from tdecomp.linalg import inverse_sqrt, matrix_sign
@@ -40,6 +40,23 @@ def test_a_batch_is_a_loop(xp):
     found = xp.to_numpy(matrix_sign(xp.asarray(a)))
     for k in range(3):
         assert np.abs(found[k] - matrix_sign(a[k])).max() <= 1e-12
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128"])
+def test_signs_are_those_of_scipy(dtype):
+    a = gaussian((20, 20), dtype=dtype)
+    expected = signm(a.astype(np.result_type(dtype, np.float64)))
+    found = matrix_sign(a)
+    assert found.dtype == dtype
+    slack = 20 * np.finfo(dtype).eps * np.linalg.norm(expected) ** 2
+    assert np.linalg.norm(found - expected) <= slack * np.linalg.norm(expected)
+
+
+def test_a_sign_that_rounding_hides_is_refused():
+    a = np.triu(gaussian((8, 8)) * 1e3, 1) + np.diag([1.0, -1.0] * 4)
+    q = np.linalg.qr(gaussian((8, 8), rng=1))[0]
+    with pytest.raises(ValueError, match="less than half of the digits"):
+        matrix_sign(q @ a @ q.T)
 
 
 def test_what_has_no_sign_is_refused():
