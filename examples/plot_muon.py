@@ -135,7 +135,6 @@ plt.show()
 
 # %%
 # AdamW is ahead for thirty steps, the polar factors from then on until all are near the floor that
-# the noise of the batches sets; between the five there is no difference that another seed would
-# not turn round. So digits of the factor do not matter here, and what is cheapest may be taken: for
-# matrices of this size the exact one costs no more than five polynomials in half precision, of
-# large ones a few products or a low rank take a fraction of its time.
+# the noise of the batches sets; there they differ less from each other than from one step to the
+# next. Digits of the factor do not matter here, and what is cheapest may be taken: for matrices of
+# this size the exact one costs no more than five polynomials in half precision.
