@@ -83,7 +83,7 @@ def polar(
 
     See Also
     --------
-    nearest_orthogonal : the isometry alone.
+    tdecomp.linalg.nearest_orthogonal : the isometry alone.
     tdecomp.linalg.polar_certificate : how near to a polar decomposition factors are.
 
     Notes
