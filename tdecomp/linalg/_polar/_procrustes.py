@@ -59,7 +59,7 @@ def procrustes(a: Any, b: Any, /, *, scaling: bool = False, proper: bool = False
 
     See Also
     --------
-    scipy.linalg.orthogonal_procrustes : one pair of matrices, neither proper nor scaled by it.
+    tdecomp.polar : the isometric factor of one matrix.
 
     Notes
     -----
