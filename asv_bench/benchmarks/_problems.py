@@ -9,7 +9,7 @@ import numpy as np
 
 RANK = 50
 FULL = os.environ.get("TDECOMP_BENCH") == "full"
-SHAPES = ((5000, 5000), (20000, 1000)) if FULL else ((1500, 1500),)
+SHAPES = ((5000, 5000), (20000, 1000)) if FULL else ((400, 400),)
 TARGETS = {"fast": 1e-12, "slow": 1e-4, "floor": 1e-9}
 
 

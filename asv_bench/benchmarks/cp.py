@@ -43,9 +43,9 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "200^3 r16": Case((200,) * 3 if FULL else (80,) * 3, 16),
-    "60^4 r16": Case((60,) * 4 if FULL else (25,) * 4, 16),
-    "400^3 r32": Case((400,) * 3 if FULL else (110,) * 3, 32),
+    "200^3 r16": Case((200,) * 3 if FULL else (40,) * 3, 16),
+    "60^4 r16": Case((60,) * 4 if FULL else (14,) * 4, 16),
+    "400^3 r32": Case((400,) * 3 if FULL else (50,) * 3, 32),
 }
 
 

@@ -43,7 +43,7 @@ class Completion:
         self.x, rng = exact(25, 3)
         self.seen = rng.random(self.x.shape) >= missing
         self.holes = np.where(self.seen, self.x, np.nan)
-        self.starts, self.most = (1, 200) if missing < 0.8 else (16, 2000)
+        self.starts, self.most = (16, 2000) if FULL and missing > 0.8 else (1, 200)
         self._fit()
 
     def _fit(self) -> td.Fit:
@@ -101,7 +101,7 @@ class Entries:
     timeout = 600
 
     def setup(self, rank: int) -> None:
-        nnz, shape = (3_000_000, (10000, 10000, 1000)) if FULL else (300_000, (2000, 2000, 200))
+        nnz, shape = (3_000_000, (10000, 10000, 1000)) if FULL else (30_000, (500, 500, 50))
         rng = np.random.default_rng(0)
         places = np.stack([rng.integers(0, n, nnz) for n in shape])
         self.x = coo(places, rng.standard_normal(nnz), shape)
@@ -133,13 +133,13 @@ class Sampled:
     def setup(self, data: str) -> None:
         self.rank = 10
         if data == "dense":
-            x, rng = exact(500 if FULL else 120, self.rank)
+            x, rng = exact(500 if FULL else 60, self.rank)
             noise = rng.standard_normal(x.shape)
             noise *= 0.1 * np.linalg.norm(x) / np.linalg.norm(noise)
             x += noise
             self.x = x
         else:
-            nnz, shape = (5_000_000, (20000,) * 3) if FULL else (200_000, (1000,) * 3)
+            nnz, shape = (5_000_000, (20000,) * 3) if FULL else (30_000, (300,) * 3)
             self.x = power_law(shape, nnz, self.rank)
         self._sampled()
         self._exact()
@@ -214,7 +214,7 @@ class Nonnegative:
     track_ratio_tensorly.unit = "times as long"
 
 
-def elapsed(run: object, repeats: int = 3) -> float:
+def elapsed(run: object, repeats: int = 3 if FULL else 1) -> float:
     """Return the least wall time of a few runs."""
     times = []
     for _ in range(repeats):

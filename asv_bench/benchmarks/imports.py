@@ -8,6 +8,8 @@ import sys
 import time
 from importlib.util import find_spec
 
+from ._problems import FULL
+
 MODULES = ("numpy", "tdecomp", "tensorly", "teneva", "torch")
 HEAVY = ("numba", "torch", "jax", "sklearn", "matplotlib", "scipy.linalg")
 SMALL = "import numpy as np; a = np.vander(np.linspace(0, 1, 30), 20)"
@@ -44,7 +46,7 @@ class Import:
 class Ratio:
     """The time of ``import tdecomp`` over that of ``import numpy``, processes taking turns."""
 
-    repeats = 7
+    repeats = 7 if FULL else 1
 
     def track_ratio(self) -> float:
         walls: dict[str, list[float]] = {"numpy": [], "tdecomp": []}

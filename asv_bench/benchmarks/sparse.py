@@ -17,7 +17,7 @@ from tdecomp.ops._sparse_mttkrp import mttkrp_by_entries
 from ._contenders import available_threads, clock_for, medians, pinned
 
 FULL = os.environ.get("TDECOMP_BENCH") == "full"
-SHAPE, NNZ = ((10_000, 10_000, 1000), 5_000_000) if FULL else ((2000, 2000, 500), 500_000)
+SHAPE, NNZ = ((10_000, 10_000, 1000), 5_000_000) if FULL else ((400, 400, 100), 50_000)
 KINDS = ("uniform", "power-law")
 DTYPES = ("float32", "float64")
 RANK, CORE, SWEEPS = 16, 10, 5
@@ -58,7 +58,7 @@ def sweeps(layout: SparseLayout, factors: list[np.ndarray], count: int) -> float
 class Products:
     """One product along each mode, by a prepared tensor; and what preparing it costs."""
 
-    params = (KINDS, DTYPES, (RANK, 10, 64))
+    params = (KINDS, DTYPES, (RANK, 10, 64) if FULL else (RANK,))
     param_names = ("tensor", "dtype", "rank")
     timeout = 600
 
@@ -82,7 +82,7 @@ class Products:
     def track_layout(self, kind: str, dtype: str, rank: int) -> float:
         times = medians(
             {"layout": lambda: SparseLayout(self.x), "sweep": self._sweep},
-            5,
+            5 if FULL else 1,
             clock_for(available_threads()),
         )
         return times["layout"] / times["sweep"]

@@ -12,13 +12,10 @@ from tdecomp import tt
 from ._contenders import OURS, available_threads, clock_for, medians, pinned
 from ._problems import FULL
 
-SHAPES = {
-    "smooth 100^3": (100,) * 3,
-    "smooth 24^4": (24,) * 4,
-    "smooth 2^16": (2,) * 16,
-}
+SIZES = ((40, 3), (12, 4), (2, 12))
 if FULL:
-    SHAPES |= {"smooth 300^3": (300,) * 3, "smooth 64^4": (64,) * 4, "smooth 8^8": (8,) * 8}
+    SIZES = ((100, 3), (24, 4), (2, 16), (300, 3), (64, 4), (8, 8))
+SHAPES = {f"smooth {n}^{d}": (n,) * d for n, d in SIZES}
 RANK = 10
 FUNCTIONS = {
     "hilbert": lambda i: 1 / (1 + i.sum(axis=1)),
@@ -92,7 +89,7 @@ class Ratio:
         if find_spec("tensorly") is None:
             raise NotImplementedError("tensorly is not installed")
         self.x = smooth(name)
-        self.rank = tt.tt_svd(self.x, rank=RANK if self.x.ndim < 16 else 8).rank
+        self.rank = tt.tt_svd(self.x, rank=RANK if self.x.ndim < 12 else 8).rank
 
     def _ours(self) -> tt.TensorTrain:
         return tt.tt_svd(self.x, rank=self.rank)
@@ -126,7 +123,7 @@ class Cross:
 
     def _fit(self, name: str, rtol: float) -> tuple[td.Fit, int]:
         f = tt.Counted(FUNCTIONS[name])
-        fit = tt.tt_cross(f, (20,) * 10, rtol=rtol, rng=0)
+        fit = tt.tt_cross(f, (20,) * (10 if FULL else 5), rtol=rtol, rng=0)
         return fit, f.evaluations
 
     def time_cross(self, name: str, rtol: float) -> None:
@@ -137,7 +134,7 @@ class Cross:
 
     def track_relative_error(self, name: str, rtol: float) -> float:
         fit = self._fit(name, rtol)[0]
-        index = np.random.default_rng(1).integers(0, 20, size=(10_000, 10))
+        index = np.random.default_rng(1).integers(0, 20, size=(10_000, 10 if FULL else 5))
         values = FUNCTIONS[name](index)
         return float(
             np.linalg.norm(values - tt.evaluate(fit.tensor, index)) / np.linalg.norm(values)
