@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,8 @@ class PolarMuon(torch.optim.Optimizer):
               W \leftarrow (1 - \gamma \lambda) W - \gamma' \operatorname{polar}(M_t) ,
 
     where `nesterov` is False with :math:`M_t = B_t`. Arguments, their defaults and the state are
-    those of ``torch.optim.Muon``, whose steps these are with the method of that name, to rounding
-    in half precision.
+    those of ``torch.optim.Muon``, whose steps these are with ``"newton-schulz"``: the same
+    operations in the same order.
 
     Parameters
     ----------
@@ -68,6 +69,9 @@ class PolarMuon(torch.optim.Optimizer):
     State dicts are those of ``torch.optim.Muon``, both ways, but for a counter of steps that
     ``"randomized"`` adds: its draws depend on that and on the place of a parameter alone, so
     replicas that see the same gradients stay the same.
+
+    A gradient that is not finite makes a parameter so with ``"newton-schulz"``, as in PyTorch; the
+    other methods raise an error.
 
     References
     ----------
@@ -140,9 +144,10 @@ class PolarMuon(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over a state, of ``torch.optim.Muon`` too: what it does not say stays as it is."""
+        before = getattr(self, "param_groups", [])  # none yet where an optimizer is unpickled
         super().__setstate__(state)
-        for group in self.param_groups:
-            for name, value in self.defaults.items():
+        for group, own in zip_longest(self.param_groups, before, fillvalue=self.defaults):
+            for name, value in {**self.defaults, **own}.items():
                 group.setdefault(name, value)
 
     @torch.no_grad()

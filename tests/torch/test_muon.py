@@ -1,6 +1,9 @@
 """PolarMuon against PyTorch's own optimizer, and what its other methods do."""
 
 import copy
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -57,6 +60,31 @@ def test_state_dicts_go_both_ways():
     train(other, theirs, 1, start=5)
 
 
+def test_a_state_of_torch_says_nothing_of_methods():
+    ours, theirs = parameters(), parameters()
+    options = [{"method": "exact"}, {"method": "randomized", "rank": 2}, {}]
+    mine = PolarMuon([{"params": [p], **o} for p, o in zip(ours, options, strict=True)])
+    other = torch.optim.Muon([{"params": [p], "lr": 0.5} for p in theirs])
+    train(other, theirs, 1)
+    mine.load_state_dict(copy.deepcopy(other.state_dict()))
+    methods = [group["method"] for group in mine.param_groups]
+    assert methods == ["exact", "randomized", "newton-schulz"]
+    assert [group["lr"] for group in mine.param_groups] == [0.5] * 3
+    assert mine.param_groups[1]["rank"] == 2
+    train(mine, ours, 1, start=1)
+
+
+def test_an_optimizer_is_pickled_with_its_draws():
+    ours = parameters()
+    first = PolarMuon(ours, lr=0.02, method="randomized", rank=2)
+    train(first, ours, 2)
+    second = pickle.loads(pickle.dumps(first))
+    theirs = [p for group in second.param_groups for p in group["params"]]
+    train(first, ours, 2, start=2)
+    train(second, theirs, 2, start=2)
+    assert all(torch.equal(x, y) for x, y in zip(ours, theirs, strict=True))
+
+
 def test_the_exact_step_is_the_polar_factor():
     for dtype, unit in ((torch.float32, 1e-5), (torch.float64, 1e-13)):
         (p,) = params = parameters([(7, 4)], dtype)
@@ -89,6 +117,56 @@ def test_replicas_with_the_same_gradients_stay_the_same():
     train(PolarMuon(one, method="randomized", rank=3), one, 3)
     train(PolarMuon(two, method="randomized", rank=3), two, 3)
     assert all(torch.equal(x, y) for x, y in zip(one, two, strict=True))
+
+
+REPLICA = """
+import datetime, sys
+import torch
+import torch.distributed as dist
+from tdecomp.torch import PolarMuon
+
+rank, store = int(sys.argv[1]), sys.argv[2]
+limit = datetime.timedelta(seconds=60)
+dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2, timeout=limit)
+for method, options in (("newton-schulz", {}), ("randomized", {"rank": 2})):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(6, 4, bias=False)
+    model = torch.nn.parallel.DistributedDataParallel(layer)
+    optimizer = PolarMuon(model.parameters(), lr=0.1, method=method, **options)
+    before = layer.weight.detach().clone()
+    torch.manual_seed(1 + rank)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.randn(5, 6)).square().sum().backward()
+        optimizer.step()
+    found = [torch.empty_like(before) for _ in range(2)]
+    dist.all_gather(found, layer.weight.detach())
+    assert torch.equal(*found), method
+    assert not torch.equal(found[0], before), method
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.skipif(
+    not (torch.distributed.is_available() and torch.distributed.is_gloo_available()),
+    reason="PyTorch without gloo",
+)
+def test_replicas_with_different_data_stay_the_same(tmp_path):
+    store = (tmp_path / "store").as_uri()
+    replicas = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", REPLICA, str(rank), store],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        said = [replica.communicate(timeout=120)[1] for replica in replicas]
+    finally:
+        for replica in replicas:
+            replica.kill()
+    assert [replica.returncode for replica in replicas] == [0, 0], said
 
 
 def test_kernels_are_matrices_of_their_channels():

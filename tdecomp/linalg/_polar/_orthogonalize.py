@@ -180,7 +180,20 @@ def _orthogonalize(x: Array, coefficients: Steps, *, xp: Namespace) -> Array:
     x = adjoint(x, xp) if turned else x
     for a, b, *c in coefficients:
         gram = x @ adjoint(x, xp)
-        # The square as a product with the adjoint: half of the work where a library sees it.
-        inner = b * gram + c[0] * (gram @ adjoint(gram, xp)) if c else b * gram
-        x = a * x + inner @ x
+        if c:
+            # The square as a product with the adjoint: half of the work where a library sees it.
+            inner = _plus_product(b, gram, c[0], gram, adjoint(gram, xp), xp)
+            x = _plus_product(a, x, 1.0, inner, x, xp)
+        else:
+            x = _plus_product(a, x, b, gram, x, xp)
     return adjoint(x, xp) if turned else x
+
+
+def _plus_product(  # noqa: PLR0917 - a formula in its order
+    alpha: float, x: Array, beta: float, y: Array, z: Array, xp: Namespace
+) -> Array:
+    """Return ``alpha * x + beta * y @ z``, in one pass over memory where a library has that."""
+    if x.ndim == 2 and compat.is_torch_array(x):
+        return xp.addmm(x, y, z, beta=alpha, alpha=beta)
+    product = y @ z
+    return alpha * x + (product if beta == 1.0 else beta * product)
