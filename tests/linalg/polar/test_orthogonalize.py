@@ -39,6 +39,20 @@ def test_values_that_matter_come_near_one(method, error):
     assert np.abs(1 - s).max() <= error
 
 
+@pytest.mark.parametrize(("method", "errors"), [
+    ("polar-express", [0.134, 0.134, 0.140, 0.901]), ("muon", [0.318, 0.318, 0.529, 0.952]),
+    ("cans", [0.300, 0.300, 0.877, 0.988]), ("quintic", [0.004, 0.772, 0.977, 0.998]),
+    ("cubic", [0.341, 0.924, 0.992, 0.999]),
+])  # fmt: skip
+def test_errors_of_five_steps_are_those_of_the_documentation(method, errors):
+    chosen, safety = _chosen(method, 5, None)
+    for lower, error in zip((1e-1, 1e-2, 1e-3, 1e-4), errors, strict=True):
+        y = np.geomspace(lower, 1, 20001) / safety
+        for p in chosen:
+            y = evaluate(p, y)
+        assert np.abs(1 - y).max() == pytest.approx(error, abs=1e-3)
+
+
 def test_newton_schulz_converges_to_the_polar_factor():
     g = gaussian((6, 4))
     for method in ("quintic", "cubic"):
