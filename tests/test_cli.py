@@ -399,6 +399,8 @@ def slow(tmp_path_factory):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_run_leaves_nothing(slow, tmp_path, monkeypatch, number):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("ignored by all that is started here, as under nohup")
     monkeypatch.chdir(tmp_path)
     child = process("compress", slow, "--rank", 100, "--out", "out.safetensors")
     deadline = time.monotonic() + 30

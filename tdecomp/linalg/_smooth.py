@@ -34,8 +34,10 @@ _STEPS = 2
 
 
 def leading_svd(a: Array, rank: int | None, xp: Namespace) -> tuple[Array, Array, Array]:
-    """Return the `rank` leading triplets of a stack of matrices, or all of them."""
-    if rank is not None and rank < min(a.shape[-2:]) and differentiated(a):
+    """Return the `rank` leading triplets of a stack of matrices, or all that there are."""
+    if rank is not None and rank >= min(a.shape[-2:]):
+        rank = None
+    if rank is not None and differentiated(a):
         return _smooth_svd(a, rank, xp)
     u, s, vh = robust_svd(a, xp)
     return u[..., :rank], s[..., :rank], vh[..., :rank, :]
