@@ -43,7 +43,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run every benchmark once; arguments after ``--`` replace those of a smoke run.
+    """Run every benchmark once; arguments after ``--`` replace ``--quick``.
 
     PyTorch joins the peers where it is installed: ``pip install -e ".[bench,torch]"``.
     """
@@ -54,6 +54,5 @@ def bench(session: nox.Session) -> None:
     session.run("asv", "check", *where, "-E", "existing", env=ONE_THREAD)
     session.run("asv", "machine", *where, "--yes", silent=True)
     record = (*where, "-E", "existing", "--set-commit-hash", str(commit).strip())
-    # Nothing is measured by one turn: processes may start as copies of one that has imported all.
-    options = session.posargs or ["--quick", "--launch-method", "forkserver"]
+    options = session.posargs or ["--quick"]
     session.run("asv", "run", *record, "--show-stderr", *options, env=ONE_THREAD)
