@@ -23,6 +23,17 @@ def constant(x: Array) -> Array:
     return import_module("jax").lax.stop_gradient(x) if compat.is_jax_array(x) else x
 
 
+def plus_product(
+    alpha: float, x: Array, beta: float, factors: tuple[Array, Array], xp: Namespace
+) -> Array:
+    """Return ``alpha * x + beta * y @ z``, in one pass over memory where a library has that."""
+    y, z = factors
+    if x.ndim == 2 and compat.is_torch_array(x):
+        return xp.addmm(x, y, z, beta=alpha, alpha=beta)
+    product = y @ z
+    return alpha * x + (product if beta == 1.0 else beta * product)
+
+
 def solve_triangular(t: Array, b: Array, xp: Namespace, *, lower: bool) -> Array:
     """Solve ``t @ x = b`` for a triangular `t`, without a factorisation of `t`.
 

@@ -102,7 +102,8 @@ def _tracer(x: Array) -> bool:
     return any("Tracer" in kind.__name__ for kind in type(x).__mro__)
 
 
-def _as_array(x: Any, xp: Namespace, like: Array | None, name: str) -> Array:
+def as_array(x: Any, xp: Namespace, like: Array | None, name: str) -> Array:
+    """Return an array as it is, and make one of lists and numbers; refuse what is neither."""
     if array_api_compat.is_array_api_obj(x) and type(x) not in (np.matrix, np.ma.MaskedArray):
         return x
     plain = (list, tuple, bool, int, float, complex, np.generic)
@@ -184,7 +185,7 @@ def prepare(
     array of the library and device of `like`, of NumPy without it.
     """
     xp = namespace(x, like)
-    x = as_floating(_as_array(x, xp, like, name), xp, name=name)
+    x = as_floating(as_array(x, xp, like, name), xp, name=name)
     if x.ndim < ndim or (x.ndim > ndim and not batch):
         wanted = f"at least {ndim}" if batch else f"{ndim}"
         raise ValueError(f"{name} must have {wanted} dimensions, got shape {tuple(x.shape)}")
@@ -196,7 +197,7 @@ def prepare(
 def structured(x: Any, *, name: str = "x") -> tuple[Namespace, Array]:
     """Return the namespace of `x` and `x` as an array of any dtype: for what only moves data."""
     xp = namespace(x)
-    return xp, _as_array(x, xp, None, name)
+    return xp, as_array(x, xp, None, name)
 
 
 def squared_norm(x: Array, xp: Namespace) -> float:
@@ -253,6 +254,13 @@ def _power_of_two(x: Array, xp: Namespace, *, axis: int | tuple[int, ...]) -> tu
     bound = 8 * limit - 2
     scale = xp.pow(xp.full_like(top, 2.0), xp.clip(exponent, -bound, bound))
     return scale, xp.all(xp.abs(exponent) < limit)
+
+
+def quotient(part: Array, whole: Array, xp: Namespace, *, of_nothing: float = 0.0) -> Array:
+    """Return ``part / whole`` where the whole is positive, a number of your own elsewhere."""
+    found = whole > 0
+    ratio = part / xp.where(found, whole, xp.ones_like(whole))
+    return xp.where(found, ratio, xp.full_like(ratio, of_nothing))
 
 
 def times_power(x: Array, exponent: Array | float, xp: Namespace) -> Array:

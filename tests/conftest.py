@@ -149,6 +149,21 @@ class Backend:
 
         return jax.jit(function)
 
+    def gradient(self, function: Callable[..., Any], a: Any) -> np.ndarray:
+        """Differentiate a real function, by the library's own means, in one program where it can.
+
+        Along `d` the derivative is ``Re sum(conj(gradient) * d)``.
+        """
+        if self.name == "jax":
+            import jax
+
+            return np.conj(np.asarray(jax.jit(jax.grad(function))(self.asarray(a))))
+        if self.name != "torch":
+            pytest.skip("no gradients")
+        leaf = self.asarray(a).requires_grad_()
+        function(leaf).backward()
+        return leaf.grad.cpu().numpy()
+
     def requires(self, function: str, mode: str = "eager") -> None:
         """Skip the test where the capability table says that `function` cannot do `mode`."""
         reason = limitation(function, self.name.removesuffix("-readonly"), mode)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import _as_array, as_floating, namespace
+from tdecomp._xp import as_array, as_floating, namespace
 from tdecomp.kronecker._balance import balanced, is_floating, is_moderate
 from tdecomp.ops._operands import promoted
 
@@ -50,7 +50,7 @@ def check_stacks(factors: Sequence[Array]) -> None:
 def operands(factors: Sequence[Array], x: Any, n: int) -> tuple[Namespace, Array, Sequence[Array]]:
     """Validate what a matrix with `n` columns multiplies, and bring all to their common dtype."""
     xp = namespace(*factors, x)
-    x = _as_array(x, xp, factors[0], "x")
+    x = as_array(x, xp, factors[0], "x")
     if x.ndim == 0 or x.shape[-1 if x.ndim == 1 else -2] != n:
         raise ValueError(
             f"a matrix with {n} columns cannot multiply shape {tuple(x.shape)}: x must have shape "

@@ -11,7 +11,7 @@ from tdecomp._random import normal
 from tdecomp._typing import Array
 from tdecomp._xp import adjoint, conj, device, eps, floats, is_numpy
 from tdecomp.kronecker._operands import of_matrix, padded
-from tdecomp.kronecker._rearranged import Pair, rearranged
+from tdecomp.kronecker._rearranged import Pair, rearranged, rearranged_places
 from tdecomp.kronecker._targets import Shapes
 from tdecomp.linalg._operand import Dense, MatrixFree, Operand, Sparse
 
@@ -103,11 +103,12 @@ def _turned(
 
 def _of_entries(op: Sparse, pair: Pair) -> tuple[Sparse, np.ndarray]:
     """Rearrange stored entries, without rows and columns that have none; number the columns."""
-    (_, n1), (m2, n2) = pair
     entries = op.matrix.tocoo()
     i, j = entries.row.astype(np.int64), entries.col.astype(np.int64)
-    rows, kept = _numbered(i // m2 * n1 + j // n2, pair[0][0] * n1)
-    columns, names = _numbered(i % m2 * n2 + j % n2, m2 * n2)
+    places = rearranged_places(i, j, pair)
+    (rows, kept), (columns, names) = (
+        _numbered(place, m * n) for place, (m, n) in zip(places, pair, strict=True)
+    )
     sizes = kept.shape[0], names.shape[0]
     return _filled(op, entries.data, (rows, columns), sizes), names
 
@@ -172,9 +173,7 @@ def _of_sample(
     else:
         # Where most entries are zero, rows and columns of some that are not: of a product those
         # are full.
-        i, j = stored
-        rows = np.unique(i // m2 * n1 + j // n2)
-        columns = np.unique(i % m2 * n2 + j % n2)
+        rows, columns = map(np.unique, rearranged_places(*stored, pair))
     i = (rows // n1 * m2)[:, None] + columns // n2
     j = (rows % n1 * n2)[:, None] + columns % n2
     squares = np.asarray(floats(op.xp.linalg.svdvals(_entries(op, i, j)))) ** 2

@@ -10,7 +10,7 @@ import numpy as np
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device
 from tdecomp.kronecker._columnwise import Columnwise, columnwise
-from tdecomp.kronecker._rearranged import Pair, Rearranged, rearranged
+from tdecomp.kronecker._rearranged import Pair, Rearranged, rearranged, rearranged_places
 from tdecomp.kronecker._targets import check_fit
 from tdecomp.linalg._operand import Dense, MatrixFree, Operand, Sparse, operand
 
@@ -91,7 +91,7 @@ def _of_coordinates(op: Sparse, shapes: Pair) -> Sparse:
     (m1, n1), (m2, n2) = shapes
     entries = op.matrix.tocoo()
     i, j = entries.row.astype(np.int64), entries.col.astype(np.int64)
-    places = (i // m2 * n1 + j // n2, i % m2 * n2 + j % n2)
+    places = rearranged_places(i, j, shapes)
     kind = type(entries)
     turned = kind((entries.data, places), shape=(m1 * n1, m2 * n2)).tocsr()
     return op._replace(matrix=turned, adjoint=turned.conj().T.tocsr())

@@ -184,6 +184,12 @@ def _exchanged(x: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(turned).reshape(x.shape)
 
 
+def rearranged_places(i: np.ndarray, j: np.ndarray, shapes: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the rearrangement has the entries of a matrix in some rows and columns."""
+    (_, n1), (m2, n2) = shapes
+    return i // m2 * n1 + j // n2, i % m2 * n2 + j % n2
+
+
 def rearranged(a: Dense, shapes: Pair) -> Rearranged:
     """View a validated matrix through its rearrangement."""
     return Rearranged(a.array, shapes, a.xp, a.total, a.scale)

@@ -7,8 +7,8 @@ from typing import Any
 
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import (
-    _as_array,
     adjoint,
+    as_array,
     as_floating,
     concrete,
     eps,
@@ -50,7 +50,7 @@ def square_factors(k: KroneckerSum, *, name: str = "k") -> list[Array]:
 def right_hand_side(b: Any, n: int, like: Array) -> Array:
     """Validate a vector (n,) or matrices (..., n, c), of which there may be none: c may be 0."""
     xp = namespace(b, like)
-    b = as_floating(_as_array(b, xp, like, "b"), xp, name="b")
+    b = as_floating(as_array(b, xp, like, "b"), xp, name="b")
     if b.ndim == 0 or b.shape[-1 if b.ndim == 1 else -2] != n:
         raise ValueError(
             f"b must have shape ({n},) or (..., {n}, c) for a matrix of {n} rows, got "

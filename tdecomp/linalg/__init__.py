@@ -12,11 +12,12 @@ from tdecomp.linalg._polar._coefficients import (
 from tdecomp.linalg._polar._fisher import fisher_polar
 from tdecomp.linalg._polar._fisher_update import FisherState, fisher_state, fisher_update
 from tdecomp.linalg._polar._formats import LeftPolar, Polar
+from tdecomp.linalg._polar._inverse_sqrt import inverse_sqrt
 from tdecomp.linalg._polar._orthogonalize import orthogonalize
 from tdecomp.linalg._polar._polar import nearest_orthogonal, polar
 from tdecomp.linalg._polar._procrustes import Procrustes, procrustes
 from tdecomp.linalg._polar._randomized import RandomizedPolar, randomized_polar
-from tdecomp.linalg._polar._sign import inverse_sqrt, matrix_sign
+from tdecomp.linalg._polar._sign import matrix_sign
 from tdecomp.linalg._randomized import randomized_svd
 from tdecomp.linalg._svd import truncated_svd
 from tdecomp.linalg._truncation import energy_rank, tail_norms, truncation_rank

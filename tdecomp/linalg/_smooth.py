@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from tdecomp._shim import constant
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, differentiated
+from tdecomp._xp import adjoint, differentiated, quotient
 from tdecomp.linalg._robust import robust_svd
 
 # Gradients and Hessians are exact.
@@ -84,15 +84,9 @@ def _solved(
     (left, right), rank = sides, f.shape[-1]
     kept, others = s[..., None, :rank], s[..., rank:, None]
     gaps = (kept - others) * (kept + others)
-    near, far = (xp.astype(_quotient(x, gaps, xp), f.dtype) for x in (kept, others))
-    inverse = xp.astype(_quotient(xp.ones_like(kept), kept, xp), f.dtype)
+    near, far = (xp.astype(quotient(x, gaps, xp), f.dtype) for x in (kept, others))
+    inverse = xp.astype(quotient(xp.ones_like(kept), kept, xp), f.dtype)
     f2, g2 = adjoint(left.others, xp) @ f, adjoint(right.others, xp) @ g
     dx = left.others @ (near * f2 + far * g2) + (f - left.others @ f2) * inverse
     dy = right.others @ (far * f2 + near * g2) + (g - right.others @ g2) * inverse
     return dx, dy
-
-
-def _quotient(x: Array, y: Array, xp: Namespace) -> Array:
-    """Divide where there is something to divide by."""
-    safe = xp.where(y > 0, y, xp.ones_like(y))
-    return xp.where(y > 0, x / safe, xp.zeros_like(y))

@@ -10,7 +10,7 @@ from tdecomp._errors import check_count
 from tdecomp._precision import full_precision
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, DType, Namespace
-from tdecomp._xp import _as_array, as_floating, concrete, device, finite, is_numpy, namespace
+from tdecomp._xp import as_array, as_floating, concrete, device, finite, is_numpy, namespace
 from tdecomp.ops._operands import first_array
 from tdecomp.ops._region import index_of, indices_of, is_index, parts
 from tdecomp.ops._sparse_sort import canonical, in_order
@@ -225,7 +225,7 @@ def coo(indices: Any, values: Any, /, shape: Sequence[int] | None = None) -> COO
     several = isinstance(indices, list | tuple)
     given = [*indices, values] if several else [indices, values]
     xp, like = namespace(*given), first_array(given)
-    values = as_floating(_as_array(values, xp, like, "values"), xp, name="values")
+    values = as_floating(as_array(values, xp, like, "values"), xp, name="values")
     if values.ndim != 1:
         raise ValueError(f"values must have 1 dimension, got shape {tuple(values.shape)}")
     if values.shape[0]:
@@ -241,14 +241,14 @@ def coo(indices: Any, values: Any, /, shape: Sequence[int] | None = None) -> COO
 def _coordinates(indices: Any, several: bool, values: Array, xp: Namespace) -> Array:
     """Return coordinates as one array (d, nnz) of the widest integers there are."""
     if several and any(hasattr(row, "dtype") for row in indices):
-        rows = [_as_array(row, xp, values, f"indices[{k}]") for k, row in enumerate(indices)]
+        rows = [as_array(row, xp, values, f"indices[{k}]") for k, row in enumerate(indices)]
         shapes = sorted({tuple(row.shape) for row in rows})
         if len(shapes) > 1:
             raise ValueError(f"the rows of indices must be equally long, got shapes {shapes}")
         for k, row in enumerate(rows):
             _check_integers(row, xp, name=f"indices[{k}]")
         indices = xp.stack(rows)
-    indices = _as_array(indices, xp, values, "indices")
+    indices = as_array(indices, xp, values, "indices")
     if 0 not in indices.shape:
         _check_integers(indices, xp, name="indices")
     if indices.ndim != 2 or not indices.shape[0] or indices.shape[1] != values.shape[0]:

@@ -108,17 +108,6 @@ class PolarMuon(torch.optim.Optimizer):
         rank: int | None = None,
         dtype: torch.dtype = torch.bfloat16,
     ) -> None:
-        for name, value in (("lr", lr), ("weight_decay", weight_decay), ("momentum", momentum)):
-            if not float(value) >= 0:
-                raise ValueError(f"{name} must be a number >= 0, got {value}")
-        if adjust_lr_fn not in _RATES:
-            raise ValueError(f"adjust_lr_fn must be one of {_RATES}, got {adjust_lr_fn!r}")
-        check_choice(method, _METHODS, name="method")
-        check_count(ns_steps, name="ns_steps", least=1)
-        if (rank is None) is (method == "randomized"):
-            raise ValueError(f"rank= is for method='randomized', which needs it, got {rank!r}")
-        if rank is not None:
-            check_count(rank, name="rank", least=1)
         defaults = {
             "lr": lr,
             "weight_decay": weight_decay,
@@ -132,15 +121,21 @@ class PolarMuon(torch.optim.Optimizer):
             "rank": rank,
             "dtype": dtype,
         }
+        _check_options(defaults)
         super().__init__(params, defaults)
-        for group in self.param_groups:
-            _polynomials(group)
-            for p in group["params"]:
-                if p.ndim < 2 or p.is_complex():
-                    raise ValueError(
-                        "PolarMuon is for real matrices and kernels, got a parameter of shape "
-                        f"{tuple(p.shape)} and {p.dtype}: give it to another optimizer"
-                    )
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, and options of their own."""
+        given = param_group["params"]
+        params = [given] if isinstance(given, Tensor) else list(given)
+        _check_options({**self.defaults, **param_group})
+        for p in params:
+            if p.ndim < 2 or p.is_complex():
+                raise ValueError(
+                    "PolarMuon is for real matrices and kernels, got a parameter of shape "
+                    f"{tuple(p.shape)} and {p.dtype}: give it to another optimizer"
+                )
+        super().add_param_group({**param_group, "params": params})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over a state, of ``torch.optim.Muon`` too: what it does not say stays as it is."""
@@ -180,6 +175,23 @@ class PolarMuon(torch.optim.Optimizer):
         p.mul_(1 - lr * group["weight_decay"])
         rate = _rate(lr, group["adjust_lr_fn"], matrix.shape)
         p.add_(found.reshape(p.shape).to(p.dtype), alpha=-rate)
+
+
+def _check_options(group: dict[str, Any]) -> None:
+    """Validate what a group of parameters asks for."""
+    for name in ("lr", "weight_decay", "momentum"):
+        if not float(group[name]) >= 0:
+            raise ValueError(f"{name} must be a number >= 0, got {group[name]}")
+    if group["adjust_lr_fn"] not in _RATES:
+        raise ValueError(f"adjust_lr_fn must be one of {_RATES}, got {group['adjust_lr_fn']!r}")
+    method, rank = group["method"], group["rank"]
+    check_choice(method, _METHODS, name="method")
+    check_count(group["ns_steps"], name="ns_steps", least=1)
+    if (rank is None) is (method == "randomized"):
+        raise ValueError(f"rank= is for method='randomized', which needs it, got {rank!r}")
+    if rank is not None:
+        check_count(rank, name="rank", least=1)
+    _polynomials(group)
 
 
 def _factor(matrix: Tensor, group: dict[str, Any], place: tuple[int, int]) -> Tensor:

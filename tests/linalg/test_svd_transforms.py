@@ -79,17 +79,6 @@ def test_vmap_equals_a_loop(xp, call):
         assert np.abs(gap).max() <= SLACK
 
 
-def gradient(xp, function, a):
-    """The gradient of a real function, such that the derivative along `d` is Re sum(conj(g) d)."""
-    if xp.name == "jax":
-        import jax
-
-        return np.conj(np.asarray(xp.jit(jax.grad(function))(xp.asarray(a))))
-    x = xp.asarray(a).requires_grad_()
-    function(x).backward()
-    return x.grad.cpu().numpy()
-
-
 @pytest.mark.parametrize(
     ("part", "dtype"),
     [
@@ -124,7 +113,7 @@ def test_gradients_equal_finite_differences(xp, part, dtype):
     step = 1e-5
     ends = [loss(a + sign * step * direction, np.asarray) for sign in (1, -1)]
     slope = (ends[0] - ends[1]) / (2 * step)
-    found = np.sum(np.conj(gradient(xp, lambda x: loss(x, xp.asarray), a)) * direction).real
+    found = np.sum(np.conj(xp.gradient(lambda x: loss(x, xp.asarray), a)) * direction).real
     # The third derivative times the squared step; rounding over the step.
     assert found == pytest.approx(slope, rel=1e-7, abs=1e-7)
 
@@ -135,5 +124,5 @@ def test_gradients_pass_through_large_long_matrices(xp, shape):
     a = matrix(*shape, 1 / np.arange(1.0, 41.0))
     u, _, vh = td.truncated_svd(a, rank=3)
     # The derivative of a singular value is the outer product of its vectors.
-    found = gradient(xp, lambda x: xp.namespace.sum(td.truncated_svd(x, rank=3).S), a)
+    found = xp.gradient(lambda x: xp.namespace.sum(td.truncated_svd(x, rank=3).S), a)
     assert np.abs(found - u @ vh).max() <= SLACK

@@ -54,23 +54,12 @@ def test_vmap_equals_a_loop(xp):
         assert np.abs(one - decomposed(x)).max() <= 1e-13
 
 
-def gradient(xp, function, x):
-    """The gradient of a real function of a real array."""
-    if xp.name == "jax":
-        import jax
-
-        return np.asarray(jax.jit(jax.grad(function))(xp.asarray(x)))
-    leaf = xp.asarray(x).requires_grad_()
-    function(leaf).backward()
-    return leaf.grad.cpu().numpy()
-
-
 @pytest.mark.parametrize("call", [decomposed, rounded])
 def test_gradients_equal_finite_differences(xp, call):
     if xp.name not in ("jax", "torch"):
         pytest.skip("no grad")
     weight, direction, h = gaussian(X.shape, rng=1), gaussian(X.shape, rng=2), 1e-5
-    found = np.vdot(gradient(xp, lambda x: (xp.asarray(weight) * call(x)).sum(), X), direction)
+    found = np.vdot(xp.gradient(lambda x: (xp.asarray(weight) * call(x)).sum(), X), direction)
     ends = [np.vdot(weight, call(X + sign * h * direction)) for sign in (1, -1)]
     # The third derivative times the squared step; rounding over the step.
     assert found == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-6, abs=1e-8)
@@ -87,7 +76,7 @@ def test_gradients_of_norms_and_inner_products(xp):
     # At full rank the train is the tensor.
     full = tensor((4, 5, 6), GAPS)
     size = np.linalg.norm(full)
-    found = gradient(xp, loss, full)
+    found = xp.gradient(loss, full)
     assert np.vdot(found, full) == pytest.approx(size + 2 * size**2, rel=1e-10)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import conj, equilibrate, prepare
+from tdecomp._xp import conj, equilibrate, prepare, quotient
 
 
 @full_precision
@@ -67,7 +67,7 @@ def alignment(g: Any, u: Any, /) -> Array:
     if u.shape != g.shape:
         raise ValueError(f"u must have the shape of g, {tuple(g.shape)}, got {tuple(u.shape)}")
     g, _ = equilibrate(g, xp, axis=(-2, -1))
-    return share(inner(g, u, xp), xp.sum(xp.linalg.svdvals(g), axis=-1), xp)
+    return quotient(inner(g, u, xp), xp.sum(xp.linalg.svdvals(g), axis=-1), xp, of_nothing=1.0)
 
 
 def inner(g: Array, u: Array, xp: Namespace) -> Array:
@@ -76,9 +76,3 @@ def inner(g: Array, u: Array, xp: Namespace) -> Array:
     if xp.isdtype(product.dtype, "complex floating"):
         product = xp.real(product)
     return xp.sum(product, axis=(-2, -1))
-
-
-def share(part: Array, whole: Array, xp: Namespace) -> Array:
-    """Divide; of nothing, everything."""
-    found = whole > 0
-    return xp.where(found, part / xp.where(found, whole, xp.ones_like(whole)), 1 + 0 * part)

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array
-from tdecomp._xp import adjoint, device, equilibrate, prepare
+from tdecomp._xp import adjoint, device, equilibrate, prepare, quotient
 from tdecomp.linalg._polar._formats import LeftPolar, Polar
+from tdecomp.linalg._polar._svd import hermitian
 
 
 class PolarCertificate(NamedTuple):
@@ -18,8 +19,8 @@ class PolarCertificate(NamedTuple):
     orthogonality : array
         :math:`\|U^* U - I\|_F`, or :math:`\|U U^* - I\|_F` of a wide one.
     residual : array
-        :math:`\|A - U H\|_F / \|A\|_F`, or of the factors in the other order; zero for a zero
-        matrix that is reproduced.
+        :math:`\|A - U H\|_F / \|A\|_F`, or of the factors in the other order; of a zero matrix
+        zero where it is reproduced, and infinite where not.
     symmetry : array
         :math:`\|H - H^*\|_F / \|H\|_F`.
     indefiniteness : array
@@ -89,20 +90,14 @@ def polar_certificate(a: Any, factors: Polar | LeftPolar, /) -> PolarCertificate
     a, scale = equilibrate(a, xp, axis=(-2, -1))
     h = h / xp.astype(scale, h.dtype)
     product = u @ h if isinstance(factors, Polar) else h @ u
-    values = xp.linalg.eigvalsh((h + adjoint(h, xp)) / 2)
-    least = -xp.min(values, axis=-1)
+    values = xp.linalg.eigvalsh(hermitian(h, xp))
+    least, norm = -xp.min(values, axis=-1), xp.linalg.matrix_norm
+    residual, size = norm(a - product), norm(a)
+    # Of a zero matrix nothing may be left.
+    missed = xp.where((size == 0) & (residual > 0), xp.inf, quotient(residual, size, xp))
     return PolarCertificate(
-        _norm(gram - unit, xp),
-        _ratio(_norm(a - product, xp), _norm(a, xp), xp),
-        _ratio(_norm(h - adjoint(h, xp), xp), _norm(h, xp), xp),
-        _ratio(xp.where(least > 0, least, 0 * least), xp.max(xp.abs(values), axis=-1), xp),
+        norm(gram - unit),
+        missed,
+        quotient(norm(h - adjoint(h, xp)), norm(h), xp),
+        quotient(xp.where(least > 0, least, 0 * least), xp.max(xp.abs(values), axis=-1), xp),
     )
-
-
-def _norm(x: Array, xp: Any) -> Array:
-    return xp.linalg.matrix_norm(x)
-
-
-def _ratio(part: Array, whole: Array, xp: Any) -> Array:
-    """Divide; nothing of nothing is nothing."""
-    return xp.where(part > 0, part / xp.where(whole > 0, whole, xp.ones_like(whole)), 0 * part)

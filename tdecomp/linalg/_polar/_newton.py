@@ -16,7 +16,7 @@ import math
 
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, differentiated, eps
-from tdecomp.linalg._polar._rational import normalised, polished
+from tdecomp.linalg._polar._rational import norm_bound, normalised, polished
 
 _NEAR, _MOST = 1e-2, 30
 
@@ -34,7 +34,7 @@ def newton(a: Array, *, xp: Namespace) -> Array:
     for _ in range(_MOST):
         inverse = _inverse(x, unit, xp)
         moved = _step(x, inverse, scaled=scaled, xp=xp)
-        change = float(xp.max(_norm(moved - x, xp) / _norm(moved, xp)))
+        change = float(xp.max(xp.linalg.matrix_norm(moved - x) / xp.linalg.matrix_norm(moved)))
         x, scaled = moved, scaled and change > _NEAR
         if change <= math.sqrt(2 * unit):
             return polished(x, xp)
@@ -45,19 +45,9 @@ def _step(x: Array, inverse: Array, *, scaled: bool, xp: Namespace) -> Array:
     """Return the mean of the matrix and its inverse adjoint, of about one size."""
     if not scaled:
         return (x + adjoint(inverse, xp)) / 2
-    zeta = xp.astype(xp.sqrt(_bound(inverse, xp) / _bound(x, xp)), x.dtype)[..., None, None]
+    ratio = xp.sqrt(norm_bound(inverse, xp) / norm_bound(x, xp))
+    zeta = xp.astype(ratio, x.dtype)[..., None, None]
     return (zeta * x + adjoint(inverse, xp) / zeta) / 2
-
-
-def _bound(x: Array, xp: Namespace) -> Array:
-    """Return the root of the largest row sum times the largest column sum."""
-    sizes = xp.abs(x)
-    rows, columns = (xp.max(xp.sum(sizes, axis=axis), axis=-1) for axis in (-1, -2))
-    return xp.sqrt(rows) * xp.sqrt(columns)
-
-
-def _norm(x: Array, xp: Namespace) -> Array:
-    return xp.linalg.matrix_norm(x)
 
 
 def _inverse(x: Array, unit: float, xp: Namespace) -> Array:
@@ -68,7 +58,7 @@ def _inverse(x: Array, unit: float, xp: Namespace) -> Array:
         if "singular" not in str(error).lower():
             raise
         raise _singular() from None
-    condition = xp.max(_bound(x, xp) * _bound(found, xp))
+    condition = xp.max(norm_bound(x, xp) * norm_bound(found, xp))
     if not float(condition) * unit < x.shape[-1]:
         raise _singular()
     return found

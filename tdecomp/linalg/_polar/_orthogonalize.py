@@ -9,8 +9,10 @@ import array_api_compat as compat
 
 from tdecomp._errors import check_choice, check_count
 from tdecomp._precision import full_precision
+from tdecomp._shim import plus_product
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, equilibrate, prepare
+from tdecomp.linalg._polar._alignment import inner
 from tdecomp.linalg._polar._coefficients import (
     CUBIC,
     MUON,
@@ -165,13 +167,9 @@ def _half(g: Any) -> Any:
 
 def _normalised(g: Array, safety: float, xp: Namespace) -> Array:
     """Divide by a bound of the largest singular value."""
-    squares = xp.sum(xp.real(g * xp.conj(g)) if _is_complex(g, xp) else g * g, axis=(-2, -1))
+    squares = inner(g, g, xp)
     safe = xp.where(squares > 0, squares, xp.ones_like(squares))
     return g / xp.astype(safety * xp.sqrt(safe), g.dtype)[..., None, None]
-
-
-def _is_complex(x: Array, xp: Namespace) -> bool:
-    return bool(xp.isdtype(x.dtype, "complex floating"))
 
 
 def _orthogonalize(x: Array, coefficients: Steps, *, xp: Namespace) -> Array:
@@ -182,18 +180,8 @@ def _orthogonalize(x: Array, coefficients: Steps, *, xp: Namespace) -> Array:
         gram = x @ adjoint(x, xp)
         if c:
             # The square as a product with the adjoint: half of the work where a library sees it.
-            inner = _plus_product(b, gram, c[0], gram, adjoint(gram, xp), xp)
-            x = _plus_product(a, x, 1.0, inner, x, xp)
+            even = plus_product(b, gram, c[0], (gram, adjoint(gram, xp)), xp)
+            x = plus_product(a, x, 1.0, (even, x), xp)
         else:
-            x = _plus_product(a, x, b, gram, x, xp)
+            x = plus_product(a, x, b, (gram, x), xp)
     return adjoint(x, xp) if turned else x
-
-
-def _plus_product(  # noqa: PLR0917 - a formula in its order
-    alpha: float, x: Array, beta: float, y: Array, z: Array, xp: Namespace
-) -> Array:
-    """Return ``alpha * x + beta * y @ z``, in one pass over memory where a library has that."""
-    if x.ndim == 2 and compat.is_torch_array(x):
-        return xp.addmm(x, y, z, beta=alpha, alpha=beta)
-    product = y @ z
-    return alpha * x + (product if beta == 1.0 else beta * product)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from tdecomp._precision import full_precision
 from tdecomp._shim import constant
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, differentiated, equilibrate, namespace, prepare
+from tdecomp._xp import adjoint, differentiated, equilibrate, namespace, prepare, quotient
+from tdecomp.linalg._polar._alignment import inner
 from tdecomp.linalg._polar._svd import follow, svd_polar
 from tdecomp.linalg._robust import robust_svd
 
@@ -106,15 +107,13 @@ def procrustes(a: Any, b: Any, /, *, scaling: bool = False, proper: bool = False
     first, second = first[..., 0, 0], second[..., 0, 0]
     scale = xp.ones_like(first)
     if scaling:
-        inner = xp.sum(xp.real(xp.conj(rotation) * cross) if xp.isdtype(dtype, "complex floating")
-                       else rotation * cross, axis=(-2, -1))  # fmt: skip
-        shrunk = _quotient(inner, xp.linalg.matrix_norm(a) ** 2, xp)
+        shrunk = quotient(inner(rotation, cross, xp), xp.linalg.matrix_norm(a) ** 2, xp)
         scale, a = shrunk * (second / first), _times(shrunk, a, xp)
     else:  # both at the larger of their scales
         top = xp.maximum(first, second)
         a, b = _times(first / top, a, xp), _times(second / top, b, xp)
     misfit, size = xp.linalg.matrix_norm(a @ rotation - b), xp.linalg.matrix_norm(b)
-    error = xp.where((misfit > 0) & (size == 0), xp.inf, _quotient(misfit, size, xp))
+    error = xp.where((misfit > 0) & (size == 0), xp.inf, quotient(misfit, size, xp))
     return Procrustes(rotation, scale, error)
 
 
@@ -133,8 +132,3 @@ def _proper(cross: Array, xp: Namespace) -> Array:
 def _times(factor: Array, x: Array, xp: Namespace) -> Array:
     """Multiply every matrix by a real factor of its own."""
     return x * xp.astype(factor[..., None, None], x.dtype)
-
-
-def _quotient(part: Array, whole: Array, xp: Namespace) -> Array:
-    """Divide; anything of nothing is nothing."""
-    return xp.where(whole > 0, part / xp.where(whole > 0, whole, xp.ones_like(whole)), 0 * part)

@@ -12,10 +12,17 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator, like
 from tdecomp._shim import constant
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, differentiated, eps, equilibrate, prepare, squared_norm
+from tdecomp._xp import (
+    adjoint,
+    differentiated,
+    eps,
+    equilibrate,
+    prepare,
+    quotient,
+    squared_norm,
+)
 from tdecomp.linalg._orth import orthonormalize
 from tdecomp.linalg._polar._alignment import inner as inner_product
-from tdecomp.linalg._polar._alignment import share
 from tdecomp.linalg._polar._isometry import METHODS, isometry, partial_isometry
 from tdecomp.linalg._sketch import SKETCHES, matrix_of
 from tdecomp.linalg._thin import inner_product as _adjoint_product
@@ -185,7 +192,7 @@ def _randomized_polar(
     kept = inner_product(dual, z, xp)
     outside = math.sqrt(min(g.shape[0] - q.shape[1], g.shape[1])) * _residual(g, q, dual, xp)
     whole = nuclear * (1 + _ROUNDING * eps(g.dtype, xp)) + outside
-    bound = share(constant(kept), whole, xp)
+    bound = quotient(constant(kept), whole, xp, of_nothing=1.0)
     return RandomizedPolar(q @ adjoint(z, xp), kept, bound)
 
 

@@ -8,11 +8,16 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device
 
 
-def normalised(a: Array, xp: Namespace) -> Array:
-    """Divide by a bound of the norm, the root of the largest row sum times column sum."""
+def norm_bound(a: Array, xp: Namespace) -> Array:
+    """Return the root of the largest row sum times the largest column sum."""
     sizes = xp.abs(a)
     rows, columns = (xp.max(xp.sum(sizes, axis=axis), axis=-1) for axis in (-1, -2))
-    bound = xp.sqrt(rows) * xp.sqrt(columns)
+    return xp.sqrt(rows) * xp.sqrt(columns)
+
+
+def normalised(a: Array, xp: Namespace) -> Array:
+    """Divide by a bound of the norm."""
+    bound = norm_bound(a, xp)
     bound = xp.where(bound > 0, bound, xp.ones_like(bound))
     return a / xp.astype(bound, a.dtype)[..., None, None]
 

@@ -90,3 +90,4 @@ def test_a_certificate_refuses_what_it_cannot_measure():
     with pytest.raises(ValueError, match="finite"):
         polar_certificate(np.nan * u, Polar(u, h))
     assert max(polar_certificate(0 * u, Polar(u, 0 * h))) <= SLACK
+    assert polar_certificate(0 * u, Polar(u, h)).residual == np.inf

@@ -97,7 +97,7 @@ def test_half_precision_of_torch_is_kept(name):
     found = td.orthogonalize(g)
     assert found.dtype == g.dtype
     expected = td.orthogonalize(g.double().numpy())
-    assert np.abs(found.double().numpy() - expected).max() <= 0.1
+    assert np.abs(found.double().numpy() - expected).max() <= 4 * torch.finfo(g.dtype).eps
 
 
 def test_own_coefficients_are_applied_in_turn():
@@ -148,14 +148,4 @@ def test_gradients_pass_and_programs_compile(xp):
     def loss(x):
         return (td.orthogonalize(x) * xp.asarray(seed)).sum()
 
-    if xp.name == "jax":
-        import jax
-
-        found = np.asarray(jax.jit(jax.grad(loss))(xp.asarray(g)))
-    elif xp.name == "torch":
-        x = xp.asarray(g).requires_grad_()
-        loss(x).backward()
-        found = x.grad.cpu().numpy()
-    else:
-        pytest.skip("no gradients")
-    assert np.sum(found * direction) == pytest.approx(slope, rel=1e-6)
+    assert np.sum(xp.gradient(loss, g) * direction) == pytest.approx(slope, rel=1e-6)
