@@ -93,7 +93,7 @@ def traced(x: Any) -> bool:
 
 def differentiated(x: Array) -> bool:
     """Tell whether gradients are to flow through `x`, or a transformation is tracing it."""
-    if not array_api_compat.is_array_api_obj(x):
+    if is_numpy(x) or not array_api_compat.is_array_api_obj(x):
         return False
     return _tracer(x) or bool(getattr(x, "requires_grad", False)) or traced(x)
 
@@ -238,10 +238,27 @@ def equilibrate(
     Afterwards squares of entries neither overflow nor vanish, at any scale of the data. Unless
     `always`, a concrete `x` that is safe already comes back as it is, without a copy.
     """
+    if not always and _surely_safe(x, axis):
+        return x, np.ones((1,) * x.ndim, x.dtype)
     scale, safe = _power_of_two(x, xp, axis=axis)
     if not always and concrete(safe):
         return x, xp.ones_like(scale)
     return x / scale, scale
+
+
+def _surely_safe(x: Array, axis: int | tuple[int, ...]) -> bool:
+    """Tell of one real array of NumPy, in few steps, whether squares are safe."""
+    whole = is_numpy(x) and x.dtype.kind == "f" and isinstance(axis, tuple) and len(axis) == x.ndim
+    if not whole:
+        return False
+    top = max(float(x.max()), -float(x.min()))
+    exponent = math.frexp(top)[1] - 1 if top else 0
+    return abs(exponent) < _safe_exponent(float(np.finfo(x.dtype).max))
+
+
+def _safe_exponent(largest: float) -> float:
+    """Return a power of two, squares of squares of which are far from the `largest` number."""
+    return math.log2(largest) / 8
 
 
 @one_program
@@ -249,7 +266,7 @@ def _power_of_two(x: Array, xp: Namespace, *, axis: int | tuple[int, ...]) -> tu
     """Return the scale along `axis`, and whether squares are safe without."""
     top = _largest(x, xp, axis)
     exponent = xp.floor(xp.log2(xp.where(top > 0, top, xp.ones_like(top))))
-    limit = float(np.log2(float(xp.finfo(x.dtype).max))) / 8
+    limit = _safe_exponent(float(xp.finfo(x.dtype).max))
     # Two below the exponent range, so that neither the scale nor its inverse leaves it.
     bound = 8 * limit - 2
     scale = xp.pow(xp.full_like(top, 2.0), xp.clip(exponent, -bound, bound))

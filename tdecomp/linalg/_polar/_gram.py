@@ -20,41 +20,21 @@ eigenvectors anyway; where :math:`2^{-52} \kappa^2` is below its eps, nothing is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from tdecomp._shim import cholesky
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import adjoint, device, eps, squared_norm
+from tdecomp.linalg._polar._members import Factors
 from tdecomp.linalg._polar._svd import hermitian
-
-Factors = tuple[Array, Array | None]
 
 # Up to this condition squaring costs no more digits than the SVD does.
 _NEAR = 3.0
 _EPS = 2.0**-52
-# Rows that pass through the cache together, and parts of a hermitian product.
-_ROWS, _PARTS = 64, 6
-# From this ratio of sides on, matrices on the short side cost nothing.
-_TALL = 2
+# Rows that pass through the cache together.
+_ROWS = 64
 
 
-def gram_polar(
-    a: Array, otherwise: Callable[[Array], Factors], *, with_h: bool, xp: Namespace
-) -> Factors:
-    """Return the polar factors of tall matrices one by one, or what else is done of some."""
-    if a.ndim == 2:
-        return _gram_polar(a, with_h, xp) or otherwise(a)
-    stack = xp.reshape(a, (-1, *a.shape[-2:]))
-    members = (stack[i, ...] for i in range(stack.shape[0]))
-    found = [_gram_polar(x, with_h, xp) or otherwise(x) for x in members]
-    u = xp.reshape(xp.stack([u for u, _ in found]), a.shape)
-    if not with_h:
-        return u, None
-    n = a.shape[-1]
-    return u, xp.reshape(xp.stack([h for _, h in found]), (*a.shape[:-2], n, n))
-
-
-def _gram_polar(a: Array, with_h: bool, xp: Namespace) -> Factors | None:
+def gram_polar(a: Array, *, with_h: bool, xp: Namespace) -> Factors | None:
     """Return the polar factors of one tall matrix, None where digits would be lost."""
     bound = eps(a.dtype, xp) * math.sqrt(a.shape[-1])
     least = math.sqrt(_EPS / math.sqrt(bound))
@@ -143,8 +123,6 @@ def _corrected(
     u = xp.astype(b @ root, a.dtype, copy=False)
     if not with_h:
         return u, None
-    if a.shape[0] < _TALL * a.shape[1]:
-        return u, hermitian_product(u, a, xp)
     return u, xp.astype(hermitian(v @ (k @ root), xp), a.dtype, copy=False)
 
 
@@ -164,22 +142,3 @@ def _correction(k: Array, s: Array, xp: Namespace) -> tuple[Array, float]:
         squares += squared_norm(part, xp)
         panels.append(xp.astype(part / (-1 - s / own), _single(k.dtype, xp)))
     return xp.concat(panels, axis=0), math.sqrt(squares)
-
-
-def hermitian_product(x: Array, y: Array, xp: Namespace) -> Array:
-    """Return ``x^* @ y`` where that is known to be hermitian: its upper triangle, mirrored."""
-    n = y.shape[1]
-    step = -(-n // _PARTS)
-    cuts = range(0, n, step)
-    panels = [adjoint(x[:, i : min(i + step, n)], xp) @ y[:, i:] for i in cuts]
-    rows = []
-    for k, panel in enumerate(panels):
-        size = panel.shape[0]
-        left = [_mirrored(p, (k - j) * step, size, xp) for j, p in enumerate(panels[:k])]
-        rows.append(xp.concat([*left, hermitian(panel[:, :size], xp), panel[:, size:]], axis=1))
-    return xp.concat(rows, axis=0)
-
-
-def _mirrored(panel: Array, start: int, size: int, xp: Namespace) -> Array:
-    """Return the adjoint of some columns."""
-    return adjoint(panel[:, start : start + size], xp)

@@ -6,7 +6,7 @@ import pytest
 import tdecomp as td
 from tdecomp.linalg._polar._qdwh import coefficients
 from tdecomp.linalg._polar._zolo import steps
-from tdecomp.linalg._polar._zolotarev import zolotarev
+from tdecomp.linalg._polar._zolotarev import order_for, zolotarev
 from tdecomp.testing import gaussian
 
 METHODS = ("qdwh", "zolo", "newton")
@@ -81,6 +81,19 @@ def test_functions_of_zolotarev_alternate(lower, order):
     assert extremes.size == 2 * order + 2
     assert extremes[::2] == pytest.approx(found.lower, rel=1e-6)
     assert extremes[1::2] == pytest.approx(1.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("lower", [0.5, 1e-3, 1e-8, 1e-16, 1e-30])
+@pytest.mark.parametrize("unit", [1e-2, 1e-7, 1e-16])
+def test_an_order_is_enough_and_not_too_large(lower, unit):
+    order = order_for(lower, unit)
+    found = zolotarev(lower, order)
+    x = np.geomspace(lower, 1.0, 2001)
+    terms = [w / (x * x + c) for c, w in zip(found.poles, found.weights, strict=True)]
+    y = found.factor * x * (1 + sum(terms))
+    assert np.abs(y - 1).max() <= unit + 4e-16 * np.sqrt(order)
+    if unit > 1e-16 and order > 2:
+        assert 1 - zolotarev(lower, order - 2).lower > unit
 
 
 def test_the_golden_coefficients_of_zolotarev_come_out():
