@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import math
 
-from tdecomp._shim import cholesky
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import adjoint, device, eps, squared_norm
 from tdecomp.linalg._polar._members import Factors
+from tdecomp.linalg._polar._products import cholesky, eigh, gram_matrix, product
 from tdecomp.linalg._polar._svd import hermitian
 
 # Up to this condition squaring costs no more digits than the SVD does.
@@ -40,17 +40,17 @@ def gram_polar(a: Array, *, with_h: bool, xp: Namespace) -> Factors | None:
     least = math.sqrt(_EPS / math.sqrt(bound))
     double = xp.complex128 if xp.isdtype(a.dtype, "complex floating") else xp.float64
     wide = xp.astype(a, double, copy=False)
-    gram = adjoint(wide, xp) @ wide
+    gram = gram_matrix(wide, xp)
     if _hopeless(gram, least, xp):
         return None
-    values, v = xp.linalg.eigh(gram)
+    values, v = eigh(gram, xp)
     lowest, highest = float(values[0]), float(values[-1])
     if not lowest > least**2 * highest:
         return None
     condition = math.sqrt(highest / lowest)
     if condition <= _NEAR:
         return _near(a, gram, values, v, with_h=with_h, xp=xp)
-    b = wide @ v
+    b = product(wide, v)
     if condition**2 * _EPS <= eps(a.dtype, xp):
         return _orthogonal(b, values, v, a.dtype, with_h=with_h, xp=xp)
     return _corrected(a, b, v, bound, with_h=with_h, xp=xp)
@@ -72,19 +72,19 @@ def _near(
 
     A step of Newton's method makes up for what the eigenvectors lack of orthogonality.
     """
-    inverse = (v / xp.astype(xp.sqrt(values), v.dtype)) @ adjoint(v, xp)
-    root = inverse @ gram
+    inverse = product(v / xp.astype(xp.sqrt(values), v.dtype), adjoint(v, xp))
+    root = product(inverse, gram)
     if a.dtype == v.dtype:
-        half = xp.eye(v.shape[0], dtype=v.dtype, device=device(v)) - root @ inverse
+        half = xp.eye(v.shape[0], dtype=v.dtype, device=device(v)) - product(root, inverse)
         inverse, root = (x + _narrow_product(x, half / 2, xp) for x in (inverse, root))
-    u = a @ xp.astype(inverse, a.dtype, copy=False)
+    u = product(a, xp.astype(inverse, a.dtype, copy=False))
     return u, hermitian(xp.astype(root, a.dtype, copy=False), xp) if with_h else None
 
 
 def _narrow_product(x: Array, small: Array, xp: Namespace) -> Array:
     """Return the product with a matrix so small that half of its digits are enough."""
     narrow = _single(x.dtype, xp)
-    return xp.astype(xp.astype(x, narrow) @ xp.astype(small, narrow), x.dtype)
+    return xp.astype(product(xp.astype(x, narrow), xp.astype(small, narrow)), x.dtype)
 
 
 def _single(dtype: DType, xp: Namespace) -> DType:
@@ -98,32 +98,32 @@ def _orthogonal(
     """Return the factors in a `dtype` that does not see what columns lack of orthogonality."""
     s = xp.sqrt(values)
     unit = xp.astype(b / xp.astype(s, b.dtype), dtype)
-    u = unit @ xp.astype(adjoint(v, xp), dtype)
+    u = product(unit, xp.astype(adjoint(v, xp), dtype))
     return u, _root(s, xp.astype(v, dtype), dtype, xp) if with_h else None
 
 
 def _root(s: Array, v: Array, dtype: DType, xp: Namespace) -> Array:
     """Return the hermitian matrix of eigenvalues and eigenvectors, as a square."""
     half = v * xp.astype(xp.sqrt(s), v.dtype)
-    return hermitian(xp.astype(half @ adjoint(half, xp), dtype, copy=False), xp)
+    return hermitian(xp.astype(product(half, adjoint(half, xp)), dtype, copy=False), xp)
 
 
 def _corrected(
     a: Array, b: Array, v: Array, bound: float, *, with_h: bool, xp: Namespace
 ) -> Factors | None:
     """Return the factors from almost eigenvectors, None where those are too far off."""
-    k = adjoint(b, xp) @ b
+    k = gram_matrix(b, xp)
     s = xp.sqrt(xp.abs(xp.linalg.diagonal(k)))
     c, delta = _correction(k, s, xp)
     if delta**2 > bound:
         return None
     vh = adjoint(v, xp)
-    root = vh + xp.astype(c @ xp.astype(vh, c.dtype), vh.dtype)
+    root = vh + xp.astype(product(c, xp.astype(vh, c.dtype)), vh.dtype)
     root = root / xp.astype(s, v.dtype)[:, None]
-    u = xp.astype(b @ root, a.dtype, copy=False)
+    u = xp.astype(product(b, root), a.dtype, copy=False)
     if not with_h:
         return u, None
-    return u, xp.astype(hermitian(v @ (k @ root), xp), a.dtype, copy=False)
+    return u, xp.astype(hermitian(product(v, product(k, root)), xp), a.dtype, copy=False)
 
 
 def _correction(k: Array, s: Array, xp: Namespace) -> tuple[Array, float]:
