@@ -226,10 +226,11 @@ def _newton(
             return False
         following = 1.0
         if iteration == 0:
-            product = _energy(x, sums) * _energy(w, sums)
-            if not product * (eps / _REGULAR) ** 2 < 1:
+            energy, inverse = _energy(x, sums), _energy(w, sums)
+            if not energy * inverse * (eps / _REGULAR) ** 2 < 1:
                 return False
-            high, low = _bound(x, sums), 1 / _bound(w, sums)
+            high = min(_bound(x, sums), np.sqrt(energy))
+            low = 1 / min(_bound(w, sums), np.sqrt(inverse))
             mean = np.sqrt(high * low)
             factor, following = 1 / mean, np.sqrt(2 * mean / (high + low))
         elif scaling:

@@ -10,6 +10,8 @@ from tdecomp.linalg._polar._svd import svd_polar
 
 # Of one matrix, in units of the cube of its side: some eight inverses.
 _FLOPS = 16.0
+# Up to this side a vector of doubles holds a row, and one of single precision would be half empty.
+_ROW = 8
 
 
 def batched_polar(a: Array, *, with_h: bool) -> tuple[Array, Array | None]:
@@ -19,6 +21,9 @@ def batched_polar(a: Array, *, with_h: bool) -> tuple[Array, Array | None]:
     nearly singular go to the SVD.
     """
     m, n = a.shape[-2:]
+    if n <= _ROW and a.dtype == np.float32:
+        u, h = batched_polar(a.astype(np.float64), with_h=with_h)
+        return u.astype(np.float32), None if h is None else h.astype(np.float32)
     flat = a.reshape(-1, m, n)
     if m == n:
         u, h = _square(np.ascontiguousarray(flat))
