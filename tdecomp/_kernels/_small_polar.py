@@ -17,8 +17,8 @@ from tdecomp._kernels._tile import ROWS, tile
 PANEL = 8
 _CHUNKS = 64
 _MAX_ITER = 30
-# Steps below this, relative and squared, are no longer scaled: convergence is quadratic by then.
-_CLOSE = 1e-4
+# After a step below this, relative and squared, products go on, and how many times at most.
+_CLOSE, _LAST = 1e-4, 4
 # The largest product of the norms of a matrix and its inverse, in units of 1 / eps.
 _REGULAR = 0.1
 _ROWS1, _ROWS2 = ROWS[1], ROWS[2]
@@ -211,13 +211,41 @@ def _step(
 
 
 @routine
+def _schulz(x: Any, w: Any, y: Any, eps: float, lanes: int) -> None:
+    """Overwrite `x`, nearly orthogonal, by its orthogonal polar factor, in products alone.
+
+    ``x (3 - x^T x) / 2`` squares what is missing, as Newton's step does, and rounds less.
+    """
+    n = x.shape[0]
+    flat_x, flat_w, flat_y = x.reshape(-1), w.reshape(-1), y.reshape(-1)
+    for _ in range(_LAST):
+        for i in range(n):
+            for j in range(n):
+                w[i, j] = 0
+                y[i, j] = 0
+            w[i, i] = -3
+        _add_product(flat_x, 1, n, flat_x, 0, n, flat_w, n, n, lanes)
+        missing = 0.0
+        for i in range(n):
+            missing += (w[i, i] + 2) * (w[i, i] + 2)
+            for j in range(i):
+                missing += 2 * w[i, j] * w[i, j]
+        _add_product(flat_x, n, 1, flat_w, 0, n, flat_y, n, n, lanes)
+        for i in range(n):
+            for j in range(n):
+                x[i, j] = y[i, j] / -2
+        if missing <= eps:
+            break
+
+
+@routine
 def _newton(
-    x: Any, w: Any, panel: Any, factors: Any, rows: Any, order: Any, sums: Any, squares: Any,
-    eps: float, lanes: int,
+    x: Any, w: Any, y: Any, panel: Any, factors: Any, rows: Any, order: Any, sums: Any,
+    squares: Any, eps: float, lanes: int,
 ) -> bool:  # fmt: skip
     """Overwrite `x` by its orthogonal polar factor; False for a matrix that is nearly singular."""
     n = x.shape[0]
-    scaling, factor = True, 1.0
+    factor = 1.0
     for iteration in range(_MAX_ITER):
         for i in range(n):
             for j in range(n):
@@ -233,16 +261,16 @@ def _newton(
             low = 1 / min(_bound(w, sums), np.sqrt(inverse))
             mean = np.sqrt(high * low)
             factor, following = 1 / mean, np.sqrt(2 * mean / (high + low))
-        elif scaling:
-            following = 1 / np.sqrt((factor + 1 / factor) / 2)
         else:
-            factor = 1.0
+            following = 1 / np.sqrt((factor + 1 / factor) / 2)
         p, q = x.dtype.type(factor / 2), x.dtype.type(1 / (2 * factor))
         _step(x, w, rows, order, p, q, sums, squares)
         change, size = float(sums[:n].sum()), float(squares[:n].sum())
         if change <= 2 * eps * np.sqrt(size):
             return True
-        scaling = scaling and change > _CLOSE * size
+        if change <= _CLOSE * size:
+            _schulz(x, w, y, eps, lanes)
+            return True
         factor = following
     return False
 
@@ -260,7 +288,7 @@ def small_polar(a: Any, u: Any, h: Any, ok: Any, eps: float, lanes: int) -> None
     chunks = min(count, _CHUNKS)
     for chunk in prange(chunks):
         given = np.zeros((size, size), a.dtype)
-        x, w = np.empty_like(given), np.empty_like(given)
+        x, w, y = np.empty_like(given), np.empty_like(given), np.empty_like(given)
         panel = np.empty((PANEL, size), a.dtype)
         factors, rows = np.empty_like(panel), np.empty_like(panel)
         sums, squares = np.empty(size, a.dtype), np.empty(size, a.dtype)
@@ -277,7 +305,7 @@ def small_polar(a: Any, u: Any, h: Any, ok: Any, eps: float, lanes: int) -> None
             for i in range(size):
                 for j in range(size):
                     x[i, j] = given[i, j]
-            ok[b] = _newton(x, w, panel, factors, rows, order, sums, squares, eps, lanes)
+            ok[b] = _newton(x, w, y, panel, factors, rows, order, sums, squares, eps, lanes)
             if not ok[b]:
                 continue
             for i in range(size):
