@@ -55,7 +55,7 @@ def worst(a: np.ndarray, factors: Factors) -> dict[str, float]:
 
 
 class Single:
-    """One matrix: of the route through the Gram matrix, or too ill-conditioned for it."""
+    """One matrix: square, or tall, and of a condition for the Gram matrix or not."""
 
     params = (MATRICES, DTYPES)
     param_names = ("matrix", "dtype")

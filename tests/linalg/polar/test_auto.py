@@ -46,3 +46,9 @@ def test_what_is_differentiated_or_traced_goes_to_the_svd(xp):
     else:
         xp.jit(lambda a: found.append(choose(a)) or a)(a)
     assert found == ["svd"]
+
+
+@pytest.mark.parametrize(("dtype", "least"), [("float32", 192), ("complex128", 128)])
+def test_precision_counts(dtype, least):
+    assert choose(gaussian((least, least - 1), dtype=dtype)) == "svd"
+    assert choose(gaussian((least, least), dtype=dtype)) == "bidiagonal"

@@ -62,7 +62,7 @@ def test_auto_takes_either_route_and_is_certified(certified, monkeypatch, condit
         return bidiagonal_polar(a, **options)
 
     monkeypatch.setattr(_polar, "bidiagonal_polar", spy)
-    a = matrix(400, 130, spectrum("graded", 130, condition), dtype=dtype)
+    a = matrix(600, 200, spectrum("graded", 200, condition), dtype=dtype)
     certified(a, td.polar(a))
     limit = 1e6 if dtype == "float32" else 1e4
     assert calls == ([] if condition < limit else ["bidiagonal"])
