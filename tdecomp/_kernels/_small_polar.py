@@ -1,4 +1,4 @@
-"""Polar factors of many small matrices, by Newton's method in the nearest cache.
+"""Polar factors of many small matrices, by Newton's method and products in the nearest cache.
 
 Inverses come from Gauss-Jordan elimination with partial pivoting, in panels of eight columns: what
 lies beside a panel is updated by one product of registers.
@@ -16,9 +16,6 @@ from tdecomp._kernels._tile import ROWS, tile
 
 PANEL = 8
 _CHUNKS = 64
-_MAX_ITER = 30
-# After a step below this, relative and squared, products go on, and how many times at most.
-_CLOSE, _LAST = 1e-4, 4
 # The largest product of the norms of a matrix and its inverse, in units of 1 / eps.
 _REGULAR = 0.1
 _ROWS1, _ROWS2 = ROWS[1], ROWS[2]
@@ -27,12 +24,16 @@ _add1, _add2 = tile(_ROWS1, 1), tile(_ROWS2, 2)
 
 @routine
 def _add_product(
-    a: Any, da: int, dp: int, b: Any, b0: int, depth: int, c: Any, count: int, n: int, lanes: int
+    a: Any, da: int, dp: int, b: Any, b0: int, depth: int, c: Any, count: int, width: int, n: int,
+    lanes: int,
 ) -> None:  # fmt: skip
-    """Add to `c` (count, n) the product of a panel `a` and `depth` rows of `b`; see `tile`."""
+    """Add to `c` (count, width) the product of a panel `a` and `depth` rows of `b`; see `tile`.
+
+    Rows of `b` and `c` are `n` entries apart.
+    """
     j = 0
-    while j < n:
-        if j + 2 * lanes <= n:
+    while j < width:
+        if j + 2 * lanes <= width:
             for i in range(0, count, _ROWS2):
                 _add2(a, i * da, da, dp, b, b0 + j, n, depth, c, i * n + j, n, 0, 0)
             j += 2 * lanes
@@ -97,7 +98,7 @@ def _eliminate(
         entries[c] = inverse
         for i in range(n):
             panel[c, i] = 0
-        _add_product(entries, 1, 1, flat_factors, c * n, 1, flat_panel, PANEL, n, lanes)
+        _add_product(entries, 1, 1, flat_factors, c * n, 1, flat_panel, PANEL, n, n, lanes)
         for q in range(PANEL):
             panel[q, k] = entries[q]
     return True
@@ -147,7 +148,7 @@ def invert(w: Any, panel: Any, factors: Any, rows: Any, order: Any, lanes: int) 
             for j in range(n):
                 w[start + q, j] = rows[q, j]
         _add_product(
-            factors.reshape(-1), 1, n, rows.reshape(-1), 0, PANEL, w.reshape(-1), n, n, lanes
+            factors.reshape(-1), 1, n, rows.reshape(-1), 0, PANEL, w.reshape(-1), n, n, n, lanes
         )  # fmt: skip
         for i in range(n):
             for q in range(PANEL):
@@ -185,17 +186,12 @@ def _bound(x: Any, sums: Any) -> float:
 
 
 @routine
-def _step(
-    x: Any, w: Any, rows: Any, order: Any, p: Any, q: Any, changes: Any, squares: Any
-) -> None:  # fmt: skip
-    """Overwrite `x` by ``p * x + q * inv(x).T``; add squares of changes, and of entries.
+def _step(x: Any, w: Any, rows: Any, order: Any, p: Any, q: Any) -> None:
+    """Overwrite `x` by ``p * x + q * inv(x).T``.
 
     Columns of the inverse become rows eight at a time, as many as a line of memory holds.
     """
     n = x.shape[0]
-    for i in range(n):
-        changes[i] = 0
-        squares[i] = 0
     for start in range(0, n, PANEL):
         for i in range(n):
             for k in range(PANEL):
@@ -203,84 +199,100 @@ def _step(
         for k in range(PANEL):
             row = order[start + k]
             for i in range(n):
-                old = x[row, i]
-                new = p * old + q * rows[k, i]
-                changes[i] += (new - old) * (new - old)
-                squares[i] += new * new
-                x[row, i] = new
+                x[row, i] = p * x[row, i] + q * rows[k, i]
 
 
 @routine
-def _schulz(x: Any, w: Any, y: Any, eps: float, lanes: int) -> None:
-    """Overwrite `x`, nearly orthogonal, by its orthogonal polar factor, in products alone.
+def _multiply(a: Any, b: Any, c: Any, lanes: int) -> None:
+    """Overwrite `c` by ``a @ b``."""
+    n = c.shape[0]
+    for i in range(n):
+        for j in range(n):
+            c[i, j] = 0
+    _add_product(a.reshape(-1), n, 1, b.reshape(-1), 0, n, c.reshape(-1), n, n, n, lanes)
 
-    ``x (3 - x^T x) / 2`` squares what is missing, as Newton's step does, and rounds less.
-    """
+
+@routine
+def _multiply_symmetric(a: Any, b: Any, c: Any, lanes: int) -> None:
+    """Overwrite `c` by ``a.T @ b``, which is symmetric: from the diagonal on, mirrored."""
+    n = c.shape[0]
+    flat_a, flat_b, flat_c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
+    for i in range(n):
+        for j in range(n):
+            c[i, j] = 0
+    for start in range(0, n, PANEL):
+        first = start // lanes * lanes
+        part = flat_c[start * n + first :]
+        _add_product(flat_a[start:], 1, n, flat_b, first, n, part, PANEL, n - first, n, lanes)
+    for i in range(n):
+        for j in range(i):
+            c[i, j] = c[j, i]
+
+
+@routine
+def _polish(x: Any, w: Any, y: Any, polynomials: Any, lanes: int) -> None:
+    """Apply odd polynomials (steps, 3) of degree three and five to the singular values of `x`."""
     n = x.shape[0]
-    flat_x, flat_w, flat_y = x.reshape(-1), w.reshape(-1), y.reshape(-1)
-    for _ in range(_LAST):
+    for step in range(polynomials.shape[0]):
+        first, third, fifth = polynomials[step]
+        _multiply_symmetric(x, x, w, lanes)
+        if fifth != 0:
+            _multiply_symmetric(w, w, y, lanes)
+            for i in range(n):
+                for j in range(n):
+                    w[i, j] = third * w[i, j] + fifth * y[i, j]
+        else:
+            for i in range(n):
+                for j in range(n):
+                    w[i, j] *= third
+        for i in range(n):
+            w[i, i] += first
+        _multiply(x, w, y, lanes)
         for i in range(n):
             for j in range(n):
-                w[i, j] = 0
-                y[i, j] = 0
-            w[i, i] = -3
-        _add_product(flat_x, 1, n, flat_x, 0, n, flat_w, n, n, lanes)
-        missing = 0.0
-        for i in range(n):
-            missing += (w[i, i] + 2) * (w[i, i] + 2)
-            for j in range(i):
-                missing += 2 * w[i, j] * w[i, j]
-        _add_product(flat_x, n, 1, flat_w, 0, n, flat_y, n, n, lanes)
-        for i in range(n):
-            for j in range(n):
-                x[i, j] = y[i, j] / -2
-        if missing <= eps:
-            break
+                x[i, j] = y[i, j]
 
 
 @routine
 def _newton(
-    x: Any, w: Any, y: Any, panel: Any, factors: Any, rows: Any, order: Any, sums: Any,
-    squares: Any, eps: float, lanes: int,
+    x: Any, w: Any, panel: Any, factors: Any, rows: Any, order: Any, sums: Any, eps: float,
+    upper: float, lanes: int,
 ) -> bool:  # fmt: skip
-    """Overwrite `x` by its orthogonal polar factor; False for a matrix that is nearly singular."""
+    """Bring the singular values of `x` into ``[1, upper]``; False if it is nearly singular.
+
+    With Byers' and Xu's scaling, from bounds on, all of them are known to be there.
+    """
     n = x.shape[0]
-    factor = 1.0
-    for iteration in range(_MAX_ITER):
+    largest, factor = np.inf, 1.0
+    while largest > upper:
         for i in range(n):
             for j in range(n):
                 w[i, j] = x[i, j]
         if not invert(w, panel, factors, rows, order, lanes):
             return False
-        following = 1.0
-        if iteration == 0:
+        if largest == np.inf:
             energy, inverse = _energy(x, sums), _energy(w, sums)
             if not energy * inverse * (eps / _REGULAR) ** 2 < 1:
                 return False
             high = min(_bound(x, sums), np.sqrt(energy))
             low = 1 / min(_bound(w, sums), np.sqrt(inverse))
-            mean = np.sqrt(high * low)
-            factor, following = 1 / mean, np.sqrt(2 * mean / (high + low))
+            factor = 1 / np.sqrt(high * low)
+            largest = (np.sqrt(high / low) + np.sqrt(low / high)) / 2
         else:
-            following = 1 / np.sqrt((factor + 1 / factor) / 2)
-        p, q = x.dtype.type(factor / 2), x.dtype.type(1 / (2 * factor))
-        _step(x, w, rows, order, p, q, sums, squares)
-        change, size = float(sums[:n].sum()), float(squares[:n].sum())
-        if change <= 2 * eps * np.sqrt(size):
-            return True
-        if change <= _CLOSE * size:
-            _schulz(x, w, y, eps, lanes)
-            return True
-        factor = following
-    return False
+            factor = 1 / np.sqrt(largest)
+            largest = (factor + 1 / factor) / 2
+        _step(x, w, rows, order, x.dtype.type(factor / 2), x.dtype.type(1 / (2 * factor)))
+    return True
 
 
 @kernel
-def small_polar(a: Any, u: Any, h: Any, ok: Any, eps: float, lanes: int) -> None:
+def small_polar(
+    a: Any, u: Any, h: Any, ok: Any, eps: float, upper: float, polynomials: Any, lanes: int
+) -> None:  # fmt: skip
     """Write the polar factors of square matrices `a` (N, n, n) to `u` and `h`.
 
     ``ok`` (N) tells of which: a matrix that is singular, or nearly, is left to others. Squares of
-    entries must be safe. Iterations are scaled by Byers' and Xu's bounds.
+    entries must be safe. The `polynomials` (steps, 3), of `a`'s dtype, take ``[1, upper]`` to one.
     """
     count, n = a.shape[0], a.shape[1]
     unit = max(PANEL, lanes)
@@ -291,7 +303,7 @@ def small_polar(a: Any, u: Any, h: Any, ok: Any, eps: float, lanes: int) -> None
         x, w, y = np.empty_like(given), np.empty_like(given), np.empty_like(given)
         panel = np.empty((PANEL, size), a.dtype)
         factors, rows = np.empty_like(panel), np.empty_like(panel)
-        sums, squares = np.empty(size, a.dtype), np.empty(size, a.dtype)
+        sums = np.empty(size, a.dtype)
         order = np.empty(size, np.int64)
         for b in range(count * chunk // chunks, count * (chunk + 1) // chunks):
             total = a.dtype.type(0)
@@ -305,15 +317,12 @@ def small_polar(a: Any, u: Any, h: Any, ok: Any, eps: float, lanes: int) -> None
             for i in range(size):
                 for j in range(size):
                     x[i, j] = given[i, j]
-            ok[b] = _newton(x, w, y, panel, factors, rows, order, sums, squares, eps, lanes)
+            ok[b] = _newton(x, w, panel, factors, rows, order, sums, eps, upper, lanes)
             if not ok[b]:
                 continue
-            for i in range(size):
-                for j in range(size):
-                    w[i, j] = 0
-            flat_x, flat_given, flat_w = x.reshape(-1), given.reshape(-1), w.reshape(-1)
-            _add_product(flat_x, 1, size, flat_given, 0, size, flat_w, size, size, lanes)
+            _polish(x, w, y, polynomials, lanes)
+            _multiply_symmetric(x, given, w, lanes)
             for i in range(n):
                 for j in range(n):
                     u[b, i, j] = x[i, j]
-                    h[b, i, j] = (w[i, j] + w[j, i]) / 2
+                    h[b, i, j] = w[i, j]

@@ -6,6 +6,7 @@ import pytest
 from tdecomp._kernels import _small_polar as kernels
 from tdecomp._kernels._tile import lanes
 from tdecomp._xp import namespace
+from tdecomp.linalg._polar._batched import _UPPER, _polynomials
 from tdecomp.linalg._polar._svd import svd_polar
 from tdecomp.testing import gaussian, matrix
 
@@ -58,7 +59,7 @@ def test_factors_are_those_of_the_svd(dtype, n, compiled):
     )
     u, h, ok = np.full_like(a, np.nan), np.full_like(a, np.nan), np.zeros(len(a), bool)
     run = kernels.small_polar if compiled else kernels.small_polar.py_func
-    run(a, u, h, ok, float(tiny), lanes(a.itemsize))
+    run(a, u, h, ok, float(tiny), _UPPER, _polynomials(tiny).astype(dtype), lanes(a.itemsize))
     assert np.all(ok)
     of_svd = svd_polar(a, xp=namespace(a))
     for k, condition in enumerate(conditions):
@@ -79,7 +80,7 @@ def test_what_is_nearly_singular_is_left_to_others(dtype, compiled):
     )
     u, h, ok = np.full_like(a, 7), np.full_like(a, 7), np.ones(len(a), bool)
     run = kernels.small_polar if compiled else kernels.small_polar.py_func
-    run(a, u, h, ok, float(tiny), lanes(a.itemsize))
+    run(a, u, h, ok, float(tiny), _UPPER, _polynomials(tiny).astype(dtype), lanes(a.itemsize))
     assert ok.tolist() == [True, False, False, False]
     assert np.all(u[1:] == 7)
     assert np.all(h[1:] == 7)
