@@ -1,0 +1,1 @@
+"""Functions of many variables, as products of Chebyshev series."""

@@ -1,0 +1,79 @@
+r"""The calculus of Chebyshev series: coefficients along the first axis, on [-1, 1].
+
+Derivatives and integrals of polynomials are exact:
+
+.. math:: T_i' = 2 i \sum_{k < i,\; i - k \text{ odd}}{}' T_k , \qquad
+          \int T_i = \frac{T_{i+1}}{2 (i + 1)} - \frac{T_{i-1}}{2 (i - 1)} , \qquad
+          \int_{-1}^{1} T_i = \frac{2}{1 - i^2} \text{ for even } i ,
+
+where the prime halves the term :math:`k = 0`. Products are sums,
+:math:`2 T_i T_j = T_{i+j} + T_{|i-j|}`, from which come inner products, and polynomials of twice
+the degree from those at hand.
+"""
+
+from __future__ import annotations
+
+from tdecomp._typing import Array, DType, Namespace
+from tdecomp._xp import device
+
+
+def polynomials(t: Array, count: int, xp: Namespace) -> Array:
+    """Return the first `count` polynomials at points `t`, along a new last axis."""
+    known = xp.stack([xp.ones_like(t), t], axis=-1)
+    while known.shape[-1] < count:
+        top = known.shape[-1] - 1
+        doubled = 2 * known[..., top:] * known[..., 1:] - xp.flip(known[..., :top], axis=-1)
+        known = xp.concat([known, doubled], axis=-1)
+    return known[..., :count]
+
+
+def derivative(c: Array, xp: Namespace) -> Array:
+    """Return the coefficients of the derivative, one fewer; of a constant, a zero."""
+    n = c.shape[0]
+    if n == 1:
+        return xp.zeros_like(c)
+    scaled = 2 * c[1:, ...] * _degrees(1, n, c, xp)
+    if (n - 1) % 2:
+        scaled = xp.concat([scaled, xp.zeros_like(scaled[:1, ...])], axis=0)
+    pairs = xp.reshape(scaled, (-1, 2, *c.shape[1:]))
+    # From the highest degree on, for even and odd degrees each.
+    sums = xp.flip(xp.cumulative_sum(xp.flip(pairs, axis=0), axis=0), axis=0)
+    found = xp.reshape(sums, scaled.shape)[: n - 1, ...]
+    return xp.concat([found[:1, ...] / 2, found[1:, ...]], axis=0)
+
+
+def antiderivative(c: Array, xp: Namespace) -> Array:
+    """Return the coefficients, one more, of the integral from -1 on."""
+    n = c.shape[0]
+    zero = xp.zeros_like(c[:1, ...])
+    below = xp.concat([2 * c[:1, ...], c[1:, ...]], axis=0)
+    above = xp.concat([c[min(n, 2) :, ...], *[zero] * min(n, 2)], axis=0)
+    found = (below - above) / (2 * _degrees(1, n + 1, c, xp))
+    # The constant makes the sum at -1 vanish, where polynomials of odd degrees are -1.
+    rest = found[1::2, ...] if n > 1 else zero
+    constant = xp.sum(found[::2, ...], axis=0) - xp.sum(rest, axis=0)
+    return xp.concat([constant[None, ...], found], axis=0)
+
+
+def integrals(count: int, dtype: DType, like: Array, xp: Namespace) -> Array:
+    """Return the integrals of the first `count` polynomials."""
+    return _integral(xp.arange(count, device=device(like)), dtype, xp)
+
+
+def inner_products(first: int, second: int, dtype: DType, like: Array, xp: Namespace) -> Array:
+    """Return the integrals (first, second) of products of polynomials."""
+    i = xp.arange(first, device=device(like))[:, None]
+    j = xp.arange(second, device=device(like))[None, :]
+    return (_integral(i + j, dtype, xp) + _integral(xp.abs(i - j), dtype, xp)) / 2
+
+
+def _integral(degrees: Array, dtype: DType, xp: Namespace) -> Array:
+    even = degrees % 2 == 0
+    squares = xp.astype(xp.where(even, degrees, xp.zeros_like(degrees)), dtype) ** 2
+    return xp.where(even, 2 / (1 - squares), xp.zeros_like(squares))
+
+
+def _degrees(start: int, stop: int, like: Array, xp: Namespace) -> Array:
+    """Return whole numbers as what is multiplied with along the first axis."""
+    degrees = xp.astype(xp.arange(start, stop, device=device(like)), like.dtype)
+    return xp.reshape(degrees, (-1, *(1 for _ in like.shape[1:])))
