@@ -253,11 +253,11 @@ def _surely_safe(x: Array, axis: int | tuple[int, ...]) -> bool:
         return False
     top = max(float(x.max()), -float(x.min()))
     exponent = math.frexp(top)[1] - 1 if top else 0
-    return abs(exponent) < _safe_exponent(float(np.finfo(x.dtype).max))
+    return math.isfinite(top) and abs(exponent) < _safe_exponent(float(np.finfo(x.dtype).max))
 
 
 def _safe_exponent(largest: float) -> float:
-    """Return a power of two, squares of squares of which are far from the `largest` number."""
+    """Return the exponent of a power of two whose fourth power is far from the `largest`."""
     return math.log2(largest) / 8
 
 

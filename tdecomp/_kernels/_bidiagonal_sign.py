@@ -8,8 +8,9 @@ import numpy as np
 
 from tdecomp._kernels._jit import routine
 
-# Rows that go together, and resolvents: their number is to be a multiple of it.
+# How many rows go together.
 _ROWS = 64
+# How many resolvents go together: their number is to be a multiple.
 TOGETHER = 4
 
 
@@ -90,7 +91,8 @@ def _enter(parts: Any, row: int, values: Any, total: Any) -> None:
 def bidiagonal_sign(b: Any, tau: Any, weights: Any, out: Any) -> None:
     r"""Write :math:`\sum_k w_k B (B^T B + \tau_k^2)^{-1}`, transposed, to `out` (n, n).
 
-    ``b`` (2 n - 1) holds diagonal and superdiagonal of the upper bidiagonal :math:`B`, in turn.
+    ``b`` (2 n - 1) holds diagonal and superdiagonal of the upper bidiagonal :math:`B`, in turn;
+    the number of shifts `tau` is a multiple of `TOGETHER`.
     The entries are those of :math:`(\tau + K)^{-1}`, with the skew tridiagonal :math:`K` of `b`:
     its pivots, and all that is made of them, are sums and quotients of positive numbers, and all
     terms of an entry have one sign. Every entry has a relative error of some n eps.

@@ -17,7 +17,7 @@ def kernel(function: Callable[..., None]) -> Any:
 
 
 def routine(function: Callable[..., Any]) -> Any:
-    """Compile `function` as a part of kernels, which run it on one of their threads."""
+    """Compile `function` for one thread: a part of kernels, or too short for more."""
     return _compiled(function, parallel=False)
 
 

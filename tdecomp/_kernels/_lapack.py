@@ -17,7 +17,7 @@ from numba.extending import get_cython_function_address
 
 Matrix = npt.NDArray[Any]
 
-_LIMIT = np.iinfo(np.int32).max
+_LARGEST = 2**31 - 1
 
 
 class Bidiagonal(NamedTuple):
@@ -67,15 +67,15 @@ def product(a: Matrix, b: Matrix, out: Matrix) -> None:
     routine(*_pointers((first, second, *out.shape, a.shape[1], one, a, da, b, db, zero, out, dc)))
 
 
-def fits(*shape: int) -> bool:
-    """Tell whether LAPACK can count the entries."""
-    return int(np.prod(shape, dtype=object)) <= _LIMIT
-
-
 def _stored(a: Matrix) -> tuple[bytes, int]:
-    """Return how BLAS has to read a matrix, and the distance of its columns or rows."""
-    down, along = (step // a.itemsize for step in a.strides)
-    return (b"N", max(along, a.shape[0])) if down == 1 else (b"T", max(down, a.shape[1]))
+    """Return how BLAS has to read a matrix, and the distance of its columns or rows.
+
+    Of an axis of length one no step is ever made, and it may say anything.
+    """
+    (rows, columns), (down, along) = a.shape, (step // a.itemsize for step in a.strides)
+    if columns == 1:
+        return (b"N", rows) if rows == 1 or down == 1 else (b"T", down)
+    return (b"N", along) if rows == 1 or down == 1 else (b"T", down)
 
 
 def _with_room(routine: Callable[..., None], dtype: np.dtype[Any], given: tuple[Any, ...]) -> None:
@@ -96,7 +96,11 @@ def _pointers(given: tuple[Any, ...]) -> list[Any]:
 def _pointer(x: Any) -> Any:
     if isinstance(x, np.ndarray):
         return x.ctypes.data
-    return ctypes.byref(ctypes.c_char(x) if isinstance(x, bytes) else ctypes.c_int(x))
+    if isinstance(x, bytes):
+        return ctypes.byref(ctypes.c_char(x))
+    if not -1 <= x <= _LARGEST:
+        raise ValueError(f"LAPACK counts in 32 bits, and a matrix needs {x}")
+    return ctypes.byref(ctypes.c_int(x))
 
 
 def _routine(a: Matrix, name: str, arguments: int) -> Callable[..., None]:

@@ -17,6 +17,8 @@ from tdecomp._kernels._small_inverse import PANEL, add_product, invert
 _CHUNKS = 64
 # The largest product of the norms of a matrix and its inverse, in units of 1 / eps.
 _REGULAR = 0.1
+# What is missing in the end, of orthogonality (before a last step, squared) and of symmetry.
+_ROUNDING = 64.0
 
 
 @routine
@@ -66,13 +68,13 @@ def _step(x: Any, w: Any, rows: Any, order: Any, p: Any, q: Any) -> None:
 
 
 @routine
-def _multiply(a: Any, b: Any, c: Any, lanes: int) -> None:
-    """Overwrite `c` by ``a @ b``."""
+def _multiply(a: Any, da: int, dp: int, b: Any, c: Any, lanes: int) -> None:
+    """Overwrite `c` by the product of `a`, or of its transpose, and `b`; see `tile`."""
     n = c.shape[0]
     for i in range(n):
         for j in range(n):
             c[i, j] = 0
-    add_product(a.reshape(-1), n, 1, b.reshape(-1), 0, n, c.reshape(-1), n, n, n, lanes)
+    add_product(a.reshape(-1), da, dp, b.reshape(-1), 0, n, c.reshape(-1), n, n, n, lanes)
 
 
 @routine
@@ -93,12 +95,17 @@ def _multiply_symmetric(a: Any, b: Any, c: Any, lanes: int) -> None:
 
 
 @routine
-def _polish(x: Any, w: Any, y: Any, polynomials: Any, lanes: int) -> None:
-    """Apply odd polynomials (steps, 3) of degree three and five to the singular values of `x`."""
+def _polish(x: Any, w: Any, y: Any, polynomials: Any, lanes: int) -> float:
+    """Apply odd polynomials (steps, 3) of degree three and five to the singular values of `x`.
+
+    Returns how far from orthogonal `x` is before the last of them: the square of a norm.
+    """
     n = x.shape[0]
+    missing = 0.0
     for step in range(polynomials.shape[0]):
         first, third, fifth = polynomials[step]
         _multiply_symmetric(x, x, w, lanes)
+        missing = _distance(w)
         if fifth != 0:
             _multiply_symmetric(w, w, y, lanes)
             for i in range(n):
@@ -110,10 +117,32 @@ def _polish(x: Any, w: Any, y: Any, polynomials: Any, lanes: int) -> None:
                     w[i, j] *= third
         for i in range(n):
             w[i, i] += first
-        _multiply(x, w, y, lanes)
+        _multiply(x, n, 1, w, y, lanes)
         for i in range(n):
             for j in range(n):
                 x[i, j] = y[i, j]
+    return missing
+
+
+@routine
+def _distance(w: Any) -> float:
+    """Return the square of the distance from the identity, of a symmetric matrix."""
+    total = 0.0
+    for i in range(w.shape[0]):
+        total += (w[i, i] - 1) * (w[i, i] - 1)
+        for j in range(i):
+            total += 2 * w[i, j] * w[i, j]
+    return total
+
+
+@routine
+def _asymmetry(w: Any) -> float:
+    """Return the square of the norm of what a matrix and its transpose differ by."""
+    total = 0.0
+    for i in range(w.shape[0]):
+        for j in range(i):
+            total += 2 * (w[i, j] - w[j, i]) * (w[i, j] - w[j, i])
+    return total
 
 
 @routine
@@ -123,7 +152,7 @@ def _newton(
 ) -> bool:  # fmt: skip
     """Bring the singular values of `x` into ``[1, upper]``; False if it is nearly singular.
 
-    With Byers' and Xu's scaling, from bounds on, all of them are known to be there.
+    Scaled by Byers and Xu, in exact arithmetic all of them get there in a known number of steps.
     """
     n = x.shape[0]
     largest, factor = np.inf, 1.0
@@ -154,8 +183,10 @@ def small_polar(
 ) -> None:  # fmt: skip
     """Write the polar factors of square matrices `a` (N, n, n) to `u` and `h`.
 
-    ``ok`` (N) tells of which: a matrix that is singular, or nearly, is left to others. Squares of
-    entries must be safe. The `polynomials` (steps, 3), of `a`'s dtype, take ``[1, upper]`` to one.
+    ``ok`` (N) tells of which: a matrix that is singular, or nearly, is left to others, and so is
+    one that pivots grow on, when what comes out is not orthogonal, or ``u^T a`` not symmetric.
+    Squares of entries must be safe. The `polynomials` (steps, 3), of `a`'s dtype, take
+    ``[1, upper]`` to one.
     """
     count, n = a.shape[0], a.shape[1]
     unit = max(PANEL, lanes)
@@ -183,9 +214,14 @@ def small_polar(
             ok[b] = _newton(x, w, panel, factors, rows, order, sums, eps, upper, lanes)
             if not ok[b]:
                 continue
-            _polish(x, w, y, polynomials, lanes)
-            _multiply_symmetric(x, given, w, lanes)
+            missing = _polish(x, w, y, polynomials, lanes)
+            _multiply(x, 1, size, given, w, lanes)
+            rounding = _ROUNDING * eps
+            orthogonal = missing <= rounding * size
+            ok[b] = orthogonal and _asymmetry(w) <= rounding * rounding * total
+            if not ok[b]:
+                continue
             for i in range(n):
                 for j in range(n):
                     u[b, i, j] = x[i, j]
-                    h[b, i, j] = w[i, j]
+                    h[b, i, j] = (w[i, j] + w[j, i]) / 2

@@ -13,9 +13,9 @@ from tdecomp import _kernels
 from tdecomp._typing import Array
 from tdecomp._xp import device, differentiated, is_numpy, namespace
 
-# From these shorter sides on, in single and in double precision, reduced matrices are faster than
-# singular vectors, of matrices near to singular too.
-_SINGLE, _LARGE_SINGLE, _LARGE = 32, 192, 128
+# From these shorter sides on, by the bits of a number, reduced matrices are faster than singular
+# vectors, of matrices near to singular too.
+_LARGE = {32: 192, 64: 128}
 # From this ratio of sides on eigenvectors, on the short side, are faster still.
 _ASPECT = 3
 # Batches for which a compiled loop pays, and the longest side that stays in the nearest caches.
@@ -28,8 +28,7 @@ def choose(a: Array) -> str:
     if differentiated(a):
         return "svd"
     on_cpu = is_numpy(a) or (compat.is_torch_array(a) and str(device(a)) == "cpu")
-    single = namespace(a).finfo(a.dtype).bits == _SINGLE
-    if on_cpu and n >= (_LARGE_SINGLE if single else _LARGE):
+    if on_cpu and n >= _LARGE[namespace(a).finfo(a.dtype).bits]:
         return "gram" if m >= _ASPECT * n else "bidiagonal"
     count = a.size // (m * n) if is_numpy(a) else 0
     if count >= _MANY and m <= _SMALL and a.dtype.kind == "f" and _kernels.accepts(a):

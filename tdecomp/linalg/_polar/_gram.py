@@ -13,8 +13,8 @@ have the lengths that columns of :math:`B` divide by: no digit is lost to small 
 :math:`\delta` is about :math:`\epsilon \kappa^2`, so that in double precision conditions up to
 some ten thousand are accepted. That the correction is small makes half of its digits enough.
 
-For an answer in single precision all of this is done in double precision, as NumPy computes
-eigenvectors anyway; where :math:`2^{-52} \kappa^2` is below its eps, nothing is to be corrected.
+For an answer in single precision all of this is done in double precision, where the library has
+it; where :math:`2^{-52} \kappa^2` is below the eps of the answer, nothing is to be corrected.
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ from tdecomp._xp import adjoint, device, eps, squared_norm
 from tdecomp.linalg._polar._members import Factors
 from tdecomp.linalg._polar._products import cholesky, eigh, gram_matrix, product
 from tdecomp.linalg._polar._svd import hermitian
+from tdecomp.linalg._unfolded import double, single
 
 # Up to this condition squaring costs no more digits than the SVD does.
 _NEAR = 3.0
-_EPS = 2.0**-52
 # Rows that pass through the cache together.
 _ROWS = 64
 
 
 def gram_polar(a: Array, *, with_h: bool, xp: Namespace) -> Factors | None:
     """Return the polar factors of one tall matrix, None where digits would be lost."""
-    bound = eps(a.dtype, xp) * math.sqrt(a.shape[-1])
-    least = math.sqrt(_EPS / math.sqrt(bound))
-    double = xp.complex128 if xp.isdtype(a.dtype, "complex floating") else xp.float64
-    wide = xp.astype(a, double, copy=False)
+    wide = xp.astype(a, double(a, xp), copy=False)
+    unit, bound = eps(wide.dtype, xp), eps(a.dtype, xp) * math.sqrt(a.shape[-1])
+    least = math.sqrt(unit / math.sqrt(bound))
     gram = gram_matrix(wide, xp)
     if _hopeless(gram, least, xp):
         return None
@@ -51,7 +50,7 @@ def gram_polar(a: Array, *, with_h: bool, xp: Namespace) -> Factors | None:
     if condition <= _NEAR:
         return _near(a, gram, values, v, with_h=with_h, xp=xp)
     b = product(wide, v)
-    if condition**2 * _EPS <= eps(a.dtype, xp):
+    if condition**2 * unit <= eps(a.dtype, xp):
         return _orthogonal(b, values, v, a.dtype, with_h=with_h, xp=xp)
     return _corrected(a, b, v, bound, with_h=with_h, xp=xp)
 
@@ -83,13 +82,8 @@ def _near(
 
 def _narrow_product(x: Array, small: Array, xp: Namespace) -> Array:
     """Return the product with a matrix so small that half of its digits are enough."""
-    narrow = _single(x.dtype, xp)
+    narrow = single(x, xp)
     return xp.astype(product(xp.astype(x, narrow), xp.astype(small, narrow)), x.dtype)
-
-
-def _single(dtype: DType, xp: Namespace) -> DType:
-    """Return the dtype with half of the digits."""
-    return xp.complex64 if xp.isdtype(dtype, "complex floating") else xp.float32
 
 
 def _orthogonal(
@@ -140,5 +134,5 @@ def _correction(k: Array, s: Array, xp: Namespace) -> tuple[Array, float]:
         part = k[rows, :] / s / own
         part = xp.where(numbers == numbers[rows, None], xp.zeros_like(part), part)
         squares += squared_norm(part, xp)
-        panels.append(xp.astype(part / (-1 - s / own), _single(k.dtype, xp)))
+        panels.append(xp.astype(part / (-1 - s / own), single(k, xp)))
     return xp.concat(panels, axis=0), math.sqrt(squares)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from tdecomp._errors import ToleranceError, check_choice, check_number, check_rank
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, differentiated, equilibrate, namespace, prepare
+from tdecomp._xp import adjoint, differentiated, eps, equilibrate, namespace, prepare
 from tdecomp.linalg._polar._auto import choose
 from tdecomp.linalg._polar._batched import batched_polar
 from tdecomp.linalg._polar._bidiagonal import bidiagonal_polar
@@ -19,6 +19,7 @@ from tdecomp.linalg._polar._formats import LeftPolar, Polar
 from tdecomp.linalg._polar._gram import gram_polar
 from tdecomp.linalg._polar._members import Factors, one_by_one
 from tdecomp.linalg._polar._svd import hermitian, svd_polar
+from tdecomp.linalg._unfolded import double
 
 _ITERATIONS = ("qdwh", "newton", "zolo")
 _METHODS = ("auto", "svd", "bidiagonal", "gram", *_ITERATIONS)
@@ -278,7 +279,8 @@ def _refuse(a: Array) -> NoReturn:
     xp = namespace(a)
     s = xp.linalg.svdvals(a)
     condition = float(s[0] / s[-1]) if float(s[-1]) > 0 else math.inf
-    lost = min(1.0, (2.0**-52 * condition**2) ** 2)
+    squared = eps(double(a, xp), xp) * condition * condition
+    lost = min(1.0, squared * squared)
     raise ToleranceError(
         f"method='gram' squares the condition of a, {condition:.1e}, and could promise a relative "
         f"error of {lost:.1e} only in {a.dtype}: use method='svd', or 'auto'",

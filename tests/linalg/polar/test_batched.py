@@ -78,3 +78,24 @@ def test_few_or_complex_or_large_matrices_are_not_batched(monkeypatch):
         ((64, 65, 2), "float32"),
     ):
         td.polar(gaussian(shape, dtype=dtype))
+
+
+def growing(kind, n, factor):
+    """A well-conditioned matrix on which pivots of elimination grow exponentially."""
+    a = np.eye(n) - factor * np.tril(np.ones((n, n)), -1)
+    if kind == "random":
+        a = np.eye(n) - np.tril(np.random.default_rng(n).uniform(factor, 1, (n, n)), -1)
+        a[:, -1] = np.random.default_rng(0).standard_normal(n)
+    else:
+        a[:, -1] = 1
+    return a
+
+
+@pytest.mark.parametrize("kind", ["plain", "random"])
+@pytest.mark.parametrize("factor", [0.3, 0.6, 0.95, 1.0])
+@pytest.mark.parametrize("n", [16, 24, 40, 64])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_growing_pivots_cost_no_digit(certified, kind, n, factor, dtype):
+    a = gaussian((64, n, n), dtype=dtype)
+    a[::3] = growing(kind, n, factor)
+    certified(a, td.polar(a))

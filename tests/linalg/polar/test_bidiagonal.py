@@ -238,3 +238,37 @@ def test_gradients_and_tracing_are_refused(xp):
     a = a.requires_grad_() if xp.name == "torch" else a
     with pytest.raises(ValueError, match="'bidiagonal' looks at values"):
         xp.jit(lambda a: td.polar(a, method="bidiagonal").U)(a)
+
+
+def test_lazy_views_of_torch_are_read():
+    torch = pytest.importorskip("torch")
+    a = torch.from_numpy(gaussian((130, 130), dtype="complex128"))
+    for given in (a.mH, a.conj().imag, a.mT[1:]):
+        expected = td.polar(given.resolve_conj().resolve_neg().numpy()).U
+        assert np.abs(td.polar(given).U.numpy() - expected).max() <= 1e-11
+
+
+def test_the_answer_is_where_the_matrix_is():
+    torch = pytest.importorskip("torch")
+    a = torch.from_numpy(gaussian((130, 130)))
+    with torch.device("meta"):
+        found = td.polar(a, method="bidiagonal")
+    assert found.U.device == found.H.device == a.device
+
+
+def test_a_step_along_an_axis_of_one_entry_may_be_anything():
+    x = np.lib.stride_tricks.as_strided(np.arange(1.0, 9), shape=(1, 8), strides=(2**40, 8))
+    for method in ("bidiagonal", "gram"):
+        for a in (x, x.T):
+            assert np.abs(td.polar(a, method=method).to_array() - a).max() <= 1e-14
+
+
+def test_what_lapack_cannot_count_is_refused():
+    with pytest.raises(ValueError, match="counts in 32 bits"):
+        _lapack._pointers((2**31,))
+
+
+def test_no_floating_point_error_is_raised():
+    with np.errstate(all="raise"):
+        td.polar(np.ones((140, 140)))
+        td.polar(gaussian((140, 140)))

@@ -100,7 +100,7 @@ def test_a_poor_eigenvector_is_corrected(monkeypatch):
     assert residual <= 20 * np.finfo(float).eps
 
 
-@pytest.mark.parametrize("condition", [1e7, np.inf])
+@pytest.mark.parametrize("condition", [1e7, 1e160, np.inf])
 def test_a_condition_that_is_too_large_is_refused_by_name(condition):
     a = matrix(8, 6, spectrum("one small", 6, condition))
     message = "squares the condition .* use method='svd'"
@@ -141,3 +141,16 @@ def test_gradients_and_tracing_are_refused(xp):
     a = a.requires_grad_() if xp.name == "torch" else a
     with pytest.raises(ValueError, match="looks at values"):
         xp.jit(lambda a: td.polar(a, method="gram").U)(a)
+
+
+def test_without_double_precision_what_loses_digits_is_refused():
+    jax = pytest.importorskip("jax")
+    with jax.enable_x64(False):
+        near, far = (
+            jax.numpy.asarray(matrix(40, 20, spectrum("graded", 20, c), dtype="float32"))
+            for c in (3.0, 1e3)
+        )
+        found = td.polar(near, method="gram")
+        assert errors(*map(np.asarray, (near, *found)))[0] <= 1e-5
+        with pytest.raises(td.ToleranceError):
+            td.polar(far, method="gram")
