@@ -1,0 +1,89 @@
+r"""Truncation of Chebyshev-Tucker functions in the norm of :math:`L^2`.
+
+Coefficients are no isometric picture of a function, since Chebyshev polynomials are not orthogonal
+in :math:`L^2`. With the inner products :math:`M = L L^T` of polynomials,
+
+.. math:: \|f\|_{L^2} = \| G \times_k L_k^T V_k \|_F
+
+(up to the volume of the box): a truncation of coefficients times :math:`L_k^T` along every mode is
+one of the function. Condition numbers of :math:`M` grow like its side, and are 82 at 64: Cholesky
+factors lose no digit that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tdecomp._shim import solve_triangular
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import device, namespace
+from tdecomp.chebyshev._format import ChebyshevTucker, boxed
+from tdecomp.chebyshev._series import inner_products
+from tdecomp.ops._mode_products import _mode_product
+from tdecomp.tucker import sthosvd
+
+
+@lru_cache(maxsize=64)
+def root(count: int) -> npt.NDArray[np.float64]:
+    """Return the factor `L^T` of the inner products of the first `count` polynomials."""
+    like = np.empty(0)
+    products = inner_products(count, count, like.dtype, like, namespace(like))
+    upper = np.linalg.cholesky(products).T
+    upper.setflags(write=False)
+    return upper
+
+
+def compress(
+    coefficients: Array, domain: Any, *, xp: Namespace, **targets: Any
+) -> ChebyshevTucker:
+    """Return a function of least rank, by its coefficients on a tensor grid of degrees.
+
+    The `targets`, ``rank`` and ``rtol``, are those of `sthosvd`, in the norm of L2. Factors are
+    orthonormal on the unit box.
+    """
+    roots = [_root_like(int(m), coefficients, xp) for m in coefficients.shape]
+    scaled = coefficients
+    for k, upper in enumerate(roots):
+        scaled = _mode_product(scaled, upper, k, xp=xp)
+    found = sthosvd(scaled, **targets)
+    factors = tuple(
+        solve_triangular(upper, u, xp, lower=False)
+        for upper, u in zip(roots, found.factors, strict=True)
+    )
+    return ChebyshevTucker(found.core, factors, boxed(domain, found.core, xp))
+
+
+def orthonormal(
+    core: Array, factors: Sequence[Array], xp: Namespace
+) -> tuple[Array, tuple[Array, ...]]:
+    """Return the same function with factors that are orthonormal on the unit box.
+
+    The norm of the core is then that of the function.
+    """
+    bases = []
+    for k, factor in enumerate(factors):
+        upper = _root_like(int(factor.shape[0]), factor, xp)
+        q, r = xp.linalg.qr(upper @ factor)
+        core = _mode_product(core, r, k, xp=xp)
+        bases.append(solve_triangular(upper, q, xp, lower=False))
+    return core, tuple(bases)
+
+
+def recompress(f: ChebyshevTucker, **targets: Any) -> ChebyshevTucker:
+    """Return a function of least rank near another one, in the norm of L2; see `compress`."""
+    xp = namespace(f.core, *f.factors)
+    core, bases = orthonormal(f.core, f.factors, xp)
+    found = sthosvd(core, **targets)
+    factors = tuple(q @ u for q, u in zip(bases, found.factors, strict=True))
+    return ChebyshevTucker(found.core, factors, f.domain)
+
+
+def _root_like(count: int, like: Array, xp: Namespace) -> Array:
+    """Return the root in the library, dtype and device of an array."""
+    upper = xp.asarray(root(count).copy(), device=device(like))
+    return xp.astype(upper, like.dtype, copy=False)

@@ -1,0 +1,60 @@
+"""Boxes, and what lies in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import concrete, device, eps
+
+# By how many units of rounding a point may lie outside.
+_SLACK = 8.0
+
+
+def as_domain(domain: Any, d: int | None = None) -> npt.NDArray[np.float64]:
+    """Return a box (d, 2) from a box, from one interval for all variables, or from nothing.
+
+    Nothing is ``[-1, 1]``; without the number `d` of variables it takes a box.
+    """
+    box = np.asarray([-1.0, 1.0] if domain is None else domain, dtype=float)
+    if box.shape == (2,) and d is not None:
+        box = np.tile(box, (d, 1))
+    if box.ndim != 2 or box.shape[1] != 2 or box.shape[0] != (box.shape[0] if d is None else d):
+        wanted = "(d, 2)" if d is None else f"({d}, 2), or one interval for all variables"
+        raise ValueError(f"domain must have shape {wanted}, got {box.shape}")
+    if box.shape[0] == 0:
+        raise ValueError("domain is empty: a function needs a variable")
+    for k, (low, high) in enumerate(box.tolist()):
+        if not (np.isfinite(low) and np.isfinite(high) and low < high):
+            raise ValueError(
+                f"domain[{k}] must be a finite interval (a, b) with a < b, got ({low}, {high})"
+            )
+    return box
+
+
+def to_unit(x: Array, domain: Array, xp: Namespace, *, name: str = "points") -> Array:
+    """Return points (N, d) of a box as those of ``[-1, 1]``; NaN for those outside, if traced."""
+    low, high = domain[:, 0], domain[:, 1]
+    # Either difference is exact near its end: the ends themselves come out as -1 and 1.
+    t = ((x - low) - (high - x)) / (high - low)
+    inside = xp.abs(t) <= 1 + _SLACK * eps(t.dtype, xp)
+    verdict = concrete(xp.all(inside))
+    if verdict is False:
+        place = int(xp.argmax(xp.astype(xp.reshape(~inside, (-1,)), xp.int32)))
+        row, k = divmod(place, domain.shape[0])
+        raise ValueError(
+            f"{name}[{row}, {k}] is {float(x[row, k])}, outside of the domain "
+            f"[{float(low[k])}, {float(high[k])}] of variable {k}"
+        )
+    one = xp.ones_like(t)
+    clipped = xp.minimum(xp.maximum(t, -one), one)
+    return clipped if verdict else xp.where(inside, clipped, xp.nan * one)
+
+
+def from_unit(t: Array, domain: Array, xp: Namespace) -> Array:
+    """Return points (N, d) of ``[-1, 1]`` as those of a box."""
+    one = xp.ones((1,), dtype=t.dtype, device=device(t))
+    return (domain[:, 0] * (one - t) + domain[:, 1] * (one + t)) / 2

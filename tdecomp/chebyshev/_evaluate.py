@@ -1,0 +1,89 @@
+"""Values of a Chebyshev-Tucker function at scattered points."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tdecomp._precision import full_precision
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import prepare
+from tdecomp.chebyshev._domain import to_unit
+from tdecomp.chebyshev._format import as_function
+from tdecomp.chebyshev._series import polynomials
+
+# Entries of what is gathered for a block of points: they stay in the cache.
+_BLOCK_ENTRIES = 1 << 18
+
+
+@full_precision
+def evaluate(f: Any, points: Any, /) -> Array:
+    r"""Return the values of a function at scattered points.
+
+    Parameters
+    ----------
+    f : ChebyshevTucker
+        The function, of `d` variables.
+    points : array, shape (..., d)
+        Real points of the domain.
+
+    Returns
+    -------
+    array, shape (...)
+        The values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `f` is something else, `points` have another number of coordinates or are not finite,
+        or one lies outside of the domain; under tracing its value is NaN.
+
+    Notes
+    -----
+    :math:`2 N (\sum_k m_k r_k + r_0 r_1 \cdots r_{d-1})` flops for :math:`N` points, and what is
+    left of the core after each variable, in blocks of bounded memory. Derivatives with respect to
+    the points are those of the series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tdecomp.chebyshev._evaluate import evaluate
+    >>> from tdecomp.chebyshev._format import ChebyshevTucker
+    >>> x = np.array([[0.0], [1.0]])  # the function t itself, on [0, 2] it is x - 1
+    >>> f = ChebyshevTucker(np.ones((1, 1)), (x, x), np.array([[0.0, 2.0], [0.0, 2.0]]))
+    >>> evaluate(f, [[0.0, 0.5], [2.0, 2.0]])
+    array([0.5, 1. ])
+    """
+    xp, core, factors, domain = as_function(f)
+    _, x = prepare(points, ndim=1, batch=True, like=core, name="points")
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise TypeError(f"points must be real, got {x.dtype}")
+    if x.shape[-1] != len(factors):
+        raise ValueError(
+            f"points must have {len(factors)} coordinates, the last axis, got shape "
+            f"{tuple(x.shape)}"
+        )
+    flat = xp.reshape(xp.astype(x, domain.dtype, copy=False), (-1, len(factors)))
+    t = to_unit(flat, domain, xp)
+    width = max(*core.shape, math.prod(core.shape[1:]), *(factor.shape[0] for factor in factors))
+    step = max(1, _BLOCK_ENTRIES // width)
+    parts = [
+        _values(core, factors, t[i : min(i + step, t.shape[0]), :], xp)
+        for i in range(0, t.shape[0], step)
+    ]
+    found = parts[0] if len(parts) == 1 else xp.concat(parts)
+    return xp.reshape(found, x.shape[:-1])
+
+
+def _values(core: Array, factors: list[Array], t: Array, xp: Namespace) -> Array:
+    """Return the values (N,) at points (N, d) of the unit box, one variable after the other."""
+    left = xp.reshape(core, (1, -1))
+    for k, factor in enumerate(factors):
+        basis = polynomials(t[:, k], factor.shape[0], xp)
+        rows = xp.astype(basis, factor.dtype, copy=False) @ factor
+        blocks = xp.reshape(left, (left.shape[0], factor.shape[1], -1))
+        if k == 0:
+            left = rows @ blocks[0, ...]
+        else:
+            left = (rows[:, None, :] @ blocks)[:, 0, :]
+    return left[:, 0]

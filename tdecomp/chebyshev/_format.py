@@ -1,0 +1,98 @@
+"""The Chebyshev-Tucker format: a core multiplied by Chebyshev series along each mode."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tdecomp._precision import full_precision
+from tdecomp._typing import Array, DType, Namespace
+from tdecomp._xp import device, namespace, prepare
+from tdecomp.chebyshev._domain import as_domain
+from tdecomp.chebyshev._transform import values
+from tdecomp.ops._operands import promoted
+from tdecomp.tucker._format import expand
+
+
+class ChebyshevTucker(NamedTuple):
+    r"""A function of many variables, in two levels: few functions of one variable, and a core.
+
+    .. math:: f(x_0, \ldots, x_{d-1}) = \sum_j G_{j_0 \ldots j_{d-1}}
+              \prod_k v_{k j_k}(x_k) , \qquad v_{kj}(x) = \sum_i (V_k)_{ij} T_i(t_k(x)) ,
+
+    with :math:`t_k` from :math:`[a_k, b_k]` to :math:`[-1, 1]`.
+
+    Attributes
+    ----------
+    core : array, shape (r_0, ..., r_{d-1})
+        The core.
+    factors : tuple of array, shape (m_k, r_k)
+        Coefficients of Chebyshev series, one series in each column.
+    domain : array, shape (d, 2)
+        The box, an interval in each row.
+
+    References
+    ----------
+    .. [1] P. Benner, B. N. Khoromskij, V. Khoromskaia, B. Sun, "A mesh-free hybrid
+       Chebyshev-Tucker tensor format with applications to multi-particle modelling", 2025,
+       arXiv:2503.01696.
+    .. [2] B. Hashemi, L. N. Trefethen, "Chebfun in three dimensions", SIAM J. Sci. Comput. 39,
+       2017. doi:10.1137/16M1083803
+    """
+
+    core: Array
+    factors: tuple[Array, ...]
+    domain: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many coefficients ``(m_0, ..., m_{d-1})`` there are for each variable."""
+        return tuple(int(factor.shape[0]) for factor in self.factors)
+
+    @property
+    def rank(self) -> tuple[int, ...]:
+        """The sizes ``(r_0, ..., r_{d-1})`` of the core."""
+        return tuple(map(int, self.core.shape))
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype of values."""
+        return self.core.dtype
+
+    @full_precision
+    def to_array(self) -> Array:
+        """Return the values on the grid of `shape` Chebyshev points, ascending in each variable.
+
+        From them the function can be found again: all that is in it is there.
+        """
+        xp = namespace(self.core, *self.factors)
+        return expand(self.core, [values(factor, xp) for factor in self.factors], xp)
+
+
+def as_function(value: Any, /, *, name: str = "f") -> tuple[Namespace, Array, list[Array], Array]:
+    """Validate a Chebyshev-Tucker function, and promote to one dtype; its box in the real one."""
+    if not isinstance(value, ChebyshevTucker):
+        raise TypeError(f"{name} must be a ChebyshevTucker, got {type(value).__name__}")
+    xp = namespace(value.core, *value.factors)
+    _, core = prepare(value.core, ndim=len(value.factors), name=f"{name}.core")
+    factors = [
+        prepare(factor, ndim=2, like=core, name=f"{name}.factors[{k}]")[1]
+        for k, factor in enumerate(value.factors)
+    ]
+    for k, factor in enumerate(factors):
+        if factor.shape[1] != core.shape[k]:
+            raise ValueError(
+                f"{name}.factors[{k}] must have {core.shape[k]} columns for a core of shape "
+                f"{tuple(core.shape)}, got shape {tuple(factor.shape)}"
+            )
+    core, *factors = promoted([core, *factors], xp)
+    return xp, core, factors, boxed(value.domain, core, xp)
+
+
+def boxed(domain: Any, core: Array, xp: Namespace) -> Array:
+    """Return the box in the library, real dtype and device of a core."""
+    real = xp.real(core) if xp.isdtype(core.dtype, "complex floating") else core
+    known = getattr(domain, "shape", None) == (core.ndim, 2) and hasattr(domain, "dtype")
+    if known and namespace(domain) is xp:
+        return xp.astype(domain, real.dtype, copy=False)
+    box = as_domain(domain, core.ndim)
+    return xp.asarray(box, dtype=real.dtype, device=device(core))
