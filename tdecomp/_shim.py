@@ -11,7 +11,7 @@ import numpy as np
 
 from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import all_finite
+from tdecomp._xp import all_finite, is_numpy
 
 _BLOCK = 8
 
@@ -21,6 +21,15 @@ def constant(x: Array) -> Array:
     if compat.is_torch_array(x):
         return x.detach()
     return import_module("jax").lax.stop_gradient(x) if compat.is_jax_array(x) else x
+
+
+def host(x: Array) -> np.ndarray:
+    """Return an array of any library and device as one of NumPy."""
+    if is_numpy(x):
+        return np.asarray(x)
+    if compat.is_torch_array(x):
+        return np.asarray(x.detach().cpu().resolve_conj().resolve_neg().numpy())
+    return np.array(np.from_dlpack(x, device="cpu"))
 
 
 def plus_product(

@@ -114,3 +114,19 @@ def test_contractions_follow_the_summation_convention(xp, dtype, case):
     expected = np.einsum(subscripts, *(a.astype(complex) for a in operands))
     tol = 50 * np.finfo(dtype).eps
     np.testing.assert_allclose(found, expected, rtol=tol, atol=tol * np.max(np.abs(expected)))
+
+
+def test_arrays_of_any_library_and_device_come_to_the_host(xp, dtype):
+    a = gaussian((3, 2), dtype=dtype)
+    found = _shim.host(xp.asarray(a))
+    assert type(found) is np.ndarray
+    assert found.dtype == dtype
+    assert np.all(found == a)
+
+
+def test_lazy_views_and_what_is_differentiated_come_to_the_host():
+    torch = pytest.importorskip("torch")
+    a = gaussian((3, 2), dtype="complex128")
+    leaf = torch.tensor(a, requires_grad=True)
+    assert np.all(_shim.host(leaf.mH) == np.conj(a.T))
+    assert np.all(_shim.host(torch.tensor(a).conj().imag) == -a.imag)

@@ -11,11 +11,11 @@ import numpy as np
 
 from tdecomp._precision import full_precision
 from tdecomp._random import like
+from tdecomp._shim import host
 from tdecomp._typing import Namespace
 from tdecomp._xp import device
 from tdecomp.convert._read import as_format, opened
 from tdecomp.cp import CP
-from tdecomp.cp._initial_sparse import host
 from tdecomp.ops import COO, coo
 from tdecomp.ops._mode_products import _mode_product
 from tdecomp.tt import TensorRing, TensorTrain

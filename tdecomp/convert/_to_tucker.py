@@ -11,11 +11,11 @@ import numpy as np
 from tdecomp._errors import ToleranceError, check_reachable, check_rtol
 from tdecomp._precision import full_precision
 from tdecomp._random import like
+from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps, equilibrate
 from tdecomp.convert._read import as_format, filled, opened
 from tdecomp.cp import CP, norm
-from tdecomp.cp._initial_sparse import host
 from tdecomp.cp._normalise import _normalise
 from tdecomp.ops import COO
 from tdecomp.tt import TensorRing, TensorTrain

@@ -11,10 +11,10 @@ import numpy as np
 
 from tdecomp._iterate import Callback, Fit, Progress, Status
 from tdecomp._random import like
+from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
 from tdecomp.cp._format import CP
 from tdecomp.cp._initial import values_of
-from tdecomp.cp._initial_sparse import host
 from tdecomp.cp._normalise import _normalise
 
 # Pairs of steps and gradients that the quasi-Newton matrix is made of.

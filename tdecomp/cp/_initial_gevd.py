@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from tdecomp._random import like
+from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, squared_norm
 from tdecomp.cp._format import CP
-from tdecomp.cp._initial_sparse import host, sparse_left_vectors
+from tdecomp.cp._initial_sparse import sparse_left_vectors
 from tdecomp.cp._normalise import _normalise
 from tdecomp.linalg._left_basis import left_basis
 from tdecomp.ops._coo import COO

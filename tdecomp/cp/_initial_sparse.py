@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import array_api_compat
 import numpy as np
 
 from tdecomp._random import like
+from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import namespace
 from tdecomp.linalg._randomized import randomized_svd
 from tdecomp.ops._coo import COO
 
@@ -53,19 +52,6 @@ def sparse_left_vectors(
     # Of a tensor of lower rank only what it has.
     known = int(np.sum(fit.tensor.S > np.finfo(fit.tensor.S.dtype).eps * n * fit.tensor.S[0]))
     return like(fit.tensor.U[:, :known], x.values, xp)
-
-
-def host(array: Array) -> np.ndarray:
-    """Copy an array to NumPy."""
-    if array_api_compat.is_torch_array(array):
-        return np.asarray(array.detach().cpu().numpy())
-    try:
-        return np.asarray(array)
-    except (RuntimeError, TypeError, ValueError):  # it lives where NumPy cannot look
-        flat = namespace(array).reshape(array, (-1,))
-        kind = np.dtype(str(array.dtype).rsplit(".", maxsplit=1)[-1])
-        entries = np.asarray([flat[i].__complex__() for i in range(flat.shape[0])])
-        return (entries if kind.kind == "c" else entries.real).astype(kind).reshape(array.shape)
 
 
 def _unfolded(values: np.ndarray, indices: np.ndarray, mode: int, n: int) -> Any:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, prepare
 from tdecomp.cp._initial import as_data, values_of
-from tdecomp.cp._initial_sparse import host
 from tdecomp.cp._weighted_data import _entries, _weights
 from tdecomp.ops._coo import COO
 

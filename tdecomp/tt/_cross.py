@@ -12,6 +12,7 @@ from tdecomp._errors import ToleranceError, check_callable, check_count, check_r
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
+from tdecomp._shim import host
 from tdecomp._typing import Array, Seed
 from tdecomp._xp import eps
 from tdecomp.tt._evaluate import as_indices
@@ -19,7 +20,7 @@ from tdecomp.tt._formats import TensorTrain
 from tdecomp.tt._held_out import HeldOut, held_out
 from tdecomp.tt._ranks import check_ranks, largest_ranks
 from tdecomp.tt._round import round
-from tdecomp.tt._sampler import ExhaustedError, Sampler, host, random_points
+from tdecomp.tt._sampler import ExhaustedError, Sampler, random_points
 from tdecomp.tt._sweep import Cross, half_sweep, started
 
 # Random points to start from, fresh points after each half sweep.

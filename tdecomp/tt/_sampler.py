@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import array_api_compat
 import numpy as np
 
+from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import as_floating, device, is_numpy, namespace
+from tdecomp._xp import as_floating, device, namespace
 
 # Rows of indices handed over at a time.
 _BATCH = 1 << 17
@@ -97,15 +97,6 @@ class Sampler:
             self.fibres[mode] = np.concatenate([old, values]) if len(old) else values
         block = np.take(self.fibres[mode], [known[key] for key in keys], axis=0)
         return block.reshape(left.shape[0], right.shape[0], n).transpose(0, 2, 1)
-
-
-def host(x: Array) -> np.ndarray:
-    """Copy an array to NumPy."""
-    if is_numpy(x):
-        return np.asarray(x)
-    if array_api_compat.is_torch_array(x):
-        return np.asarray(x.detach().cpu().numpy())
-    return np.array(np.from_dlpack(x, device="cpu"))
 
 
 def random_points(rng: np.random.Generator, shape: Sequence[int], count: int) -> np.ndarray:
