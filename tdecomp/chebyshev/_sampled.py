@@ -1,0 +1,194 @@
+r"""Functional Tucker approximation by fibres: as few values of a function as its ranks ask for.
+
+Every round
+
+1. grows the fibres of each variable until no new one adds to what the others span, and refines
+   those that span all until their series have settled;
+2. interpolates: factors are the cardinal functions of the fibres, the core holds the values at
+   all combinations of their nodes, of which those known from the round before are not asked for
+   again;
+3. compares fibres through nodes of the other variables, some of them where the core is largest,
+   with their interpolation, and the whole with values at fresh points. Fibres through what is
+   missed join in, and the next round begins.
+
+Without the comparison of fibres through nodes a function with a peak looks resolved as soon as
+its flanks are.
+
+References
+----------
+.. [1] S. Dolgov, D. Kressner, C. Stroessner, "Functional Tucker approximation using Chebyshev
+   interpolation", SIAM J. Sci. Comput. 43, 2021. doi:10.1137/20M1356944
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tdecomp.chebyshev._evaluate import evaluate
+from tdecomp.chebyshev._fibres import Basis, Fibres
+from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._points import points
+from tdecomp.chebyshev._sampler import Points, Sampler, Values
+
+# The seed: a grid of at most so many points, at most so many for each variable.
+_SEED, _SIDE = 1000, 9
+# Fibres to begin with, through the largest values of the seed and through random points.
+_LARGEST, _RANDOM = 2, 6
+# Fibres are enough if they are so many times their rank, and points too.
+_SPARE = 1.8
+# Points by which the whole is judged, and in units of the tolerance what is let pass: by fibres
+# through nodes, and by the whole, where errors of all variables meet.
+_JUDGED, _FIBRE_SLACK, _SLACK = 64, 30.0, 50.0
+_ROUNDS = 20
+
+
+class Sampled(NamedTuple):
+    """An approximation on the unit box, the largest error seen, and whether it passed."""
+
+    function: ChebyshevTucker
+    error: float
+    passed: bool
+
+
+class _Task(NamedTuple):
+    """What is asked, how exactly, and where chance comes from."""
+
+    ask: Sampler
+    tol: float
+    rng: np.random.Generator
+
+    @property
+    def small(self) -> float:
+        """What counts as nothing."""
+        return self.tol * self.ask.largest
+
+    def anywhere(self, count: int) -> Points:
+        """Return random points of the unit box."""
+        return self.rng.uniform(-1, 1, (count, self.ask.d))
+
+
+class _Core(NamedTuple):
+    """Values at all combinations of nodes, which are numbers in the finest of all grids."""
+
+    values: Values
+    nodes: list[npt.NDArray[np.intp]]
+
+
+def fibre_sampled(ask: Sampler, tol: float, rng: np.random.Generator) -> Sampled:
+    """Return an approximation with errors near `tol` times the largest value."""
+    task = _Task(ask, tol, rng)
+    seen, values = _seeded(ask)
+    # Through the largest values, and anywhere.
+    largest = np.argsort(-np.abs(values), kind="stable")[:_LARGEST]
+    first = np.concatenate([seen[largest], task.anywhere(_RANDOM)])
+    lines = [Fibres(ask, k, first) for k in range(ask.d)]
+    core, found = None, None
+    for _ in range(_ROUNDS):
+        ends = [_spanned(line, task) for line in lines]
+        bases = [line.basis(end or line.n) for line, end in zip(lines, ends, strict=True)]
+        core = _core(ask, lines, bases, core)
+        function = _function(core, bases)
+        consistent = _crossed(lines, bases, core, task)
+        fresh = task.anywhere(_JUDGED)
+        seen, values = np.concatenate([seen, fresh]), np.concatenate([values, ask(fresh)])
+        missed = np.abs(evaluate(function, seen) - values)
+        error = float(np.max(missed))
+        good = error <= _SLACK * task.small
+        found = Sampled(function, error, good and consistent and None not in ends)
+        if found.passed or None in ends:
+            break
+        if not good:
+            _joined(lines, seen, missed)
+    assert found is not None  # there is a first round
+    return found
+
+
+def _seeded(ask: Sampler) -> tuple[Points, Values]:
+    """Return the points of a coarse grid, and their values."""
+    side = max(3, min(_SIDE, int(_SEED ** (1 / ask.d))))
+    axes = np.meshgrid(*[points(side)] * ask.d, indexing="ij")
+    seen = np.stack(axes, axis=-1).reshape(-1, ask.d)
+    return seen, ask(seen)
+
+
+def _spanned(line: Fibres, task: _Task) -> int | None:
+    """Let fibres and points grow until few span all, and settle; return the length of series."""
+    while True:
+        pivots = line.pivots(task.small)
+        if _SPARE * pivots.size <= min(line.count, line.n):
+            break
+        if line.n < 2 * pivots.size:
+            line.refine()
+        else:
+            line.append(task.anywhere(max(4, line.count // 2)))
+    line.keep(pivots)
+    return line.settle(task.small)
+
+
+def _core(ask: Sampler, lines: list[Fibres], bases: list[Basis], known: _Core | None) -> _Core:
+    """Return the values at all combinations of nodes, asking for those that are new."""
+    nodes = [_numbers(line, basis) for line, basis in zip(lines, bases, strict=True)]
+    places = [line.points[basis.nodes] for line, basis in zip(lines, bases, strict=True)]
+    grid = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1)
+    new = np.ones(grid.shape[:-1], bool)
+    if known is not None:
+        pairs = [np.intersect1d(a, b, return_indices=True)[1:] for a, b in _both(nodes, known)]
+        new[np.ix_(*(here for here, _ in pairs))] = False
+    fresh = ask(grid[new])
+    values = np.empty(new.shape, fresh.dtype if known is None else known.values.dtype)
+    values = values.astype(np.result_type(values, fresh), copy=False)
+    values[new] = fresh
+    if known is not None:
+        here, there = (np.ix_(*side) for side in zip(*pairs, strict=True))
+        values[here] = known.values[there]
+    return _Core(values, nodes)
+
+
+def _both(
+    nodes: list[npt.NDArray[np.intp]], known: _Core
+) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    return list(zip(nodes, known.nodes, strict=True))
+
+
+def _numbers(line: Fibres, basis: Basis) -> npt.NDArray[np.intp]:
+    """Return the numbers of nodes in a grid of which all others are a part."""
+    numbers: npt.NDArray[np.intp] = basis.nodes * (2**20 // (line.n - 1))
+    return numbers
+
+
+def _function(core: _Core, bases: list[Basis]) -> ChebyshevTucker:
+    """Return the interpolation on the unit box."""
+    dtype = np.result_type(core.values, *(basis.series for basis in bases))
+    factors = tuple(basis.series.astype(dtype) for basis in bases)
+    box = np.tile([-1.0, 1.0], (len(bases), 1))
+    return ChebyshevTucker(core.values.astype(dtype), factors, box)
+
+
+def _crossed(lines: list[Fibres], bases: list[Basis], core: _Core, task: _Task) -> bool:
+    """Compare fibres through nodes with their interpolation; those that are missed join in."""
+    consistent = True
+    places = [line.points[basis.nodes] for line, basis in zip(lines, bases, strict=True)]
+    for line, basis in zip(lines, bases, strict=True):
+        count = max(4, line.count // 2)
+        chosen = [task.rng.integers(place.size, size=count) for place in places]
+        peaks = np.max(np.abs(core.values), axis=line.k, keepdims=True)
+        highest = np.argsort(-peaks, axis=None, kind="stable")[: count // 2]
+        for index, peak in zip(chosen, np.unravel_index(highest, peaks.shape), strict=True):
+            index[: peak.size] = peak
+        through = np.stack([p[i] for p, i in zip(places, chosen, strict=True)], axis=-1)
+        fibres = line.along(through)
+        missed = basis.missing(fibres) > _FIBRE_SLACK * task.small
+        if np.any(missed):
+            consistent = False
+            line.append(through[missed], fibres[:, missed])
+    return consistent
+
+
+def _joined(lines: list[Fibres], seen: Points, missed: npt.NDArray[np.float64]) -> None:
+    """Add fibres through the points that are missed most."""
+    for line in lines:
+        worst = np.argsort(-missed, kind="stable")[: max(3, line.count // 4)]
+        line.append(seen[worst])

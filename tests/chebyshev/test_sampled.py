@@ -1,0 +1,127 @@
+"""Functions from their values along fibres: exact to the tolerance, from few values."""
+
+import numpy as np
+import pytest
+
+from tdecomp.chebyshev import _fibres
+from tdecomp.chebyshev._evaluate import evaluate
+from tdecomp.chebyshev._sampled import fibre_sampled
+from tdecomp.chebyshev._sampler import ExhaustedError, Sampler
+
+
+def square(x, y, z):
+    return x * x + y * y + z * z
+
+
+# With the values that Chebfun3F asks for, as published or measured with its own code.
+FUNCTIONS = {
+    "runge": (lambda x, y, z: 1 / (1 + 25 * square(x, y, z)), 222_546),
+    "exponential": (lambda x, y, z: np.exp(x * y * z), 63_480),
+    "ridge": (lambda x, y, z: 1 / np.cosh(3 * (x + y + z)) ** 2, 3_842_596),
+    "front": (lambda x, y, z: np.tanh(5 * (x + z)) * np.exp(y), 1_674_615),
+    "plane": (lambda x, y, z: x * y + np.cos(x * y) + 0 * z, 4_611),
+    "cauchy": (lambda x, y, z: 1 / (1 + square(x, y, z)), 23_740),
+    "logarithm": (lambda x, y, z: np.log(1 + square(x, y, z)), 20_568),
+    "wave": (lambda x, y, z: np.exp(np.sin(x + 2 * y + 3 * z)) + y * z, 374_383),
+    "complex": (lambda x, y, z: np.exp(1j * np.pi * x * y) + 0 * z, 86_350),
+    "pole": (lambda x, y, z: 1 / (x + y + z + 3.3), 69_204),
+}
+
+
+def sampled(f, d=3, tol=1e-14, seed=0, limit=10**7):
+    ask = Sampler(f, np.tile([-1.0, 1.0], (d, 1)), np.empty(0), limit)
+    return fibre_sampled(ask, tol, np.random.default_rng(seed)), ask
+
+
+def worst(f, found, d=3, count=2000):
+    x = np.random.default_rng(99).uniform(-1, 1, (count, d))
+    return float(np.max(np.abs(evaluate(found.function, x) - f(*x.T))))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_errors_are_rounding_for_half_the_values_of_chebfun3f(name, seed):
+    f, theirs = FUNCTIONS[name]
+    found, ask = sampled(f, seed=seed)
+    assert found.passed
+    assert worst(f, found) <= 2e-12 * ask.largest
+    assert found.error <= 1e-12 * ask.largest
+    assert ask.evaluations <= theirs / 2
+
+
+def test_a_coarse_tolerance_asks_for_less_and_keeps_it():
+    f, _ = FUNCTIONS["runge"]
+    counts = []
+    for tol in (1e-4, 1e-8, 1e-12):
+        found, ask = sampled(f, tol=tol)
+        assert found.passed
+        assert worst(f, found) <= 200 * tol
+        counts.append(ask.evaluations)
+    assert counts == sorted(counts)
+    assert counts[0] < counts[2] / 4
+
+
+def test_the_same_seed_gives_the_same_function():
+    f, _ = FUNCTIONS["wave"]
+    (one, first), (two, second) = (sampled(f, seed=7) for _ in range(2))
+    assert first.evaluations == second.evaluations
+    assert np.all(one.function.core == two.function.core)
+
+
+def test_products_have_rank_one_and_sums_no_more_than_their_terms():
+    found, _ = sampled(lambda x, y, z: np.exp(x) * np.cos(3 * y) / (2 + z))
+    assert found.function.rank == (1, 1, 1)
+    found, _ = sampled(lambda x, y, z: np.exp(x + y) + np.sin(y) * z)
+    assert max(found.function.rank) == 2
+
+
+def test_permuted_variables_have_permuted_ranks_and_lengths():
+    f, _ = FUNCTIONS["wave"]
+    one, _ = sampled(f)
+    two, _ = sampled(lambda z, x, y: f(x, y, z))
+    assert np.abs(np.subtract(two.function.rank, np.roll(one.function.rank, 1))).max() <= 1
+    assert worst(lambda z, x, y: f(x, y, z), two) <= 1e-11
+
+
+@pytest.mark.parametrize(
+    ("d", "f"),
+    [
+        (1, lambda x: np.sin(20 * x) * np.exp(x)),
+        (2, lambda x, y: np.cos(3 * x * y) + x),
+        (4, lambda w, x, y, z: 1 / (5 + w * x + y * z)),
+    ],
+)
+def test_any_number_of_variables(d, f):
+    found, ask = sampled(f, d=d)
+    assert found.passed
+    assert worst(f, found, d=d) <= 1e-12 * ask.largest
+
+
+def test_constants_and_zero():
+    for value in (0.0, 3.5):
+        found, ask = sampled(lambda *_, value=value: value)
+        assert found.passed
+        assert found.function.rank == (1, 1, 1)
+        assert worst(lambda x, *_, value=value: value + 0 * x, found) <= 1e-14
+        assert ask.evaluations < 2000
+
+
+def test_the_scale_does_not_matter():
+    f, _ = FUNCTIONS["cauchy"]
+    plain, first = sampled(f)
+    for scale in (1e-200, 1e200):
+        found, ask = sampled(lambda *x, scale=scale: scale * f(*x))
+        assert found.function.rank == plain.function.rank
+        assert ask.evaluations == first.evaluations
+
+
+def test_what_jumps_does_not_pass(monkeypatch):
+    monkeypatch.setattr(_fibres, "_MOST", 129)
+    found, _ = sampled(lambda x, y, z: np.sign(x + 0.3) * y + z)
+    assert not found.passed
+
+
+def test_the_limit_of_evaluations_is_kept():
+    f, _ = FUNCTIONS["runge"]
+    with pytest.raises(ExhaustedError):
+        sampled(f, limit=5000)
