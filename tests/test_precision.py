@@ -14,7 +14,10 @@ import tdecomp.compress
 from tdecomp._precision import full_precision
 from tdecomp.testing import gaussian
 
-ROOMS = ("compress", "convert", "cp", "kronecker", "linalg", "ops", "testing", "tt", "tucker")
+ROOMS = (
+    *("chebyshev", "compress", "convert", "cp", "kronecker", "linalg", "ops", "testing"),
+    *("tt", "tucker"),
+)
 # They multiply no matrices of a user's library: they move, count, or work on the host.
 OTHERS = {
     "compress": {"allocate", "layout_of", "pack", "unpack"},

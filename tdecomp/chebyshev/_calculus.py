@@ -45,8 +45,7 @@ def diff(f: Any, variable: int, /, order: int = 1) -> ChebyshevTucker:
     Examples
     --------
     >>> import numpy as np
-    >>> from tdecomp.chebyshev._calculus import diff
-    >>> from tdecomp.chebyshev._format import ChebyshevTucker
+    >>> from tdecomp.chebyshev import ChebyshevTucker, diff
     >>> square = np.array([[0.0], [0.0], [1.0]])  # T_2 = 2 x^2 - 1
     >>> f = ChebyshevTucker(np.ones((1,)), (square,), np.array([[-1.0, 1.0]]))
     >>> diff(f, 0).factors[0].ravel()
@@ -88,8 +87,7 @@ def cumulative_integral(f: Any, variable: int, /) -> ChebyshevTucker:
     Examples
     --------
     >>> import numpy as np
-    >>> from tdecomp.chebyshev._calculus import cumulative_integral
-    >>> from tdecomp.chebyshev._format import ChebyshevTucker
+    >>> from tdecomp.chebyshev import ChebyshevTucker, cumulative_integral
     >>> f = ChebyshevTucker(np.ones((1,)), (np.array([[1.0]]),), np.array([[0.0, 4.0]]))
     >>> cumulative_integral(f, 0).factors[0].ravel()  # x = 2 + 2 t
     array([2., 2.])
@@ -126,8 +124,7 @@ def integrate(f: Any, /, variables: Any = None) -> ChebyshevTucker | Array:
     Examples
     --------
     >>> import numpy as np
-    >>> from tdecomp.chebyshev._calculus import integrate
-    >>> from tdecomp.chebyshev._format import ChebyshevTucker
+    >>> from tdecomp.chebyshev import ChebyshevTucker, integrate
     >>> one = np.array([[1.0]])
     >>> f = ChebyshevTucker(np.ones((1, 1)), (one, one), np.array([[0.0, 2.0], [0.0, 3.0]]))
     >>> float(integrate(f))

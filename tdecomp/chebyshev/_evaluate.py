@@ -47,8 +47,7 @@ def evaluate(f: Any, points: Any, /) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> from tdecomp.chebyshev._evaluate import evaluate
-    >>> from tdecomp.chebyshev._format import ChebyshevTucker
+    >>> from tdecomp.chebyshev import ChebyshevTucker, evaluate
     >>> x = np.array([[0.0], [1.0]])  # the function t itself, on [0, 2] it is x - 1
     >>> f = ChebyshevTucker(np.ones((1, 1)), (x, x), np.array([[0.0, 2.0], [0.0, 2.0]]))
     >>> evaluate(f, [[0.0, 0.5], [2.0, 2.0]])

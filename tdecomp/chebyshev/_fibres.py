@@ -59,10 +59,9 @@ class Fibres:
     def __init__(self, ask: Sampler, k: int, anchors: Points) -> None:
         self.ask = ask
         self.k = k
-        self.anchors = anchors[:0]
+        self.anchors = anchors
         self.n = LEAST
-        self.values: Values = np.empty((self.n, 0))
-        self.append(anchors)
+        self.values = self.along(anchors)
 
     @property
     def count(self) -> int:

@@ -22,16 +22,18 @@ References
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._fibres import Basis, Fibres
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._points import points
-from tdecomp.chebyshev._sampler import Points, Sampler, Values
+from tdecomp.chebyshev._sampler import ExhaustedError, Points, Sampler, Values
 
 # The seed: a grid of at most so many points, at most so many for each variable.
 _SEED, _SIDE = 1000, 9
@@ -41,16 +43,8 @@ _LARGEST, _RANDOM = 2, 6
 _SPARE = 1.8
 # Points by which the whole is judged, and in units of the tolerance what is let pass: by fibres
 # through nodes, and by the whole, where errors of all variables meet.
-_JUDGED, _FIBRE_SLACK, _SLACK = 64, 30.0, 50.0
+_JUDGED, _FIBRE_SLACK, SLACK = 64, 30.0, 50.0
 _ROUNDS = 20
-
-
-class Sampled(NamedTuple):
-    """An approximation on the unit box, the largest error seen, and whether it passed."""
-
-    function: ChebyshevTucker
-    error: float
-    passed: bool
 
 
 class _Task(NamedTuple):
@@ -77,33 +71,71 @@ class _Core(NamedTuple):
     nodes: list[npt.NDArray[np.intp]]
 
 
-def fibre_sampled(ask: Sampler, tol: float, rng: np.random.Generator) -> Sampled:
-    """Return an approximation with errors near `tol` times the largest value."""
+class _State(NamedTuple):
+    """Fibres, which grow in place; points with values; and what has come of them."""
+
+    lines: list[Fibres]
+    seen: Points
+    values: Values
+    core: _Core | None
+    function: ChebyshevTucker | None
+    error: float
+
+
+def fibre_sampled(
+    ask: Sampler, tol: float, rng: np.random.Generator, *, callback: Callback | None = None
+) -> Fit[ChebyshevTucker]:
+    """Return an approximation on the unit box, with errors near `tol` times the largest value.
+
+    Its error is the largest seen, over the largest value. The status is MAX_ITER if evaluations
+    were used up, and STAGNATED if a series does not end.
+    """
     task = _Task(ask, tol, rng)
     seen, values = _seeded(ask)
     # Through the largest values, and anywhere.
     largest = np.argsort(-np.abs(values), kind="stable")[:_LARGEST]
     first = np.concatenate([seen[largest], task.anywhere(_RANDOM)])
     lines = [Fibres(ask, k, first) for k in range(ask.d)]
-    core, found = None, None
-    for _ in range(_ROUNDS):
-        ends = [_spanned(line, task) for line in lines]
-        bases = [line.basis(end or line.n) for line, end in zip(lines, ends, strict=True)]
-        core = _core(ask, lines, bases, core)
-        function = _function(core, bases)
-        consistent = _crossed(lines, bases, core, task)
-        fresh = task.anywhere(_JUDGED)
-        seen, values = np.concatenate([seen, fresh]), np.concatenate([values, ask(fresh)])
-        missed = np.abs(evaluate(function, seen) - values)
-        error = float(np.max(missed))
-        good = error <= _SLACK * task.small
-        found = Sampled(function, error, good and consistent and None not in ends)
-        if found.passed or None in ends:
-            break
-        if not good:
-            _joined(lines, seen, missed)
-    assert found is not None  # there is a first round
-    return found
+    return iterate(
+        lambda state: _step(task, state),
+        _State(lines, seen, values, None, None, math.inf),
+        max_iter=_ROUNDS,
+        tol=-1.0,
+        callback=callback,
+        show=lambda state: state.function,
+    )
+
+
+def _step(task: _Task, state: _State) -> Step[_State]:
+    """Make a round, of which nothing is left where evaluations run out."""
+    try:
+        return _round(task, state)
+    except ExhaustedError:
+        if state.function is None:
+            raise
+        return Step(state, state.error, verdict=Status.MAX_ITER)
+
+
+def _round(task: _Task, state: _State) -> Step[_State]:
+    """Let fibres grow, interpolate, and compare."""
+    lines = state.lines
+    ends = [_spanned(line, task) for line in lines]
+    bases = [line.basis(end or line.n) for line, end in zip(lines, ends, strict=True)]
+    core = _core(task.ask, lines, bases, state.core)
+    function = _function(core, bases)
+    consistent = _crossed(lines, bases, core, task)
+    fresh = task.anywhere(_JUDGED)
+    seen = np.concatenate([state.seen, fresh])
+    values = np.concatenate([state.values, task.ask(fresh)])
+    missed = np.abs(evaluate(function, seen) - values)
+    good = float(np.max(missed)) <= SLACK * task.small
+    error = float(np.max(missed)) / task.ask.largest if task.ask.largest else 0.0
+    verdict = (
+        Status.STAGNATED if None in ends else Status.CONVERGED if good and consistent else None
+    )
+    if verdict is None and not good:
+        _joined(lines, seen, missed)
+    return Step(_State(lines, seen, values, core, function, error), error, verdict=verdict)
 
 
 def _seeded(ask: Sampler) -> tuple[Points, Values]:

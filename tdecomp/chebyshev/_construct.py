@@ -1,0 +1,209 @@
+"""Chebyshev-Tucker functions from callables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tdecomp._errors import ToleranceError, check_callable, check_count, check_rtol
+from tdecomp._iterate import Callback, Fit, Progress, Status
+from tdecomp._precision import full_precision
+from tdecomp._random import generator
+from tdecomp._typing import Array, Seed
+from tdecomp._xp import as_floating, device, eps, namespace
+from tdecomp.chebyshev._compress import orthonormal, recompress
+from tdecomp.chebyshev._domain import as_domain, from_unit
+from tdecomp.chebyshev._evaluate import evaluate
+from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._sampled import SLACK, fibre_sampled
+from tdecomp.chebyshev._sampler import ExhaustedError, Sampler
+
+# In units of eps, the least tolerance, and the one that is meant where none is given.
+_LEAST, _USUAL = 1e3, 5e3
+# Points at which a truncation is judged.
+_JUDGED = 1000
+
+
+class UnresolvedError(ToleranceError):
+    """A function that was not resolved: it is not smooth enough, or needs more evaluations.
+
+    Attributes
+    ----------
+    best : Fit or None
+        The latest approximation with its error; None if there was no first one.
+    reachable : float
+        The error of that, infinite without one.
+    """
+
+    def __init__(self, message: str, *, best: Fit[ChebyshevTucker] | None) -> None:
+        super().__init__(message, reachable=float("inf") if best is None else best.error)
+        self.best = best
+
+
+@full_precision
+def chebyshev_tucker(
+    f: Callable[..., Any],
+    domain: Any,
+    /,
+    *,
+    rtol: float | None = None,
+    rank: int | tuple[int, ...] | None = None,
+    max_evals: int = 10_000_000,
+    rng: Seed = 0,
+    callback: Callback | None = None,
+    like: Array | None = None,
+) -> Fit[ChebyshevTucker]:
+    r"""Approximate a function of a box by a Chebyshev-Tucker function, from few of its values.
+
+    Degrees and ranks are found on the way. Values are asked for along fibres, lines through the
+    box that vary one variable: as many as the ranks, at as many points as the degrees ask for, and
+    at the combinations of their interpolation nodes.
+
+    Parameters
+    ----------
+    f : callable
+        Takes one array for each variable, all of one axis, and returns an array of values, real or
+        complex, or one number for all. One that takes numbers only is called point by point, with
+        a warning.
+    domain : array, shape (d, 2)
+        The box, an interval (a, b) in each row.
+    rtol : float, optional
+        What counts as resolved: errors below it, relative to the largest magnitude of the values.
+        By default some thousand eps, at least one thousand.
+    rank : int or tuple of int, optional
+        Truncate the result, in the norm of L2.
+    max_evals : int, optional
+        How many values may be asked for.
+    rng : int, numpy.random.Generator or None, optional
+        Where random points come from. The default makes the result reproducible.
+    callback : callable, optional
+        Called with a `Progress` after each round; returning True stops.
+    like : array, optional
+        Whose library, real dtype and device the function is given; by default NumPy's in double
+        precision.
+
+    Returns
+    -------
+    Fit
+        The function, with factors that are orthonormal on the unit box, so that the norm of the
+        core is the root of the mean square of the function times ``2**(d/2)``. `error` is the
+        largest error seen, at points of a coarse grid and at random ones, over the largest
+        magnitude of all values. `n_iter` counts rounds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `f` cannot be called, or returns another shape, or a value that is not finite, which is
+        named with its point; if an interval is reversed or infinite, or an option out of range.
+    UnresolvedError
+        If a series does not end, as that of a function that jumps, or evaluations run out. It has
+        the latest approximation.
+
+    Notes
+    -----
+    Of functions that polynomials resolve with :math:`m` coefficients, of rank :math:`r` in each of
+    :math:`d` variables, about :math:`d\, r\, (m + 2 m_0) + r^d` values with :math:`m_0 = 17, 33,
+    \dots` points at first.
+
+    What is measured at points says nothing of what they do not meet: a spike that is narrower
+    than their distance may be missed.
+
+    References
+    ----------
+    .. [1] S. Dolgov, D. Kressner, C. Stroessner, "Functional Tucker approximation using Chebyshev
+       interpolation", SIAM J. Sci. Comput. 43, 2021. doi:10.1137/20M1356944
+    .. [2] B. Hashemi, L. N. Trefethen, "Chebfun in three dimensions", SIAM J. Sci. Comput. 39,
+       2017. doi:10.1137/16M1083803
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tdecomp.chebyshev import chebyshev_tucker, integrate
+    >>> fit = chebyshev_tucker(lambda x, y, z: np.cos(np.pi * x * y * z), [(0, 1)] * 3)
+    >>> fit.tensor.rank
+    (8, 8, 9)
+    >>> round(float(integrate(fit.tensor)), 12)
+    0.846110622735
+    """
+    check_callable(f, name="f")
+    box = as_domain(domain)
+    like, unit = _likeness(like)
+    rtol = _USUAL * unit if rtol is None else _reachable(check_rtol(rtol), unit)
+    ask = Sampler(f, box, like, check_count(max_evals, name="max_evals", least=1))
+    watch = None if callback is None else _watched(callback, ask)
+    try:
+        fit = fibre_sampled(ask, rtol / SLACK, generator(rng), callback=watch)
+    except ExhaustedError:
+        raise UnresolvedError(
+            f"max_evals={max_evals} is too few for a first approximation of {ask.d} variables",
+            best=None,
+        ) from None
+    finished = fit._replace(tensor=_finished(fit.tensor, ask))
+    if fit.status not in (Status.CONVERGED, Status.INTERRUPTED):
+        raise UnresolvedError(_complaint(fit, ask), best=finished)
+    return finished if rank is None else _truncated(finished, rank, ask)
+
+
+def _likeness(like: Array | None) -> tuple[Array, float]:
+    """Return a real array whose library, dtype and device are those of points, and its eps."""
+    if like is None:
+        return np.empty(0), eps(np.dtype(np.float64), namespace(np.empty(0)))
+    xp = namespace(like)
+    like = as_floating(like, xp, name="like")
+    if xp.isdtype(like.dtype, "complex floating"):
+        like = xp.real(like)
+    return like, eps(like.dtype, xp)
+
+
+def _reachable(rtol: float, unit: float) -> float:
+    """Return a tolerance above the noise of values."""
+    if rtol < _LEAST * unit:
+        raise ToleranceError(
+            f"rtol={rtol:.3g} is below what rounding of values allows: ask for rtol >= "
+            f"{_LEAST * unit:.3g}",
+            reachable=_LEAST * unit,
+        )
+    return rtol
+
+
+def _watched(callback: Callback, ask: Sampler) -> Callback:
+    """Let a callback see functions of the box."""
+    return lambda progress: callback(Progress(*progress[:-1], _finished(progress.tensor, ask)))
+
+
+def _finished(f: ChebyshevTucker, ask: Sampler) -> ChebyshevTucker:
+    """Return a function of the unit box as one of the box, in the library of the callable."""
+    core, factors = orthonormal(f.core, f.factors, namespace(f.core))
+    xp, place = namespace(ask.like), device(ask.like)
+
+    def back(x: Array) -> Array:
+        return xp.asarray(np.ascontiguousarray(x), device=place)
+
+    box = xp.asarray(ask.domain, dtype=ask.like.dtype, device=place)
+    return ChebyshevTucker(back(core), tuple(map(back, factors)), box)
+
+
+def _complaint(fit: Fit[ChebyshevTucker], ask: Sampler) -> str:
+    """Say why a function was not resolved."""
+    if fit.status is Status.STAGNATED:
+        why = "the series of a fibre does not end: f may jump, or have a kink or a singularity"
+    else:
+        why = f"after {ask.evaluations} evaluations; raise max_evals= or rtol="
+    return (
+        f"f is not resolved: {why}; the latest approximation, with an error of "
+        f"{fit.error:.1e}, is in the attribute best of this error"
+    )
+
+
+def _truncated(fit: Fit[ChebyshevTucker], rank: Any, ask: Sampler) -> Fit[ChebyshevTucker]:
+    """Return the best function of given ranks, and by how much it is off where it was judged."""
+    found = recompress(fit.tensor, rank=rank)
+    xp = namespace(found.core)
+    t = np.random.default_rng(0).uniform(-1, 1, (_JUDGED, ask.d))
+    x = xp.asarray(
+        from_unit(t, ask.domain, namespace(t)), dtype=ask.like.dtype, device=device(ask.like)
+    )
+    change = xp.max(xp.abs(evaluate(found, x) - evaluate(fit.tensor, x)))
+    return Fit(found, fit.error + float(change) / (ask.largest or 1.0), fit.n_iter, fit.status)
