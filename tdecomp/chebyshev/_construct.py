@@ -122,8 +122,8 @@ def chebyshev_tucker(
     >>> import numpy as np
     >>> from tdecomp.chebyshev import chebyshev_tucker, integrate
     >>> fit = chebyshev_tucker(lambda x, y, z: np.cos(np.pi * x * y * z), [(0, 1)] * 3)
-    >>> fit.tensor.rank
-    (8, 8, 9)
+    >>> max(fit.tensor.rank) <= 10, fit.error < 1e-12
+    (True, True)
     >>> round(float(integrate(fit.tensor)), 12)
     0.846110622735
     """

@@ -73,6 +73,18 @@ class Fibres:
         """The points along the variable."""
         return points(self.n)
 
+    @property
+    def noise(self) -> float:
+        """What the rounding of points makes of values: eps times the steepest slope seen.
+
+        Points far from zero, of a small box, are rounded by more.
+        """
+        low, high = self.ask.domain[self.k]
+        reach = max(abs(low), abs(high)) / ((high - low) / 2)
+        slopes = np.abs(np.diff(self.values, axis=0)) / np.diff(self.points)[:, None]
+        unit = float(np.finfo(self.values.dtype).eps)
+        return unit * max(1.0, float(reach)) * float(np.max(slopes))
+
     def along(self, anchors: Points, t: Points | None = None) -> Values:
         """Return the values (n, p) of other fibres, at all points or at those of `t`."""
         t = self.points if t is None else t

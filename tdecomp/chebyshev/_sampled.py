@@ -23,7 +23,7 @@ References
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,14 +36,14 @@ from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._sampler import ExhaustedError, Points, Sampler, Values
 
 # The seed: a grid of at most so many points, at most so many for each variable.
-_SEED, _SIDE = 1000, 9
+_SEED, _SIDE = 200, 9
 # Fibres to begin with, through the largest values of the seed and through random points.
-_LARGEST, _RANDOM = 2, 6
+_LARGEST, _RANDOM = 2, 4
 # Fibres are enough if they are so many times their rank, and points too.
 _SPARE = 1.8
-# Points by which the whole is judged, and in units of the tolerance what is let pass: by fibres
-# through nodes, and by the whole, where errors of all variables meet.
-_JUDGED, _FIBRE_SLACK, SLACK = 64, 30.0, 50.0
+# Points by which the whole is judged, and at least a fibre; and in units of the tolerance what is
+# let pass: by fibres through nodes, and by the whole, where errors of all variables meet.
+_JUDGED, _COMPARED, _FIBRE_SLACK, SLACK = 64, 16, 30.0, 50.0
 _ROUNDS = 20
 
 
@@ -54,10 +54,9 @@ class _Task(NamedTuple):
     tol: float
     rng: np.random.Generator
 
-    @property
-    def small(self) -> float:
-        """What counts as nothing."""
-        return self.tol * self.ask.largest
+    def small(self, *lines: Fibres) -> float:
+        """Return what counts as nothing: below the tolerance, or the noise of fibres."""
+        return max(self.tol * self.ask.largest, *(line.noise for line in lines))
 
     def anywhere(self, count: int) -> Points:
         """Return random points of the unit box."""
@@ -128,7 +127,7 @@ def _round(task: _Task, state: _State) -> Step[_State]:
     seen = np.concatenate([state.seen, fresh])
     values = np.concatenate([state.values, task.ask(fresh)])
     missed = np.abs(evaluate(function, seen) - values)
-    good = float(np.max(missed)) <= SLACK * task.small
+    good = float(np.max(missed)) <= SLACK * task.small(*lines)
     error = float(np.max(missed)) / task.ask.largest if task.ask.largest else 0.0
     verdict = (
         Status.STAGNATED if None in ends else Status.CONVERGED if good and consistent else None
@@ -149,7 +148,7 @@ def _seeded(ask: Sampler) -> tuple[Points, Values]:
 def _spanned(line: Fibres, task: _Task) -> int | None:
     """Let fibres and points grow until few span all, and settle; return the length of series."""
     while True:
-        pivots = line.pivots(task.small)
+        pivots = line.pivots(task.small(line))
         if _SPARE * pivots.size <= min(line.count, line.n):
             break
         if line.n < 2 * pivots.size:
@@ -157,7 +156,7 @@ def _spanned(line: Fibres, task: _Task) -> int | None:
         else:
             line.append(task.anywhere(max(4, line.count // 2)))
     line.keep(pivots)
-    return line.settle(task.small)
+    return line.settle(task.small(line))
 
 
 def _core(ask: Sampler, lines: list[Fibres], bases: list[Basis], known: _Core | None) -> _Core:
@@ -204,19 +203,30 @@ def _crossed(lines: list[Fibres], bases: list[Basis], core: _Core, task: _Task) 
     consistent = True
     places = [line.points[basis.nodes] for line, basis in zip(lines, bases, strict=True)]
     for line, basis in zip(lines, bases, strict=True):
-        count = max(4, line.count // 2)
-        chosen = [task.rng.integers(place.size, size=count) for place in places]
-        peaks = np.max(np.abs(core.values), axis=line.k, keepdims=True)
-        highest = np.argsort(-peaks, axis=None, kind="stable")[: count // 2]
-        for index, peak in zip(chosen, np.unravel_index(highest, peaks.shape), strict=True):
-            index[: peak.size] = peak
+        chosen = _combinations(core, line, task)
         through = np.stack([p[i] for p, i in zip(places, chosen, strict=True)], axis=-1)
-        fibres = line.along(through)
-        missed = basis.missing(fibres) > _FIBRE_SLACK * task.small
-        if np.any(missed):
+        # At the nodes their values are in the core: a part of the other points is enough.
+        known: Any = np.moveaxis(core.values, line.k, 0)
+        others = tuple(index for k, index in enumerate(chosen) if k != line.k)
+        at = task.rng.permutation(line.n)[: max(_COMPARED, line.n // 8)]
+        ends = known[:, *others].reshape(known.shape[0], -1)
+        missed = line.along(through, line.points[at]) - basis.values[at] @ ends
+        bad = np.max(np.abs(missed), axis=0) > _FIBRE_SLACK * task.small(line)
+        if np.any(bad):
             consistent = False
-            line.append(through[missed], fibres[:, missed])
+            line.append(through[bad])
     return consistent
+
+
+def _combinations(core: _Core, line: Fibres, task: _Task) -> list[npt.NDArray[np.intp]]:
+    """Return nodes to put fibres through, half of them where the core is large."""
+    count = max(2, line.count // 2)
+    chosen = [task.rng.integers(n, size=count) for n in core.values.shape]
+    peaks = np.max(np.abs(core.values), axis=line.k, keepdims=True)
+    highest = np.argsort(-peaks, axis=None, kind="stable")[: count // 2]
+    for index, peak in zip(chosen, np.unravel_index(highest, peaks.shape), strict=True):
+        index[: peak.size] = peak
+    return chosen
 
 
 def _joined(lines: list[Fibres], seen: Points, missed: npt.NDArray[np.float64]) -> None:
