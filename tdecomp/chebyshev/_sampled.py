@@ -41,9 +41,11 @@ _SEED, _SIDE = 200, 9
 _LARGEST, _RANDOM = 2, 4
 # Fibres are enough if they are so many times their rank, and points too.
 _SPARE = 1.8
-# Points by which the whole is judged, and at least a fibre; and in units of the tolerance what is
-# let pass: by fibres through nodes, and by the whole, where errors of all variables meet.
+# The least numbers of points by which the whole is judged, and a fibre; and in units of the
+# tolerance what is let pass: by fibres through nodes, and by the whole, where all errors meet.
 _JUDGED, _COMPARED, _FIBRE_SLACK, SLACK = 64, 16, 30.0, 50.0
+# The whole is judged by that part of all values.
+_PART = 100
 _ROUNDS = 20
 
 
@@ -123,7 +125,7 @@ def _round(task: _Task, state: _State) -> Step[_State]:
     core = _core(task.ask, lines, bases, state.core)
     function = _function(core, bases)
     consistent = _crossed(lines, bases, core, task)
-    fresh = task.anywhere(_JUDGED)
+    fresh = task.anywhere(max(_JUDGED, task.ask.evaluations // _PART))
     seen = np.concatenate([state.seen, fresh])
     values = np.concatenate([state.values, task.ask(fresh)])
     missed = np.abs(evaluate(function, seen) - values)
@@ -156,7 +158,10 @@ def _spanned(line: Fibres, task: _Task) -> int | None:
         else:
             line.append(task.anywhere(max(4, line.count // 2)))
     line.keep(pivots)
-    return line.settle(task.small(line))
+    end = line.settle(task.small(line))
+    # Finer points show steeper slopes, and more of what was taken for a fibre is noise.
+    line.keep(line.pivots(task.small(line)))
+    return end
 
 
 def _core(ask: Sampler, lines: list[Fibres], bases: list[Basis], known: _Core | None) -> _Core:
