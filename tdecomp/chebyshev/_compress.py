@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tdecomp._shim import solve_triangular
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, namespace
-from tdecomp.chebyshev._format import ChebyshevTucker, boxed
+from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._series import inner_products
 from tdecomp.ops._mode_products import _mode_product
 from tdecomp.tucker import sthosvd
@@ -36,26 +36,6 @@ def root(count: int) -> npt.NDArray[np.float64]:
     upper = np.linalg.cholesky(products).T
     upper.setflags(write=False)
     return upper
-
-
-def compress(
-    coefficients: Array, domain: Any, *, xp: Namespace, **targets: Any
-) -> ChebyshevTucker:
-    """Return a function of least rank, by its coefficients on a tensor grid of degrees.
-
-    The `targets`, ``rank`` and ``rtol``, are those of `sthosvd`, in the norm of L2. Factors are
-    orthonormal on the unit box.
-    """
-    roots = [_root_like(int(m), coefficients, xp) for m in coefficients.shape]
-    scaled = coefficients
-    for k, upper in enumerate(roots):
-        scaled = _mode_product(scaled, upper, k, xp=xp)
-    found = sthosvd(scaled, **targets)
-    factors = tuple(
-        solve_triangular(upper, u, xp, lower=False)
-        for upper, u in zip(roots, found.factors, strict=True)
-    )
-    return ChebyshevTucker(found.core, factors, boxed(domain, found.core, xp))
 
 
 def orthonormal(
@@ -75,7 +55,11 @@ def orthonormal(
 
 
 def recompress(f: ChebyshevTucker, **targets: Any) -> ChebyshevTucker:
-    """Return a function of least rank near another one, in the norm of L2; see `compress`."""
+    """Return a function of least rank near another one, in the norm of L2.
+
+    The `targets`, ``rank`` and ``rtol``, are those of `sthosvd`. Factors are orthonormal on the
+    unit box.
+    """
     xp = namespace(f.core, *f.factors)
     core, bases = orthonormal(f.core, f.factors, xp)
     found = sthosvd(core, **targets)

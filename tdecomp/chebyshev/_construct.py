@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from tdecomp._errors import ToleranceError, check_callable, check_count, check_rtol
+from tdecomp._errors import ToleranceError, check_callable, check_count, check_rank, check_rtol
 from tdecomp._iterate import Callback, Fit, Progress, Status
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Seed
-from tdecomp._xp import as_floating, device, eps, namespace
+from tdecomp._xp import as_array, as_floating, device, eps, namespace
 from tdecomp.chebyshev._compress import orthonormal, recompress
 from tdecomp.chebyshev._domain import as_domain, from_unit
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._sampled import SLACK, fibre_sampled
-from tdecomp.chebyshev._sampler import ExhaustedError, Sampler
+from tdecomp.chebyshev._sampler import Sampler
+from tdecomp.tt._sampler import ExhaustedError
 
 # In units of eps, the least tolerance, and the one that is meant where none is given.
 _LEAST, _USUAL = 1e3, 5e3
@@ -130,6 +131,9 @@ def chebyshev_tucker(
     check_callable(f, name="f")
     box = as_domain(domain)
     like, unit = _likeness(like)
+    for size in (rank,) if rank is None or not isinstance(rank, tuple | list) else rank:
+        if size is not None:
+            check_rank(size)
     rtol = _USUAL * unit if rtol is None else _reachable(check_rtol(rtol), unit)
     ask = Sampler(f, box, like, check_count(max_evals, name="max_evals", least=1))
     watch = None if callback is None else _watched(callback, ask)
@@ -151,7 +155,7 @@ def _likeness(like: Array | None) -> tuple[Array, float]:
     if like is None:
         return np.empty(0), eps(np.dtype(np.float64), namespace(np.empty(0)))
     xp = namespace(like)
-    like = as_floating(like, xp, name="like")
+    like = as_floating(as_array(like, xp, None, "like"), xp, name="like")
     if xp.isdtype(like.dtype, "complex floating"):
         like = xp.real(like)
     return like, eps(like.dtype, xp)
@@ -190,7 +194,7 @@ def _complaint(fit: Fit[ChebyshevTucker], ask: Sampler) -> str:
     if fit.status is Status.STAGNATED:
         why = "the series of a fibre does not end: f may jump, or have a kink or a singularity"
     else:
-        why = f"after {ask.evaluations} evaluations; raise max_evals= or rtol="
+        why = f"after {fit.n_iter} rounds, {ask.evaluations} values; raise max_evals= or rtol="
     return (
         f"f is not resolved: {why}; the latest approximation, with an error of "
         f"{fit.error:.1e}, is in the attribute best of this error"

@@ -33,7 +33,8 @@ from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._fibres import Basis, Fibres
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._points import points
-from tdecomp.chebyshev._sampler import ExhaustedError, Points, Sampler, Values
+from tdecomp.chebyshev._sampler import Points, Sampler, Values
+from tdecomp.tt._sampler import ExhaustedError
 
 # The seed: a grid of at most so many points, at most so many for each variable.
 _SEED, _SIDE = 200, 9
@@ -173,10 +174,11 @@ def _core(ask: Sampler, lines: list[Fibres], bases: list[Basis], known: _Core | 
     if known is not None:
         pairs = [np.intersect1d(a, b, return_indices=True)[1:] for a, b in _both(nodes, known)]
         new[np.ix_(*(here for here, _ in pairs))] = False
-    fresh = ask(grid[new])
-    values = np.empty(new.shape, fresh.dtype if known is None else known.values.dtype)
-    values = values.astype(np.result_type(values, fresh), copy=False)
-    values[new] = fresh
+    parts = [ask(grid[new])] if np.any(new) else []
+    parts += [] if known is None else [known.values]
+    values = np.empty(new.shape, np.result_type(*parts))
+    if np.any(new):
+        values[new] = parts[0]
     if known is not None:
         here, there = (np.ix_(*side) for side in zip(*pairs, strict=True))
         values[here] = known.values[there]

@@ -14,16 +14,13 @@ from tdecomp._shim import host
 from tdecomp._typing import Array
 from tdecomp._xp import as_floating, device, namespace
 from tdecomp.chebyshev._domain import from_unit
+from tdecomp.tt._sampler import ExhaustedError
 
 Points = npt.NDArray[np.float64]
 Values = npt.NDArray[Any]
 
 # Points handed over at a time.
 _BATCH = 1 << 17
-
-
-class ExhaustedError(Exception):
-    """The limit of evaluations came first."""
 
 
 class Sampler:

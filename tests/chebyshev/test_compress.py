@@ -1,16 +1,25 @@
 """Truncation in L2: guaranteed there, exact for what has low rank, independent of the order."""
 
+import array_api_compat
 import numpy as np
 import pytest
 
 from tdecomp._xp import namespace
-from tdecomp.chebyshev._compress import compress, root
+from tdecomp.chebyshev._compress import recompress, root
 from tdecomp.chebyshev._evaluate import evaluate
+from tdecomp.chebyshev._format import ChebyshevTucker, boxed
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._transform import coefficients
 from tdecomp.testing import gaussian
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(40)
+
+
+def compress(c, domain, *, xp, **targets):
+    """The function of given coefficients, of least rank."""
+    place = array_api_compat.device(c)
+    factors = tuple(xp.eye(int(m), dtype=c.dtype, device=place) for m in c.shape)
+    return recompress(ChebyshevTucker(c, factors, boxed(domain, c, xp)), **targets)
 
 
 def series(f, sizes):

@@ -7,7 +7,8 @@ from tdecomp import Status
 from tdecomp.chebyshev import _fibres
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._sampled import fibre_sampled
-from tdecomp.chebyshev._sampler import ExhaustedError, Sampler
+from tdecomp.chebyshev._sampler import Sampler
+from tdecomp.tt._sampler import ExhaustedError
 
 
 def square(x, y, z):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tdecomp.chebyshev import _sampler
-from tdecomp.chebyshev._sampler import ExhaustedError, Sampler
+from tdecomp.chebyshev._sampler import Sampler
+from tdecomp.tt._sampler import ExhaustedError
 
 BOX = np.array([[0.0, 2.0], [-1.0, 1.0], [10.0, 30.0]])
 
