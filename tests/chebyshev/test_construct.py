@@ -145,6 +145,8 @@ def test_a_budget_is_kept_and_refused_with_the_best():
         (lambda: chebyshev_tucker(smooth, BOX, rtol=2), ValueError, "rtol"),
         (lambda: chebyshev_tucker(smooth, BOX, max_evals=0), ValueError, "max_evals"),
         (lambda: chebyshev_tucker(smooth, BOX, rank=0), ValueError, "rank"),
+        (lambda: chebyshev_tucker(smooth, BOX, rank=(2, 0, 2)), ValueError, "rank"),
+        (lambda: chebyshev_tucker(smooth, BOX, like="torch"), TypeError, "like must be an array"),
         (lambda: chebyshev_tucker(lambda x, *_: x[:2], BOX), ValueError, "one value for each"),
         (lambda: chebyshev_tucker(lambda *x: np.log(x[0] - 1), BOX), ValueError, "f returned"),
     ],

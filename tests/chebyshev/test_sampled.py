@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tdecomp import Status
-from tdecomp.chebyshev import _fibres
+from tdecomp.chebyshev import _fibres, _sampled
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._sampled import fibre_sampled
 from tdecomp.chebyshev._sampler import Sampler
@@ -131,3 +131,20 @@ def test_the_limit_of_evaluations_is_kept():
     assert found.status is Status.MAX_ITER
     assert ask.evaluations <= 30_000
     assert found.tensor.core.ndim == 3
+
+
+def test_rounds_without_new_values_keep_the_precision():
+    def f(x, y, z):
+        return np.sin(x * y) * z + x
+
+    ask = Sampler(f, np.tile([-1.0, 1.0], (3, 1)), np.empty(0, np.float32), 10**7)
+    found = fibre_sampled(ask, 1e-5, np.random.default_rng(0))
+    assert found.tensor.dtype == np.float32
+    lines = [_fibres.Fibres(ask, k, np.zeros((1, 3))) for k in range(3)]
+    bases = [line.basis(9) for line in lines]
+    core = _sampled._core(ask, lines, bases, None)
+    before = ask.evaluations
+    again = _sampled._core(ask, lines, bases, core)
+    assert ask.evaluations == before
+    assert again.values.dtype == np.float32
+    assert np.all(again.values == core.values)
