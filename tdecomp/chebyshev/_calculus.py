@@ -9,9 +9,9 @@ from typing import Any
 from tdecomp._errors import check_count
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
+from tdecomp.chebyshev._core import dropped, mode_product
 from tdecomp.chebyshev._format import ChebyshevTucker, as_function
 from tdecomp.chebyshev._series import antiderivative, derivative, integrals
-from tdecomp.ops._mode_products import _mode_product
 
 
 @full_precision
@@ -130,17 +130,17 @@ def integrate(f: Any, /, variables: Any = None) -> ChebyshevTucker | Array:
     >>> float(integrate(f))
     6.0
     """
-    xp, core, factors, domain = as_function(f)
+    xp, core, factors, domain = as_function(f, trains=True)
     d = len(factors)
     chosen = [_index(v, d) for v in _listed(variables, d)]
     if len(set(chosen)) < len(chosen):
         raise ValueError(f"variables must differ, got {variables}")
     for k in chosen:
-        weights = integrals(int(factors[k].shape[0]), domain.dtype, core, xp)
+        weights = integrals(int(factors[k].shape[0]), domain.dtype, domain, xp)
         weights = xp.astype(weights * _half(domain, k), core.dtype, copy=False)
-        core = _mode_product(core, (weights @ factors[k])[None, :], k, xp=xp)
+        core = mode_product(core, (weights @ factors[k])[None, :], k, xp)
     kept = [k for k in range(d) if k not in chosen]
-    core = xp.reshape(core, tuple(int(factors[k].shape[1]) for k in kept))
+    core = dropped(core, chosen, xp)
     if not kept:
         return core
     rows = xp.stack([domain[k, :] for k in kept])
@@ -151,7 +151,7 @@ def _changed(
     f: Any, variable: int, change: Callable[[Array, Array, Namespace], Array]
 ) -> ChebyshevTucker:
     """Return a function with another factor for one variable, made of it and of half a length."""
-    xp, core, factors, domain = as_function(f)
+    xp, core, factors, domain = as_function(f, trains=True)
     k = _index(variable, len(factors))
     half = xp.astype(_half(domain, k), core.dtype, copy=False)
     factors[k] = change(factors[k], half, xp)

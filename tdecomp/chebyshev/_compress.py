@@ -22,10 +22,9 @@ import numpy.typing as npt
 from tdecomp._shim import solve_triangular
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, namespace
+from tdecomp.chebyshev._core import arrays, mode_product, truncated
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._series import inner_products
-from tdecomp.ops._mode_products import _mode_product
-from tdecomp.tucker import sthosvd
 
 
 @lru_cache(maxsize=64)
@@ -39,8 +38,8 @@ def root(count: int) -> npt.NDArray[np.float64]:
 
 
 def orthonormal(
-    core: Array, factors: Sequence[Array], xp: Namespace
-) -> tuple[Array, tuple[Array, ...]]:
+    core: Any, factors: Sequence[Array], xp: Namespace
+) -> tuple[Any, tuple[Array, ...]]:
     """Return the same function with factors that are orthonormal on the unit box.
 
     The norm of the core is then that of the function.
@@ -49,7 +48,7 @@ def orthonormal(
     for k, factor in enumerate(factors):
         upper = _root_like(int(factor.shape[0]), factor, xp)
         q, r = xp.linalg.qr(upper @ factor)
-        core = _mode_product(core, r, k, xp=xp)
+        core = mode_product(core, r, k, xp)
         bases.append(solve_triangular(upper, q, xp, lower=False))
     return core, tuple(bases)
 
@@ -60,11 +59,11 @@ def recompress(f: ChebyshevTucker, **targets: Any) -> ChebyshevTucker:
     The `targets`, ``rank`` and ``rtol``, are those of `sthosvd`. Factors are orthonormal on the
     unit box.
     """
-    xp = namespace(f.core, *f.factors)
+    xp = namespace(*arrays(f.core), *f.factors)
     core, bases = orthonormal(f.core, f.factors, xp)
-    found = sthosvd(core, **targets)
-    factors = tuple(q @ u for q, u in zip(bases, found.factors, strict=True))
-    return ChebyshevTucker(found.core, factors, f.domain)
+    core, turns = truncated(core, **targets)
+    factors = tuple(q @ u for q, u in zip(bases, turns, strict=True))
+    return ChebyshevTucker(core, factors, f.domain)
 
 
 def _root_like(count: int, like: Array, xp: Namespace) -> Array:

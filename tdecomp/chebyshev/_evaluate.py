@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import prepare
+from tdecomp.chebyshev._core import arrays, contracted, width
 from tdecomp.chebyshev._domain import to_unit
 from tdecomp.chebyshev._format import as_function
 from tdecomp.chebyshev._series import polynomials
@@ -41,7 +41,8 @@ def evaluate(f: Any, points: Any, /) -> Array:
     Notes
     -----
     :math:`2 N (\sum_k m_k r_k + r_0 r_1 \cdots r_{d-1})` flops for :math:`N` points, and what is
-    left of the core after each variable, in blocks of bounded memory. Derivatives with respect to
+    left of the core after each variable, in blocks of bounded memory; with a train of ranks
+    :math:`s_k` for a core, :math:`2 N \sum_k r_k (m_k + s_k s_{k+1})`. Derivatives with respect to
     the points are those of the series.
 
     Examples
@@ -53,8 +54,8 @@ def evaluate(f: Any, points: Any, /) -> Array:
     >>> evaluate(f, [[0.0, 0.5], [2.0, 2.0]])
     array([0.5, 1. ])
     """
-    xp, core, factors, domain = as_function(f)
-    _, x = prepare(points, ndim=1, batch=True, like=core, name="points")
+    xp, core, factors, domain = as_function(f, trains=True)
+    _, x = prepare(points, ndim=1, batch=True, like=arrays(core)[0], name="points")
     if xp.isdtype(x.dtype, "complex floating"):
         raise TypeError(f"points must be real, got {x.dtype}")
     if x.shape[-1] != len(factors):
@@ -64,8 +65,8 @@ def evaluate(f: Any, points: Any, /) -> Array:
         )
     flat = xp.reshape(xp.astype(x, domain.dtype, copy=False), (-1, len(factors)))
     t = to_unit(flat, domain, xp)
-    width = max(*core.shape, math.prod(core.shape[1:]), *(factor.shape[0] for factor in factors))
-    step = max(1, _BLOCK_ENTRIES // width)
+    entries = max(width(core), *(int(factor.shape[0]) for factor in factors))
+    step = max(1, _BLOCK_ENTRIES // entries)
     parts = [
         _values(core, factors, t[i : min(i + step, t.shape[0]), :], xp)
         for i in range(0, t.shape[0], step)
@@ -74,15 +75,10 @@ def evaluate(f: Any, points: Any, /) -> Array:
     return xp.reshape(found, x.shape[:-1])
 
 
-def _values(core: Array, factors: list[Array], t: Array, xp: Namespace) -> Array:
-    """Return the values (N,) at points (N, d) of the unit box, one variable after the other."""
-    left = xp.reshape(core, (1, -1))
+def _values(core: Any, factors: list[Array], t: Array, xp: Namespace) -> Array:
+    """Return the values (N,) at points (N, d) of the unit box."""
+    rows = []
     for k, factor in enumerate(factors):
         basis = polynomials(t[:, k], factor.shape[0], xp)
-        rows = xp.astype(basis, factor.dtype, copy=False) @ factor
-        blocks = xp.reshape(left, (left.shape[0], factor.shape[1], -1))
-        if k == 0:
-            left = rows @ blocks[0, ...]
-        else:
-            left = (rows[:, None, :] @ blocks)[:, 0, :]
-    return left[:, 0]
+        rows.append(xp.astype(basis, factor.dtype, copy=False) @ factor)
+    return contracted(core, rows, xp)

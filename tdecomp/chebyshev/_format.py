@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import device, namespace, prepare
+from tdecomp.chebyshev._core import arrays, as_core, expanded, of_arrays, variables
 from tdecomp.chebyshev._domain import as_domain
 from tdecomp.chebyshev._transform import values
 from tdecomp.ops._operands import promoted
-from tdecomp.tucker._format import expand
+from tdecomp.tt import TensorTrain
 
 
 class ChebyshevTucker(NamedTuple):
@@ -23,8 +24,8 @@ class ChebyshevTucker(NamedTuple):
 
     Attributes
     ----------
-    core : array, shape (r_0, ..., r_{d-1})
-        The core.
+    core : array or TensorTrain, shape (r_0, ..., r_{d-1})
+        The core; a train where an array of so many variables would be too large.
     factors : tuple of array, shape (m_k, r_k)
         Coefficients of Chebyshev series, one series in each column.
     domain : array, shape (d, 2)
@@ -39,7 +40,7 @@ class ChebyshevTucker(NamedTuple):
        2017. doi:10.1137/16M1083803
     """
 
-    core: Array
+    core: Array | TensorTrain
     factors: tuple[Array, ...]
     domain: Array
 
@@ -64,18 +65,29 @@ class ChebyshevTucker(NamedTuple):
 
         From them the function can be found again: all that is in it is there.
         """
-        xp = namespace(self.core, *self.factors)
-        return expand(self.core, [values(factor, xp) for factor in self.factors], xp)
+        xp = namespace(*arrays(self.core), *self.factors)
+        return expanded(self.core, [values(factor, xp) for factor in self.factors], xp)
 
 
-def as_function(value: Any, /, *, name: str = "f") -> tuple[Namespace, Array, list[Array], Array]:
-    """Validate a Chebyshev-Tucker function, and promote to one dtype; its box in the real one."""
+def as_function(
+    value: Any, /, *, name: str = "f", trains: bool = False
+) -> tuple[Namespace, Any, list[Array], Array]:
+    """Validate a Chebyshev-Tucker function, and promote to one dtype; its box in the real one.
+
+    Its core is an array, or with `trains` may be a tensor train too.
+    """
     if not isinstance(value, ChebyshevTucker):
         raise TypeError(f"{name} must be a ChebyshevTucker, got {type(value).__name__}")
-    xp = namespace(value.core, *value.factors)
-    _, core = prepare(value.core, ndim=len(value.factors), name=f"{name}.core")
+    if isinstance(value.core, TensorTrain) and not trains:
+        raise TypeError(
+            f"{name}.core must be an array here, got a TensorTrain; where the ranks "
+            f"{value.core.shape} allow it, pass {name}._replace(core={name}.core.to_array())"
+        )
+    xp = namespace(*arrays(value.core), *value.factors)
+    _, core = as_core(value.core, len(value.factors), name=f"{name}.core")
+    first = arrays(core)[0]
     factors = [
-        prepare(factor, ndim=2, like=core, name=f"{name}.factors[{k}]")[1]
+        prepare(factor, ndim=2, like=first, name=f"{name}.factors[{k}]")[1]
         for k, factor in enumerate(value.factors)
     ]
     for k, factor in enumerate(factors):
@@ -84,15 +96,17 @@ def as_function(value: Any, /, *, name: str = "f") -> tuple[Namespace, Array, li
                 f"{name}.factors[{k}] must have {core.shape[k]} columns for a core of shape "
                 f"{tuple(core.shape)}, got shape {tuple(factor.shape)}"
             )
-    core, *factors = promoted([core, *factors], xp)
+    together = promoted([*factors, *arrays(core)], xp)
+    factors, core = together[: len(factors)], of_arrays(core, together[len(factors) :])
     return xp, core, factors, boxed(value.domain, core, xp)
 
 
-def boxed(domain: Any, core: Array, xp: Namespace) -> Array:
+def boxed(domain: Any, core: Any, xp: Namespace) -> Array:
     """Return the box in the library, real dtype and device of a core."""
-    real = xp.real(core) if xp.isdtype(core.dtype, "complex floating") else core
-    known = getattr(domain, "shape", None) == (core.ndim, 2) and hasattr(domain, "dtype")
+    d, first = variables(core), arrays(core)[0]
+    real = xp.real(first) if xp.isdtype(first.dtype, "complex floating") else first
+    known = getattr(domain, "shape", None) == (d, 2) and hasattr(domain, "dtype")
     if known and namespace(domain) is xp:
         return xp.astype(domain, real.dtype, copy=False)
-    box = as_domain(domain, core.ndim)
-    return xp.asarray(box, dtype=real.dtype, device=device(core))
+    box = as_domain(domain, d)
+    return xp.asarray(box, dtype=real.dtype, device=device(first))
