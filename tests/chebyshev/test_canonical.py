@@ -1,0 +1,130 @@
+"""Sums of products become Tucker functions: exact, truncated in L2, whatever their number."""
+
+import numpy as np
+import pytest
+
+from tdecomp._errors import ToleranceError
+from tdecomp._xp import namespace
+from tdecomp.chebyshev import _canonical
+from tdecomp.chebyshev._canonical import canonical
+from tdecomp.chebyshev._compress import root
+from tdecomp.testing import gaussian
+
+NUMPY = namespace(np.empty(0))
+SIZES = (9, 6, 12)
+
+
+def terms(count, sizes=SIZES, dtype="float64", decay=0.6):
+    """Weights and coefficients of products of series that decay."""
+    factors = [gaussian((m, count), rng=k, dtype=dtype) for k, m in enumerate(sizes)]
+    falls = [decay ** np.arange(m)[:, None] for m in sizes]
+    weights = gaussian((count,), rng=9, dtype=dtype)
+    return weights, [(c * fall).astype(dtype) for c, fall in zip(factors, falls, strict=True)]
+
+
+def coefficients(core, factors):
+    """All coefficients of a Tucker function, scaled so that their norm is that of L2."""
+    for k, factor in enumerate(factors):
+        scaled = root(factor.shape[0]) @ factor
+        core = np.moveaxis(np.tensordot(scaled, core, (1, k)), 0, k)
+    return core
+
+
+def dense(weights, factors):
+    core = np.zeros((weights.size,) * len(factors), np.result_type(weights, *factors))
+    core[(np.arange(weights.size),) * len(factors)] = weights
+    return coefficients(core, factors)
+
+
+@pytest.mark.parametrize("count", [4, 20])
+def test_the_sum_is_exact_and_factors_are_orthonormal(xp, count, dtype):
+    weights, factors = terms(count, dtype=dtype)
+    core, found = canonical(
+        xp.asarray(weights),
+        [xp.asarray(c) for c in factors],
+        xp=namespace(xp.asarray(weights)),
+    )
+    core, found = xp.to_numpy(core), [xp.to_numpy(v) for v in found]
+    assert core.dtype == dtype
+    assert core.shape == tuple(min(m, count) for m in SIZES)
+    expected, eps = dense(weights, factors), np.finfo(dtype).eps
+    difference = np.linalg.norm(coefficients(core, found) - expected)
+    assert difference <= 20 * eps * np.linalg.norm(expected)
+    for v in found:
+        scaled = root(v.shape[0]) @ v
+        assert np.abs(scaled.conj().T @ scaled - np.eye(v.shape[1])).max() <= 20 * eps
+
+
+@pytest.mark.parametrize("large", [1, 1 << 18])
+def test_the_error_is_guaranteed_and_ranks_grow_as_it_falls(monkeypatch, large):
+    monkeypatch.setattr(_canonical, "_LARGE", large)
+    weights, factors = terms(50, (20, 16, 24))
+    expected = dense(weights, factors)
+    before = (0, 0, 0)
+    for rtol in (0.3, 1e-2, 1e-4, 1e-12):
+        core, found = canonical(weights, factors, rtol=rtol, xp=NUMPY)
+        error = np.linalg.norm(coefficients(core, found) - expected)
+        assert error <= rtol * np.linalg.norm(expected)
+        assert all(a <= b for a, b in zip(before, core.shape, strict=True))
+        before = core.shape
+    assert before == (20, 16, 24)
+
+
+def test_narrowed_sums_have_the_ranks_of_the_truncation(monkeypatch):
+    weights, factors = terms(60, (20, 16, 24), decay=0.3)
+    plain = canonical(weights, factors, rtol=1e-6, xp=NUMPY)
+    monkeypatch.setattr(_canonical, "_LARGE", 1)
+    narrowed = canonical(weights, factors, rtol=1e-6, xp=NUMPY)
+    assert narrowed[0].shape == plain[0].shape
+    assert canonical(weights, factors, rank=(2, 3, 2), xp=NUMPY)[0].shape == (2, 3, 2)
+    monkeypatch.setattr(_canonical, "_TOO_LARGE", 1)
+    with pytest.raises(ValueError, match=r"the sum needs a core of .* pass a larger rtol="):
+        canonical(weights, factors, rtol=1e-6, xp=NUMPY)
+
+
+def test_equal_products_are_one():
+    weights, factors = terms(1)
+    many = [np.repeat(c, 5, axis=1) for c in factors]
+    core, _ = canonical(np.repeat(weights, 5), many, rtol=1e-12, xp=NUMPY)
+    assert core.shape == (1, 1, 1)
+    once, _ = canonical(weights, factors, rtol=1e-12, xp=NUMPY)
+    assert abs(core.item()) == pytest.approx(5 * abs(once.item()))
+
+
+def test_sums_that_cancel_are_as_exact_as_their_terms_allow():
+    _, factors = terms(2)
+    pair = [np.concatenate([c[:, :1], c[:, :1]], axis=1) for c in factors]
+    pair[0][0, 1] += 1e-9
+    opposite = np.array([1.0, -1.0])
+    with pytest.raises(ToleranceError, match="rounding alone") as caught:
+        canonical(opposite, pair, rtol=1e-8, xp=NUMPY)
+    assert 1e-8 < caught.value.reachable < 1e-3
+    core, _ = canonical(opposite, pair, rtol=1e-3, xp=NUMPY)
+    assert core.shape == (1, 1, 1)
+
+
+def test_any_scale_is_safe():
+    weights, factors = terms(4)
+    core, _ = canonical(weights, factors, rtol=1e-10, xp=NUMPY)
+    scaled = [factors[0] * 2.0**-900, factors[1] * 2.0**800, factors[2]]
+    moved, _ = canonical(weights * 2.0**200, scaled, rtol=1e-10, xp=NUMPY)
+    assert np.array_equal(moved, core * 2.0**100)
+    nothing, _ = canonical(0 * weights, factors, rtol=1e-10, xp=NUMPY)
+    assert nothing.shape == (1, 1, 1)
+    assert nothing.item() == 0
+
+
+@pytest.mark.parametrize("xp", ["torch", "jax"], indirect=True)
+def test_programs_compile_and_have_gradients(xp):
+    weights, factors = terms(3, (4, 5))
+
+    def energy(w):
+        core, _ = canonical(w, [xp.asarray(c) for c in factors], rank=2, xp=namespace(w))
+        return (core * core).sum()
+
+    value = float(xp.jit(energy)(xp.asarray(weights)))
+    known, _ = canonical(weights, factors, rank=2, xp=NUMPY)
+    assert value == pytest.approx(np.sum(known**2))
+    slope = xp.gradient(energy, weights)
+    # Homogeneous of the second degree.
+    assert slope @ weights == pytest.approx(2 * value)
