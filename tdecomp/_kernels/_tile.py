@@ -49,66 +49,135 @@ def tile(rows: int, vectors: int) -> Any:
     ) -> Any:  # fmt: skip
         n = types.intp
         signature = types.void(a, n, n, n, b, n, n, n, c, n, n, n, n)
-        number = ir.DoubleType() if a.dtype.bitwidth == 64 else ir.FloatType()
-        return signature, _generator(rows, vectors, number, a.dtype.bitwidth // 8)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            panels, (c, c0, dc, ahead, skew) = arguments[:8], arguments[8:]
+            write = _Writer(context, builder, signature, rows, vectors)
+            third = write.start(8, c)
+            for i, row in enumerate(write.sums):
+                for j, total in enumerate(row):
+                    builder.store(write.load(third, write.row(c0, dc, i), j), total)
+            write.products(panels, ahead, skew)
+            for i, row in enumerate(write.sums):
+                for j, total in enumerate(row):
+                    write.store(builder.load(total), third, write.row(c0, dc, i), j)
+            return context.get_dummy_value()
+
+        return signature, generate
 
     return multiply
 
 
-def _generator(rows: int, vectors: int, number: Any, itemsize: int) -> Any:
-    """Return the function that writes the instructions."""
-    width = lanes(itemsize)
-    vector, lane = ir.VectorType(number, width), ir.IntType(32)
+def weighted_tile(rows: int, vectors: int) -> Any:
+    r"""Return an intrinsic that adds a weighted sum of the rows of a product to `vectors` vectors.
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, a0, da, dp, b, b0, db, depth, c, c0, dc, ahead, skew = arguments
-        integer = a0.type
+    ``multiply(a, a0, da, dp, b, b0, db, depth, w, w0, dw, c, c0)`` computes, on flat arrays,
 
-        def start(position: int, array: Any) -> Any:
-            data = context.make_array(signature.args[position])(context, builder, array).data
-            return builder.bitcast(data, number.as_pointer())
+    .. math:: C_j \mathrel{+}= \sum_{i < \mathtt{rows}} W_{ij}
+              \sum_{p < \mathtt{depth}} A_{ip} B_{pj}
 
-        def at(base: Any, offset: Any, j: int) -> Any:
-            place = builder.add(offset, ir.Constant(integer, j * width))
-            return builder.bitcast(builder.gep(base, [place]), vector.as_pointer())
+    where row :math:`i` of :math:`W` lies at ``w[w0 + i*dw:]``, :math:`C` at ``c[c0:]`` and the
+    rest where `tile` has it. The product itself never leaves the registers.
+    """
 
-        def row(origin: Any, stride: Any, i: int) -> Any:
-            return builder.add(origin, builder.mul(stride, ir.Constant(integer, i)))
+    @intrinsic
+    def multiply(
+        _: Any, a: Any, a0: Any, da: Any, dp: Any, b: Any, b0: Any, db: Any, depth: Any,
+        w: Any, w0: Any, dw: Any, c: Any, c0: Any,
+    ) -> Any:  # fmt: skip
+        n = types.intp
+        signature = types.void(a, n, n, n, b, n, n, n, w, n, n, c, n)
 
-        first, second, third = start(0, a), start(4, b), start(8, c)
-        undefined = ir.Constant(vector, ir.Undefined)
-        everywhere = ir.Constant(ir.VectorType(lane, width), [0] * width)
-        sums = [
-            [cgutils.alloca_once(builder, vector) for _ in range(vectors)] for _ in range(rows)
-        ]
-        for i in range(rows):
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            panels, (w, w0, dw, c, c0) = arguments[:8], arguments[8:]
+            write = _Writer(context, builder, signature, rows, vectors)
+            for row in write.sums:
+                for total in row:
+                    builder.store(write.zero, total)
+            write.products(panels)
+            weights, third = write.start(8, w), write.start(11, c)
             for j in range(vectors):
-                known = builder.load(at(third, row(c0, dc, i), j), align=itemsize)
-                builder.store(known, sums[i][j])
+                result = write.load(third, c0, j)
+                for i, row in enumerate(write.sums):
+                    weight = write.load(weights, write.row(w0, dw, i), j)
+                    result = write.plus_product(result, weight, builder.load(row[j]))
+                write.store(result, third, c0, j)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return multiply
+
+
+class _Writer:
+    """Writes the instructions of `rows` x `vectors` sums of products, which stay in registers."""
+
+    def __init__(
+        self, context: Any, builder: Any, signature: Any, rows: int, vectors: int
+    ) -> None:
+        self.context, self.builder, self.signature = context, builder, signature
+        bits = signature.args[0].dtype.bitwidth
+        self.number = ir.DoubleType() if bits == 64 else ir.FloatType()
+        self.itemsize, self.width = bits // 8, lanes(bits // 8)
+        self.vector = ir.VectorType(self.number, self.width)
+        self.integer = context.get_value_type(types.intp)
+        self.zero = ir.Constant(self.vector, [0.0] * self.width)
+        self.sums = [
+            [cgutils.alloca_once(builder, self.vector) for _ in range(vectors)]
+            for _ in range(rows)
+        ]
+
+    def start(self, position: int, array: Any) -> Any:
+        """Return where the entries of an argument start."""
+        kind = self.context.make_array(self.signature.args[position])
+        data = kind(self.context, self.builder, array).data
+        return self.builder.bitcast(data, self.number.as_pointer())
+
+    def row(self, origin: Any, stride: Any, i: int) -> Any:
+        """Return the number of the first entry of a row."""
+        return self.builder.add(origin, self.builder.mul(stride, ir.Constant(self.integer, i)))
+
+    def load(self, base: Any, offset: Any, j: int) -> Any:
+        """Return vector `j` of what starts at an entry."""
+        return self.builder.load(self._at(base, offset, j), align=self.itemsize)
+
+    def store(self, value: Any, base: Any, offset: Any, j: int) -> None:
+        """Write vector `j` of what starts at an entry."""
+        self.builder.store(value, self._at(base, offset, j), align=self.itemsize)
+
+    def plus_product(self, total: Any, left: Any, right: Any) -> Any:
+        """Return the sum of a vector and a product, rounded once where that is one instruction."""
+        product = self.builder.fmul(left, right, flags=("contract",))
+        return self.builder.fadd(total, product, flags=("contract",))
+
+    def products(self, panels: Any, ahead: Any = None, skew: Any = None) -> None:
+        """Add the product of two panels to the sums."""
+        a, a0, da, dp, b, b0, db, depth = panels
+        builder, first, second = self.builder, self.start(0, a), self.start(4, b)
         with cgutils.for_range(builder, depth) as loop:
             origin = builder.add(b0, builder.mul(loop.index, db))
-            operands = [
-                builder.load(at(second, origin, j), align=itemsize) for j in range(vectors)
-            ]
+            operands = [self.load(second, origin, j) for j in range(len(self.sums[0]))]
             column = builder.add(a0, builder.mul(loop.index, dp))
-            turn = builder.and_(loop.index, ir.Constant(integer, _TURNS - 1))
-            place = builder.add(builder.add(column, ahead), builder.mul(turn, skew))
-            _prefetch(builder, builder.gep(first, [place]))
-            for i in range(rows):
-                entry = builder.load(builder.gep(first, [row(column, da, i)]))
-                spread = builder.insert_element(undefined, entry, ir.Constant(lane, 0))
-                spread = builder.shuffle_vector(spread, undefined, everywhere)
-                for j in range(vectors):
-                    product = builder.fmul(spread, operands[j], flags=("contract",))
-                    total = builder.fadd(builder.load(sums[i][j]), product, flags=("contract",))
-                    builder.store(total, sums[i][j])
-        for i in range(rows):
-            for j in range(vectors):
-                place = at(third, row(c0, dc, i), j)
-                builder.store(builder.load(sums[i][j]), place, align=itemsize)
-        return context.get_dummy_value()
+            if ahead is not None:
+                turn = builder.and_(loop.index, ir.Constant(self.integer, _TURNS - 1))
+                place = builder.add(builder.add(column, ahead), builder.mul(turn, skew))
+                _prefetch(builder, builder.gep(first, [place]))
+            for i, row in enumerate(self.sums):
+                entry = self._spread(builder.load(builder.gep(first, [self.row(column, da, i)])))
+                for operand, total in zip(operands, row, strict=True):
+                    builder.store(self.plus_product(builder.load(total), entry, operand), total)
 
-    return generate
+    def _spread(self, entry: Any) -> Any:
+        """Return a vector of one number."""
+        lane = ir.IntType(32)
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        everywhere = ir.Constant(ir.VectorType(lane, self.width), [0] * self.width)
+        spread = self.builder.insert_element(undefined, entry, ir.Constant(lane, 0))
+        return self.builder.shuffle_vector(spread, undefined, everywhere)
+
+    def _at(self, base: Any, offset: Any, j: int) -> Any:
+        place = self.builder.add(offset, ir.Constant(self.integer, j * self.width))
+        return self.builder.bitcast(self.builder.gep(base, [place]), self.vector.as_pointer())
 
 
 def _prefetch(builder: Any, place: Any) -> None:

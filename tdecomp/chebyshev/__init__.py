@@ -3,14 +3,21 @@
 from tdecomp.chebyshev._calculus import cumulative_integral, diff, integrate
 from tdecomp.chebyshev._construct import UnresolvedError, chebyshev_tucker
 from tdecomp.chebyshev._evaluate import evaluate
+from tdecomp.chebyshev._extrema import Extremum, maximum, minimum, sup_norm
 from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._on_grid import evaluate_grid
 
 __all__ = [
     "ChebyshevTucker",
+    "Extremum",
     "UnresolvedError",
     "chebyshev_tucker",
     "cumulative_integral",
     "diff",
     "evaluate",
+    "evaluate_grid",
     "integrate",
+    "maximum",
+    "minimum",
+    "sup_norm",
 ]

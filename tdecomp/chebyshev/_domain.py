@@ -11,7 +11,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import concrete, device, eps
 
 # By how many units of rounding a point may lie outside.
-_SLACK = 8.0
+SLACK = 8.0
 
 
 def as_domain(domain: Any, d: int | None = None) -> npt.NDArray[np.float64]:
@@ -36,14 +36,22 @@ def as_domain(domain: Any, d: int | None = None) -> npt.NDArray[np.float64]:
 
 
 def to_unit(x: Array, domain: Array, xp: Namespace, *, name: str = "points") -> Array:
-    """Return points (N, d) of a box as those of ``[-1, 1]``; NaN for those outside, if traced."""
-    low, high = domain[:, 0], domain[:, 1]
+    """Return points (N, d) of a box as those of ``[-1, 1]``; NaN for those outside, if traced.
+
+    With an interval (2,) for a domain, points (N,) are those of one variable.
+    """
+    low, high = domain[..., 0], domain[..., 1]
     # Either difference is exact near its end: the ends themselves come out as -1 and 1.
     t = ((x - low) - (high - x)) / (high - low)
-    inside = xp.abs(t) <= 1 + _SLACK * eps(t.dtype, xp)
+    inside = xp.abs(t) <= 1 + SLACK * eps(t.dtype, xp)
     verdict = concrete(xp.all(inside))
     if verdict is False:
         place = int(xp.argmax(xp.astype(xp.reshape(~inside, (-1,)), xp.int32)))
+        if x.ndim == 1:
+            raise ValueError(
+                f"{name}[{place}] is {float(x[place])}, outside of the interval "
+                f"[{float(low)}, {float(high)}] of its variable"
+            )
         row, k = divmod(place, domain.shape[0])
         raise ValueError(
             f"{name}[{row}, {k}] is {float(x[row, k])}, outside of the domain "

@@ -6,7 +6,8 @@ from typing import Any
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import prepare
+from tdecomp._xp import device, namespace, prepare
+from tdecomp.chebyshev._compiled import compiled
 from tdecomp.chebyshev._core import arrays, contracted, width
 from tdecomp.chebyshev._domain import to_unit
 from tdecomp.chebyshev._format import as_function
@@ -38,12 +39,21 @@ def evaluate(f: Any, points: Any, /) -> Array:
         If `f` is something else, `points` have another number of coordinates or are not finite,
         or one lies outside of the domain; under tracing its value is NaN.
 
+    See Also
+    --------
+    evaluate_grid : values at all combinations of coordinates.
+
     Notes
     -----
     :math:`2 N (\sum_k m_k r_k + r_0 r_1 \cdots r_{d-1})` flops for :math:`N` points, and what is
     left of the core after each variable, in blocks of bounded memory; with a train of ranks
     :math:`s_k` for a core, :math:`2 N \sum_k r_k (m_k + s_k s_{k+1})`. Derivatives with respect to
     the points are those of the series.
+
+    Many points of real NumPy arrays are evaluated by a compiled loop, on all threads of numba: in
+    three variables with ranks of 12 and 128 coefficients each, 6 million points a second on two
+    cores, where products of arrays make half a million. Its rounding errors grow with the degree,
+    not with its square.
 
     Examples
     --------
@@ -55,6 +65,10 @@ def evaluate(f: Any, points: Any, /) -> Array:
     array([0.5, 1. ])
     """
     xp, core, factors, domain = as_function(f, trains=True)
+    shape = tuple(getattr(points, "shape", ()))
+    if 0 in shape[:-1] and shape[-1] == len(factors):
+        namespace(points, arrays(core)[0])
+        return xp.zeros(shape[:-1], dtype=core.dtype, device=device(factors[0]))
     _, x = prepare(points, ndim=1, batch=True, like=arrays(core)[0], name="points")
     if xp.isdtype(x.dtype, "complex floating"):
         raise TypeError(f"points must be real, got {x.dtype}")
@@ -64,6 +78,9 @@ def evaluate(f: Any, points: Any, /) -> Array:
             f"{tuple(x.shape)}"
         )
     flat = xp.reshape(xp.astype(x, domain.dtype, copy=False), (-1, len(factors)))
+    found = compiled(core, factors, domain, flat)
+    if found is not None:
+        return xp.reshape(found, x.shape[:-1])
     t = to_unit(flat, domain, xp)
     entries = max(width(core), *(int(factor.shape[0]) for factor in factors))
     step = max(1, _BLOCK_ENTRIES // entries)

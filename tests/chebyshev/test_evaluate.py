@@ -68,6 +68,16 @@ def test_blocks_and_single_points_agree(monkeypatch):
     assert float(evaluate(f, x[0].tolist())) == pytest.approx(whole[0])
 
 
+def test_no_points_have_no_values(xp):
+    f = function((3, 5, 2), (2, 3, 2), xp, "float32")
+    for shape in ((0,), (4, 0)):
+        found = evaluate(f, xp.asarray(np.empty((*shape, 3), np.float32)))
+        assert found.shape == shape
+        assert found.dtype == f.dtype
+    with pytest.raises(ValueError, match="empty"):
+        evaluate(f, xp.asarray(np.empty((3, 0), np.float32)))
+
+
 @pytest.mark.parametrize("xp", ["torch", "jax"], indirect=True)
 def test_programs_compile_and_gradients_are_differences(xp):
     f, known = function((4, 5), (2, 3), xp), function((4, 5), (2, 3))

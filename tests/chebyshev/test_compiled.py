@@ -1,0 +1,135 @@
+"""Values by the kernel: those of the series, for what is NumPy's, real and much."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from tdecomp.chebyshev import _compiled
+from tdecomp.chebyshev._compiled import compiled, flops
+from tdecomp.chebyshev._domain import from_unit
+from tdecomp.chebyshev._evaluate import evaluate
+from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.testing import gaussian
+from tdecomp.tt import TensorTrain
+
+EPS = float(np.finfo(float).eps)
+SHAPES = [
+    ((9,), (5,)),
+    ((1, 90), (1, 7)),
+    ((8, 5, 66), (8, 1, 4)),
+    ((3, 2, 5, 3, 1, 4), (2, 2, 1, 3, 1, 2)),
+]
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    """No work is too little for the kernel."""
+    monkeypatch.setattr(_compiled, "_KERNEL_WORK", 0)
+
+
+def function(sizes, ranks, dtype="float64", *, train=False):
+    core = gaussian(ranks, dtype=dtype)
+    if train:
+        bonds = (1, *range(2, len(ranks) + 1), 1)
+        core = TensorTrain(
+            tuple(gaussian((bonds[k], r, bonds[k + 1]), rng=k) for k, r in enumerate(ranks))
+        )
+    factors = tuple(
+        gaussian((m, r), rng=k, dtype=dtype) / np.arange(1, m + 1, dtype=dtype)[:, None]
+        for k, (m, r) in enumerate(zip(sizes, ranks, strict=True))
+    )
+    box = np.array([[-1.0 - k, 2.0 * k + 1] for k in range(len(sizes))])
+    return ChebyshevTucker(core, factors, box.astype(core.real.dtype if not train else dtype))
+
+
+def inside(f, count, rng=0):
+    t = np.random.default_rng(rng).uniform(-1, 1, (count, len(f.factors))).astype(f.domain.dtype)
+    t[:1] = -1
+    return np.clip(from_unit(t, f.domain, np), f.domain[:, 0], f.domain[:, 1])
+
+
+def by_products(f, x, monkeypatch):
+    """The values by products of arrays, and the sums of magnitudes that they may round like."""
+    with monkeypatch.context() as patch:
+        patch.setattr(_compiled, "_KERNEL_WORK", np.inf)
+        values = evaluate(f, x)
+        core = f.core
+        if isinstance(core, TensorTrain):
+            core = TensorTrain(tuple(map(abs, core.cores)))
+        # All polynomials are 1 at the end of the box.
+        sizes = f._replace(core=core if isinstance(core, TensorTrain) else abs(core))
+        sizes = sizes._replace(factors=tuple(map(abs, f.factors)))
+        return values, float(evaluate(sizes, f.domain[:, 1]))
+
+
+@pytest.mark.parametrize(("sizes", "ranks"), SHAPES)
+@pytest.mark.parametrize("train", [False, True])
+def test_values_are_those_by_products(sizes, ranks, train, monkeypatch):
+    f = function(sizes, ranks, train=train)
+    x = inside(f, 130)
+    assert compiled(f.core, f.factors, f.domain, x) is not None
+    values, size = by_products(f, x, monkeypatch)
+    found = evaluate(f, x.reshape(2, 65, -1))
+    assert found.shape == (2, 65)
+    assert np.abs(found.reshape(-1) - values).max() <= 10 * max(sizes) * EPS * size
+
+
+def test_single_precision_stays_single(monkeypatch):
+    f = function((20, 9), (3, 4), "float32")
+    x = inside(f, 99)
+    values, size = by_products(f, x, monkeypatch)
+    found = evaluate(f, x.astype(np.float64))
+    assert found.dtype == np.float32
+    assert np.abs(found - values).max() <= 200 * np.finfo(np.float32).eps * size
+
+
+@pytest.mark.parametrize("change", [1e-300, 1e300])
+def test_boxes_and_values_of_any_scale(change):
+    f = function((20, 9), (3, 4))
+    x = inside(f, 99)
+    scaled = f._replace(core=f.core * change, domain=f.domain * change)
+    found = evaluate(scaled, x * change) / change
+    assert np.abs(found - evaluate(f, x)).max() <= 1e4 * EPS
+
+
+def test_arrays_may_be_of_any_layout():
+    f = function((8, 5, 6), (3, 1, 4))
+    x = inside(f, 200)
+    known = evaluate(f, x)
+    frozen = [np.array(a) for a in (f.core, *f.factors, f.domain, x)]
+    for a in frozen:
+        a.setflags(write=False)
+    core, *factors, domain, still = frozen
+    assert np.array_equal(evaluate(ChebyshevTucker(core, tuple(factors), domain), still), known)
+    others = ChebyshevTucker(
+        np.asfortranarray(f.core), tuple(map(np.asfortranarray, f.factors)), f.domain.astype(">f8")
+    )
+    assert np.array_equal(evaluate(others, np.asfortranarray(x).astype(">f8")), known)
+    assert np.array_equal(evaluate(f, np.repeat(x, 2, axis=0)[::2]), known)
+    assert np.array_equal(evaluate(f, x.tolist()), known)
+
+
+def test_points_outside_are_named():
+    f = function((4, 5), (2, 3))
+    x = inside(f, 300)
+    x[271, 1] = 3.5
+    with pytest.raises(ValueError, match=r"points\[271, 1\] is 3.5, outside of the domain"):
+        evaluate(f, x)
+    x[271, 1] = np.nan
+    with pytest.raises(ValueError, match=r"points .*NaN"):
+        evaluate(f, x)
+    x[271, 1] = 3 * (1 + 4 * EPS)
+    assert compiled(f.core, f.factors, f.domain, x) is not None
+    x[271, 1] = 3
+    assert evaluate(f, x)[271] == evaluate(f, x[271])
+
+
+def test_it_is_for_real_arrays_of_numpy_and_enough_of_them(monkeypatch):
+    f, x = function((4, 5), (2, 3)), np.zeros((10, 2))
+    assert flops(f.core, f.factors) == 2 * (4 * 2 + 5 * 3 + 2 * 3)
+    other = function((4, 5), (2, 3), "complex128")
+    assert compiled(other.core, other.factors, other.domain, x) is None
+    assert compiled(memoryview(f.core), f.factors, f.domain, x) is None
+    monkeypatch.setattr(_compiled, "_KERNEL_WORK", 10 * flops(f.core, f.factors) + 1)
+    assert compiled(f.core, f.factors, f.domain, x) is None
