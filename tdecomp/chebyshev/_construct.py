@@ -14,6 +14,7 @@ from tdecomp._random import generator
 from tdecomp._typing import Array, Seed
 from tdecomp._xp import as_array, as_floating, device, eps, namespace
 from tdecomp.chebyshev._compress import orthonormal, recompress
+from tdecomp.chebyshev._core import arrays, of_arrays
 from tdecomp.chebyshev._domain import as_domain, from_unit
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
@@ -179,14 +180,15 @@ def _watched(callback: Callback, ask: Sampler) -> Callback:
 
 def _finished(f: ChebyshevTucker, ask: Sampler) -> ChebyshevTucker:
     """Return a function of the unit box as one of the box, in the library of the callable."""
-    core, factors = orthonormal(f.core, f.factors, namespace(f.core))
+    core, factors = orthonormal(f.core, f.factors, namespace(*f.factors))
     xp, place = namespace(ask.like), device(ask.like)
 
     def back(x: Array) -> Array:
         return xp.asarray(np.ascontiguousarray(x), device=place)
 
     box = xp.asarray(ask.domain, dtype=ask.like.dtype, device=place)
-    return ChebyshevTucker(back(core), tuple(map(back, factors)), box)
+    core = of_arrays(core, list(map(back, arrays(core))))
+    return ChebyshevTucker(core, tuple(map(back, factors)), box)
 
 
 def _complaint(fit: Fit[ChebyshevTucker], ask: Sampler) -> str:
@@ -204,7 +206,7 @@ def _complaint(fit: Fit[ChebyshevTucker], ask: Sampler) -> str:
 def _truncated(fit: Fit[ChebyshevTucker], rank: Any, ask: Sampler) -> Fit[ChebyshevTucker]:
     """Return the best function of given ranks, and by how much it is off where it was judged."""
     found = recompress(fit.tensor, rank=rank)
-    xp = namespace(found.core)
+    xp = namespace(*found.factors)
     t = np.random.default_rng(0).uniform(-1, 1, (_JUDGED, ask.d))
     x = xp.asarray(
         from_unit(t, ask.domain, namespace(t)), dtype=ask.like.dtype, device=device(ask.like)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,10 +12,24 @@ from tdecomp._xp import adjoint, device, equilibrate
 from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
 from tdecomp.tt._maxvol import _maxvol
-from tdecomp.tt._sampler import Sampler
 
 # Coefficients of rows that were not chosen exceed one by no more than this.
 _SLACK = 0.05
+
+
+class Blocks(Protocol):
+    """What a sweep asks: values between all pairs of parts, (left, mode, right)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the modes."""
+
+    @property
+    def xp(self) -> Namespace:
+        """The namespace of the values."""
+
+    def block(self, mode: int, left: np.ndarray, right: np.ndarray) -> Array:
+        """Return the values between all pairs of a left and a right part."""
 
 
 class Cross(NamedTuple):
@@ -44,7 +58,7 @@ def started(points: np.ndarray) -> Cross:
 
 
 def half_sweep(
-    sampler: Sampler,
+    sampler: Blocks,
     cross: Cross,
     points: np.ndarray,
     *,
@@ -87,9 +101,7 @@ def half_sweep(
     return Cross(left, right, tuple(cores), tuple(ranks), tuple(saturated))
 
 
-def _fibres(
-    sampler: Sampler, cross: Cross, mode: int, done: np.ndarray, *, forward: bool
-) -> Array:
+def _fibres(sampler: Blocks, cross: Cross, mode: int, done: np.ndarray, *, forward: bool) -> Array:
     """Return the fibres between what is done and what is to come: (done, mode, to come)."""
     if forward:
         return sampler.block(mode, done, cross.right[mode + 1])
