@@ -41,6 +41,12 @@ _SIZES = (_MANY, _FOUR, 2, 1)
 
 
 @routine
+def _farther(first: Any, second: Any) -> Any:
+    """Return the larger number; what is not a number is farther than all."""
+    return first if first >= second or np.isnan(first) else second
+
+
+@routine
 def _start(x: Any, first: int, count: int, column: int, low: Any, high: Any, state: Any) -> Any:
     """Write where points are to `state`; return by how much the largest `|t|` exceeds 1.
 
@@ -53,9 +59,7 @@ def _start(x: Any, first: int, count: int, column: int, low: Any, high: Any, sta
         at = x[first + min(q, count - 1), column]
         left, right = at - low, high - at
         v = min(left, right) / quarter
-        # What is not a number is not inside, and stays.
-        if not (-v <= farthest or np.isnan(farthest)):
-            farthest = -v
+        farthest = _farther(farthest, -v)
         v = max(v, 0 * v)
         state[q] = v
         state[BLOCK + q] = 1 if right < left else -1
@@ -192,7 +196,63 @@ def _pass_through(
                 sums, 0, spare, j * BLOCK,
             )  # fmt: skip
         at += bonds[k] * r * s
-        sums[: s * BLOCK] = spare[: s * BLOCK]
+        for q in range(s * BLOCK):
+            sums[q] = spare[q]
+
+
+@routine
+def _block(
+    core: Any, bonds: Any, series: Any, counts: Any, ranks: Any, columns: Any, box: Any, x: Any,
+    first: int, count: int, lanes: int, firsts: Any, memory: Any,
+) -> Any:  # fmt: skip
+    """Write the values at a block of points to the first row of sums; return how far they are out.
+
+    `memory` has places for positions, polynomials, what series make of them, and sums, twice.
+    """
+    state, polynomials, rows, sums, spare = memory
+    rows[:] = 0
+    outside = box[0, 0] - box[0, 0]
+    at = 0
+    for k in range(ranks.size):
+        c, m, r = columns[k], counts[k], ranks[k]
+        outside = _farther(outside, _start(x, first, count, c, box[c, 0], box[c, 1], state))
+        for p in range(0, m, _DEPTH):
+            depth, to = min(_DEPTH, m - p), firsts[k] * BLOCK
+            _polynomials(state, depth, polynomials)
+            _product(series, at + p * r, 1, r, r, polynomials, depth, lanes, rows, to)
+        at += m * r
+    if bonds.size:
+        _pass_through(core, bonds, ranks, firsts, rows, lanes, sums, spare)
+    else:
+        _contract(core, ranks, firsts, rows, lanes, sums)
+    return outside
+
+
+@routine
+def _task(
+    core: Any, bonds: Any, series: Any, counts: Any, ranks: Any, columns: Any, box: Any, x: Any,
+    low: int, high: int, lanes: int, out: Any,
+) -> Any:  # fmt: skip
+    """Write the values at some blocks of points to `out`; return how far they are out."""
+    firsts = np.zeros(ranks.size + 1, np.int64)
+    for k in range(ranks.size):
+        firsts[k + 1] = firsts[k] + ranks[k]
+    width = ranks.size if bonds.size == 0 else bonds.max()
+    state = np.empty(4 * BLOCK, core.dtype)
+    polynomials = np.empty(_DEPTH * BLOCK, core.dtype)
+    rows = np.empty(firsts[ranks.size] * BLOCK, core.dtype)
+    sums, spare = np.empty(width * BLOCK, core.dtype), np.empty(width * BLOCK, core.dtype)
+    outside = box[0, 0] - box[0, 0]
+    for first in range(low * BLOCK, min(high * BLOCK, x.shape[0]), BLOCK):
+        count = min(BLOCK, x.shape[0] - first)
+        far = _block(
+            core, bonds, series, counts, ranks, columns, box, x, first, count, lanes, firsts,
+            (state, polynomials, rows, sums, spare),
+        )  # fmt: skip
+        outside = _farther(outside, far)
+        for q in range(count):
+            out[first + q] = sums[q]
+    return outside
 
 
 @kernel
@@ -208,36 +268,10 @@ def evaluate(
     says how much farther than its ends points are from the middle of the box, as a part of half a
     side: 0 of points inside, NaN of what is not a number.
     """
-    total, d = x.shape
-    firsts = np.zeros(d + 1, np.int64)
-    for k in range(d):
-        firsts[k + 1] = firsts[k] + ranks[k]
-    width = d if bonds.size == 0 else bonds.max()
-    blocks = (total + BLOCK - 1) // BLOCK
+    blocks = (x.shape[0] + BLOCK - 1) // BLOCK
     tasks = outside.size
     for task in prange(tasks):
-        state = np.empty(4 * BLOCK, core.dtype)
-        polynomials = np.empty(_DEPTH * BLOCK, core.dtype)
-        rows = np.empty(firsts[d] * BLOCK, core.dtype)
-        sums, spare = np.empty((2, width * BLOCK), core.dtype)
-        outside[task] = 0
-        for block in range(blocks * task // tasks, blocks * (task + 1) // tasks):
-            first = block * BLOCK
-            count = min(BLOCK, total - first)
-            rows[:] = 0
-            at = 0
-            for k in range(d):
-                c, m, r = columns[k], counts[k], ranks[k]
-                far = _start(x, first, count, c, box[c, 0], box[c, 1], state)
-                if not (far <= outside[task] or np.isnan(outside[task])):
-                    outside[task] = far
-                for p in range(0, m, _DEPTH):
-                    depth, to = min(_DEPTH, m - p), firsts[k] * BLOCK
-                    _polynomials(state, depth, polynomials)
-                    _product(series, at + p * r, 1, r, r, polynomials, depth, lanes, rows, to)
-                at += m * r
-            if bonds.size:
-                _pass_through(core, bonds, ranks, firsts, rows, lanes, sums, spare)
-            else:
-                _contract(core, ranks, firsts, rows, lanes, sums)
-            out[first : first + count] = sums[:count]
+        low, high = blocks * task // tasks, blocks * (task + 1) // tasks
+        outside[task] = _task(
+            core, bonds, series, counts, ranks, columns, box, x, low, high, lanes, out
+        )
