@@ -14,9 +14,9 @@ from tdecomp.chebyshev._core import arrays
 from tdecomp.chebyshev._domain import SLACK
 from tdecomp.tt import TensorTrain
 
-# Flops from which on the kernel is asked, at 50 to 100 thousand million a second: products of
-# NumPy take 40 milliseconds for as many. Loading it takes half a second, once.
-_KERNEL_WORK = 1 << 27
+# Flops from which on the kernel is asked, at 40 to 100 thousand million a second: products of
+# NumPy take some 30 milliseconds for as many. Loading it takes half a second, once.
+_KERNEL_WORK = 1 << 26
 # Tasks for each thread: the last ones to end are then not far apart.
 _TASKS = 4
 
