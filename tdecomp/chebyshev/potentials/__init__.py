@@ -1,0 +1,29 @@
+"""Long-range potentials of many particles, range separation, lattices, energies and forces."""
+
+from tdecomp.chebyshev.potentials._assembly import long_range
+from tdecomp.chebyshev.potentials._energy import energy, forces
+from tdecomp.chebyshev.potentials._gaussians import (
+    GaussianSum,
+    gaussian_sum,
+    newton,
+    slater,
+    yukawa,
+)
+from tdecomp.chebyshev.potentials._lattice import lattice_sum
+from tdecomp.chebyshev.potentials._pqr import Molecule, read_pqr
+from tdecomp.chebyshev.potentials._split import split
+
+__all__ = [
+    "GaussianSum",
+    "Molecule",
+    "energy",
+    "forces",
+    "gaussian_sum",
+    "lattice_sum",
+    "long_range",
+    "newton",
+    "read_pqr",
+    "slater",
+    "split",
+    "yukawa",
+]
