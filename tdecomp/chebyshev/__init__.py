@@ -1,10 +1,12 @@
 """Functions of many variables, as products of Chebyshev series."""
 
 from tdecomp.chebyshev._calculus import cumulative_integral, diff, integrate
+from tdecomp.chebyshev._canonical import from_cp
 from tdecomp.chebyshev._construct import UnresolvedError, chebyshev_tucker
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._extrema import Extremum, maximum, minimum, sup_norm
 from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._gridded import from_grid
 from tdecomp.chebyshev._on_grid import evaluate_grid
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "diff",
     "evaluate",
     "evaluate_grid",
+    "from_cp",
+    "from_grid",
     "integrate",
     "maximum",
     "minimum",

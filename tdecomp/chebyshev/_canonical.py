@@ -12,16 +12,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from tdecomp._errors import check_reachable
+from tdecomp._errors import ToleranceError, check_reachable, check_rtol
+from tdecomp._precision import full_precision
 from tdecomp._shim import solve_triangular
 from tdecomp._typing import Array, DType, Namespace
-from tdecomp._xp import adjoint, device, eps, equilibrate, namespace, traced
+from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate, namespace, traced
 from tdecomp.chebyshev._compress import _root_like
-from tdecomp.cp import CP
+from tdecomp.chebyshev._coordinates import Line, as_coordinates, check_differentiable
+from tdecomp.chebyshev._format import ChebyshevTucker, boxed
+from tdecomp.chebyshev._limits import lowered, storage
+from tdecomp.chebyshev._through import series_through
+from tdecomp.chebyshev._transform import coefficients
+from tdecomp.cp import CP, normalise
+from tdecomp.cp._format import as_cp
 from tdecomp.linalg import truncation_rank
 from tdecomp.linalg._unfolded import double
 from tdecomp.tucker import sthosvd
+from tdecomp.tucker._targets import check_ranks, floor_of
 
 # Entries of a core beyond which factors are narrowed first, and of one that is not formed at all.
 _LARGE, _TOO_LARGE = 1 << 18, 1 << 28
@@ -29,6 +38,122 @@ _LARGE, _TOO_LARGE = 1 << 18, 1 << 28
 _PART = 0.1
 # What rounding costs for each variable, in units of eps.
 _ROUNDING = 4.0
+
+
+@full_precision
+def from_cp(
+    cp: Any,
+    domain: Any = None,
+    /,
+    *,
+    points: Any = None,
+    series: bool = False,
+    rtol: float | None = None,
+    rank: int | tuple[int, ...] | None = None,
+) -> ChebyshevTucker:
+    r"""Return the function of which a CP decomposition has the values, compressed.
+
+    Every column of a factor is a function of one variable, known by its values at points or by
+    its coefficients; their products are summed and compressed in the norm of L2, within `rtol`.
+    No grid is formed.
+
+    Parameters
+    ----------
+    cp : CP, or pair of weights and factors
+        A sum of `R` products, of factors of shape (n_k, R).
+    domain : array, shape (d, 2), or pair of float, optional
+        The box; by default what coordinates span, and ``[-1, 1]`` where there are none.
+    points : None, 'uniform', or tuple with one entry for each variable, optional
+        Where the values belong, as in `from_grid`: at Chebyshev points, equispaced, or at
+        coordinates.
+    series : bool, optional
+        The columns are coefficients of Chebyshev series, not values.
+    rtol : float, optional
+        The relative error; by default what rounding allows.
+    rank : int or tuple of int, optional
+        Upper limits of the ranks, which may forbid the tolerance.
+
+    Returns
+    -------
+    ChebyshevTucker
+        Factors are orthonormal on the unit box.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `cp` is something else, coordinates do not ascend or lie outside of the domain, an
+        option is out of range, or even the compressed core is too large to form.
+    ToleranceError
+        If `rtol` is below what rounding allows, which is less the more the products cancel each
+        other; or below what is missed of values that are left out, of the columns of a variable.
+
+    See Also
+    --------
+    from_grid : of all values on a grid.
+    tdecomp.convert.to_tucker : the same for tensors.
+
+    Notes
+    -----
+    QR decompositions of all factors, with coefficients that are scaled to be orthonormal, and a
+    sum of `R` outer products of the triangles, :math:`2 R \prod_k \min(m_k, R)` flops, which
+    `sthosvd` truncates. Where that is much, factors are first projected onto leading singular
+    vectors, by a bound that holds for the sum, at a tenth of the tolerance. Work is done in double
+    precision. Memory beside the core is bounded, whatever `R`.
+
+    References
+    ----------
+    .. [1] B. N. Khoromskij, V. Khoromskaia, "Multigrid accelerated tensor approximation of
+       function related multidimensional arrays", SIAM J. Sci. Comput. 31, 2009.
+       doi:10.1137/080730408
+    .. [2] P. Benner, B. N. Khoromskij, V. Khoromskaia, B. Sun, "A mesh-free hybrid
+       Chebyshev-Tucker tensor format with applications to multi-particle modelling", 2025,
+       arXiv:2503.01696.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tdecomp.chebyshev import from_cp
+    >>> x = np.linspace(-1, 1, 101)[:, None]
+    >>> columns = np.exp(-(np.geomspace(0.1, 4, 20) * x) ** 2)  # of 20 Gaussians
+    >>> f = from_cp((np.ones(20), (columns, columns, columns)), points="uniform", rtol=1e-6)
+    >>> f.rank
+    (5, 5, 5)
+    """
+    xp, cp = as_cp(cp)
+    shape = cp.shape
+    if series and points is not None:
+        raise ValueError("coefficients have no points: pass points= or series=True, not both")
+    lines, box = as_coordinates(points, domain, shape)
+    rtol = None if rtol is None else check_rtol(rtol)
+    rank = None if rank is None else check_ranks(rank, shape, range(cp.modes))
+    if not series:
+        cp = _as_series(cp, lines, rtol, xp)
+    core, factors = canonical(cp.weights, cp.factors, rtol=rtol, rank=rank, xp=xp)
+    return ChebyshevTucker(core, factors, boxed(box, core, xp))
+
+
+def _as_series(cp: CP, lines: Sequence[Line | None], rtol: float | None, xp: Namespace) -> CP:
+    """Return the same with the series through all columns."""
+    if differentiated(cp.weights) or any(map(differentiated, cp.factors)):
+        check_differentiable(lines)
+    if all(line is None for line in lines):
+        return CP(cp.weights, tuple(coefficients(factor, xp) for factor in cp.factors))
+    # Of columns of length one, weights say how much each counts.
+    cp = normalise(cp)
+    scales = xp.where(cp.weights > 0, cp.weights, xp.ones_like(cp.weights))
+    scales = xp.astype(scales, cp.dtype)
+    found = []
+    for k, (factor, line) in enumerate(zip(cp.factors, lines, strict=True)):
+        series, missed = series_through(factor * scales, line, xp, small=_PART * (rtol or 0.0))
+        if rtol is not None and missed > rtol:
+            raise ToleranceError(
+                f"rtol={rtol:.3g} cannot be guaranteed: values of variable {k} that are left out "
+                f"are missed by {missed:.3g}, as they are noisy, or too far apart; ask for rtol "
+                f">= {missed:.3g}",
+                reachable=missed,
+            )
+        found.append(series / scales)
+    return CP(cp.weights, tuple(found))
 
 
 def canonical(
@@ -42,8 +167,8 @@ def canonical(
     r"""Return core and factors of a sum of products of series, truncated in the norm of L2.
 
     Weights (R,) and coefficients (m_k, R), one product in each column, give a core and
-    coefficients (m_k, r_k) that are orthonormal on the unit box, at an error of at most `rtol`.
-    With neither a tolerance nor a rank nothing is left out but what is linearly dependent.
+    coefficients (m_k, r_k) that are orthonormal on the unit box, at an error of at most `rtol`,
+    or with neither a tolerance nor a rank, of rounding.
 
     Work is done in double precision. Where the core of the triangles would be too large, each
     factor is first projected onto leading singular vectors: with columns of norm one that costs
@@ -61,10 +186,10 @@ def canonical(
         bases = [basis @ turn for basis, turn in zip(bases, turns, strict=True)]
         rtol = None if rtol is None else rtol * math.sqrt(1 - _PART**2)
     core = CP(weights, tuple(columns)).to_array()
-    if rtol is not None:
+    if rtol is not None or (rank is None and not differentiated(core)):
         rtol = _left_over(rtol, weights, core, dtype, xp)
     if rtol is not None or rank is not None:
-        found = sthosvd(core, rtol=rtol, rank=rank)
+        found = sthosvd(core, rtol=rtol, rank=lowered(rank, core))
         core = found.core
         bases = [basis @ turn for basis, turn in zip(bases, found.factors, strict=True)]
     for scale in scales:
@@ -152,13 +277,15 @@ def _projected(
     )
 
 
-def _left_over(rtol: float, weights: Array, core: Array, dtype: DType, xp: Namespace) -> float:
+def _left_over(
+    rtol: float | None, weights: Array, core: Array, dtype: DType, xp: Namespace
+) -> float:
     """Return what is left of a tolerance when products that cancel are rounded, and stored."""
-    d, norm = core.ndim, float(xp.linalg.vector_norm(core))
-    stored = 0.0 if dtype == core.dtype else 2 * (d + 1) * eps(dtype, xp)
-    rounded = 0.0
+    d, norm, unit = core.ndim, float(xp.linalg.vector_norm(core)), eps(core.dtype, xp)
+    lost = storage(core.dtype, dtype, d, xp)
     if norm > 0:
-        total = float(xp.sum(xp.abs(weights)))
-        rounded = _ROUNDING * d * eps(core.dtype, xp) * total / norm
-    check_reachable(rtol, 2 * (stored + rounded), dtype=dtype)
-    return rtol - stored - rounded
+        lost += _ROUNDING * d * unit * float(xp.sum(xp.abs(weights))) / norm
+    if rtol is None:
+        return min(lost + floor_of(tuple(map(int, core.shape)), range(d), core.dtype, xp), 0.5)
+    check_reachable(rtol, 2 * lost, dtype=dtype)
+    return rtol - lost

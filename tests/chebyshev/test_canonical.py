@@ -5,9 +5,12 @@ import pytest
 
 from tdecomp._errors import ToleranceError
 from tdecomp._xp import namespace
-from tdecomp.chebyshev import _canonical
+from tdecomp.chebyshev import _canonical, evaluate, from_cp, from_grid
 from tdecomp.chebyshev._canonical import canonical
 from tdecomp.chebyshev._compress import root
+from tdecomp.chebyshev._points import points
+from tdecomp.chebyshev._transform import coefficients
+from tdecomp.cp import CP
 from tdecomp.testing import gaussian
 
 NUMPY = namespace(np.empty(0))
@@ -22,7 +25,7 @@ def terms(count, sizes=SIZES, dtype="float64", decay=0.6):
     return weights, [(c * fall).astype(dtype) for c, fall in zip(factors, falls, strict=True)]
 
 
-def coefficients(core, factors):
+def in_l2(core, factors):
     """All coefficients of a Tucker function, scaled so that their norm is that of L2."""
     for k, factor in enumerate(factors):
         scaled = root(factor.shape[0]) @ factor
@@ -33,7 +36,7 @@ def coefficients(core, factors):
 def dense(weights, factors):
     core = np.zeros((weights.size,) * len(factors), np.result_type(weights, *factors))
     core[(np.arange(weights.size),) * len(factors)] = weights
-    return coefficients(core, factors)
+    return in_l2(core, factors)
 
 
 @pytest.mark.parametrize("count", [4, 20])
@@ -48,7 +51,7 @@ def test_the_sum_is_exact_and_factors_are_orthonormal(xp, count, dtype):
     assert core.dtype == dtype
     assert core.shape == tuple(min(m, count) for m in SIZES)
     expected, eps = dense(weights, factors), np.finfo(dtype).eps
-    difference = np.linalg.norm(coefficients(core, found) - expected)
+    difference = np.linalg.norm(in_l2(core, found) - expected)
     assert difference <= 20 * eps * np.linalg.norm(expected)
     for v in found:
         scaled = root(v.shape[0]) @ v
@@ -63,7 +66,7 @@ def test_the_error_is_guaranteed_and_ranks_grow_as_it_falls(monkeypatch, large):
     before = (0, 0, 0)
     for rtol in (0.3, 1e-2, 1e-4, 1e-12):
         core, found = canonical(weights, factors, rtol=rtol, xp=NUMPY)
-        error = np.linalg.norm(coefficients(core, found) - expected)
+        error = np.linalg.norm(in_l2(core, found) - expected)
         assert error <= rtol * np.linalg.norm(expected)
         assert all(a <= b for a, b in zip(before, core.shape, strict=True))
         before = core.shape
@@ -128,3 +131,44 @@ def test_programs_compile_and_have_gradients(xp):
     slope = xp.gradient(energy, weights)
     # Homogeneous of the second degree.
     assert slope @ weights == pytest.approx(2 * value)
+
+
+def columns(lines, widths=(0.5, 1.0, 2.0, 4.0)):
+    """Gaussians of several widths in each variable."""
+    return [np.exp(-((t[:, None] - 0.2 * k) ** 2) * np.array(widths)) for k, t in enumerate(lines)]
+
+
+def test_a_sum_of_columns_is_its_dense_grid(xp):
+    lines = [points(20), points(18), points(16)]
+    cp = CP(np.array([1.0, -0.5, 0.3, 2.0]), tuple(columns(lines)))
+    moved = CP(xp.asarray(cp.weights), tuple(map(xp.asarray, cp.factors)))
+    f = from_cp(moved, (0, 1), rtol=1e-9)
+    dense = from_grid(cp.to_array(), (0, 1), rtol=1e-9)
+    assert f.rank == dense.rank
+    assert np.linalg.norm(xp.to_numpy(f.to_array()) - cp.to_array()) <= 1e-8 * np.linalg.norm(
+        cp.to_array()
+    )
+    assert xp.to_numpy(f.domain).tolist() == [[0, 1]] * 3
+    series = CP(moved.weights, tuple(coefficients(c, namespace(c)) for c in moved.factors))
+    again = from_cp(series, (0, 1), series=True, rtol=1e-9)
+    assert np.abs(xp.to_numpy(again.core) - xp.to_numpy(f.core)).max() <= 1e-13
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_columns_at_any_points_become_series(dtype):
+    x = np.linspace(0, 2, 60)
+    cp = CP(np.array([1.0, -0.5, 0.3, 2.0]), tuple(columns([x - 1] * 3)))
+    cp = cp._replace(factors=tuple(c.astype(dtype) for c in cp.factors))
+    for f in (
+        from_cp(cp, points=(x, x, x), rtol=1e-8),
+        from_cp(cp, (0, 2), points="uniform", rtol=1e-8),
+        from_cp(cp, (0, 2), points="uniform"),
+    ):
+        at = np.random.default_rng(0).uniform(0, 2, (50, 3))
+        known = np.prod([c[...] for c in columns([p - 1 for p in at.T])], axis=0) @ cp.weights
+        assert np.abs(evaluate(f, at) - known).max() <= 1e-7
+        assert f.dtype == dtype
+        assert max(f.rank) <= 4
+    coarse = CP(np.ones(1), (np.exp(-200 * (x[::4, None] - 1) ** 2),))
+    with pytest.raises(ToleranceError, match="values of variable 0 that are left out"):
+        from_cp(coarse, points=(x[::4],), rtol=1e-6)
