@@ -16,10 +16,11 @@ from tdecomp.testing import gaussian
 
 ROOMS = (
     *("chebyshev", "compress", "convert", "cp", "kronecker", "linalg", "ops", "testing"),
-    *("tt", "tucker"),
+    *("chebyshev.potentials", "tt", "tucker"),
 )
 # They multiply no matrices of a user's library: they move, count, or work on the host.
 OTHERS = {
+    "chebyshev.potentials": {"gaussian_sum", "newton", "read_pqr", "slater", "split", "yukawa"},
     "compress": {"allocate", "layout_of", "pack", "unpack"},
     "cp": {"huber", "negative_binomial"},
     "kronecker": {"to_linear_operator"},

@@ -12,6 +12,8 @@ import numpy.typing as npt
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 # Numbers in columns may touch where the second has a sign.
 _LAST_FIVE = re.compile(r"(?:^|\s|(?=-))" + r"(?:\s+|(?=[-+]))".join([_NUMBER] * 5) + r"\s*$")
+# The number of a residue may come with the letter of a chain, and with one of an insertion.
+_RESIDUE = re.compile(r"\d[A-Za-z]?$")
 _RECORDS = ("ATOM", "HETATM")
 
 
@@ -56,8 +58,8 @@ def read_pqr(path: str | os.PathLike[str], /) -> Molecule:
     OSError
         If the file cannot be read.
     ValueError
-        If a line of an atom ends in fewer than five finite numbers, or has no name, or there is
-        no atom; the message has the number of the line.
+        If a line of an atom does not have these fields, or a number is not finite, or there is no
+        atom; the message has the number of the line.
 
     References
     ----------
@@ -95,7 +97,7 @@ def _atom(line: str, place: str) -> tuple[str, list[float]]:
     # Of what comes before, the record and the serial number may touch.
     record = next(word for word in _RECORDS if line.startswith(word))
     fields = line[len(record) : found.start() if found else 0].split()
-    if found is None or len(fields) < 4:
+    if found is None or len(fields) < 4 or not _RESIDUE.search(fields[-1]):
         raise ValueError(
             f"{place}: an atom needs a serial number, names of atom and residue, the number of "
             f"the residue, and five numbers x, y, z, charge, radius; got {line.strip()!r}"
