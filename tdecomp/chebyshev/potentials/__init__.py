@@ -11,6 +11,7 @@ from tdecomp.chebyshev.potentials._gaussians import (
 )
 from tdecomp.chebyshev.potentials._lattice import lattice_sum
 from tdecomp.chebyshev.potentials._pqr import Molecule, read_pqr
+from tdecomp.chebyshev.potentials._short import short_range
 from tdecomp.chebyshev.potentials._split import split
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "long_range",
     "newton",
     "read_pqr",
+    "short_range",
     "slater",
     "split",
     "yukawa",
