@@ -93,6 +93,7 @@ def from_grid(
     See Also
     --------
     chebyshev_tucker : of a function that can be evaluated, from far fewer values.
+    to_tucker : the way back, to any grid.
 
     Notes
     -----

@@ -199,7 +199,7 @@ X = np.linspace(0, 1, 5)
         (lambda: from_grid(X, points=(X[:3],)), ValueError, "must have 5 coordinates"),
         (lambda: from_grid(X, points=(X[::-1],)), ValueError, "must ascend, got 1.0 before"),
         (lambda: from_grid(X, points=(X * 1j,)), TypeError, "must be real"),
-        (lambda: from_grid(X, (0, 0.5), points=(X,)), ValueError, "outside of the domain"),
+        (lambda: from_grid(X, (0, 0.5), points=(X,)), ValueError, "outside of the"),
         (
             lambda: from_cp((np.ones(2), (np.ones((3, 2)),)), series=True, points="uniform"),
             ValueError,
