@@ -22,7 +22,7 @@ def lower_bounds(c: Host, rest: Points) -> tuple[Points, Points]:
     Of the coefficients (N, p_0, ..., p_{d-1}); `rest` is what is missing.
     """
     below, t = _below(c)
-    return _first(c) + below - rest, t
+    return constant(c) + below - rest, t
 
 
 def upper_bounds(c: Host, rest: Points) -> tuple[Points, Points]:
@@ -31,12 +31,12 @@ def upper_bounds(c: Host, rest: Points) -> tuple[Points, Points]:
     In the direction of the constant coefficient the function lies in an interval around it, and
     across within a distance: so that where magnitudes turn, but do not change, bounds are near.
     """
-    first = _first(c)
-    size = np.abs(first)
+    middle = constant(c)
+    size = np.abs(middle)
     if np.iscomplexobj(c):
-        turn = np.where(size > 0, np.conj(first) / np.where(size > 0, size, 1), 1)
+        turn = np.where(size > 0, np.conj(middle) / np.where(size > 0, size, 1), 1)
     else:
-        turn = np.where(first < 0, -1.0, 1.0)
+        turn = np.where(middle < 0, -1.0, 1.0)
     turned = c * turn.reshape(-1, *(1 for _ in c.shape[1:]))
     along = np.real(turned)
     more, t = _below(-along)
@@ -46,15 +46,27 @@ def upper_bounds(c: Host, rest: Points) -> tuple[Points, Points]:
     return np.hypot(most, across) + rest, t
 
 
-def spread(c: Host) -> npt.NDArray[np.float64]:
-    """Return for each variable the magnitudes of what boxes that are halved know better."""
+def spread(c: Host, exact: int) -> npt.NDArray[np.float64]:
+    """Return for each variable the magnitudes of all terms with it.
+
+    Terms of that variable alone do not count up to a degree where bounds are exact.
+    """
     sizes = np.sum(np.abs(c), axis=0)
     found = []
     for k in range(sizes.ndim):
         others = tuple(j for j in range(sizes.ndim) if j != k)
         alone = sizes[tuple(slice(None) if j == k else 0 for j in range(sizes.ndim))]
-        found.append(np.sum(sizes, axis=others)[1:].sum() - alone[1:3].sum())
+        found.append(np.sum(sizes, axis=others)[1:].sum() - alone[1 : exact + 1].sum())
     return np.asarray(found)
+
+
+def widest(wide: Points, radii: list[float], deepest: int) -> int | None:
+    """Return the variable along which to halve: the longest of those that would gain most."""
+    legal = [k for k, r in enumerate(radii) if r > 2.0**-deepest]
+    if not legal:
+        return None
+    top = max(wide[k] for k in legal)
+    return max((k for k in legal if wide[k] >= top / 2), key=lambda k: radii[k])
 
 
 def local_values(c: Host, t: Points) -> Host:
@@ -65,14 +77,15 @@ def local_values(c: Host, t: Points) -> Host:
     return c
 
 
-def _first(c: Host) -> Host:
+def constant(c: Host) -> Host:
+    """Return the coefficients (N,) of the constant."""
     return c.reshape(c.shape[0], -1)[:, 0]
 
 
 def _below(c: Host) -> tuple[Points, Points]:
     """Return what real functions less their constants are above, and where to look."""
     axes = tuple(range(1, c.ndim))
-    below = np.abs(_first(c)) - np.sum(np.abs(c), axis=axes)
+    below = np.abs(constant(c)) - np.sum(np.abs(c), axis=axes)
     places = []
     for k in range(c.ndim - 1):
         terms = np.moveaxis(c, k + 1, 1).reshape(c.shape[0], c.shape[k + 1], -1)[:, 1:3, 0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tdecomp._errors import check_count, check_rtol
 from tdecomp._precision import full_precision
@@ -14,7 +13,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device
 from tdecomp.chebyshev._core import arrays, of_arrays
 from tdecomp.chebyshev._domain import from_unit
-from tdecomp.chebyshev._format import ChebyshevTucker, as_function
+from tdecomp.chebyshev._hosted import on_host
 from tdecomp.chebyshev._search import Lowest, Search
 
 
@@ -177,14 +176,14 @@ def sup_norm(f: Any, /, *, tol: float = 1e-6, max_points: int = 50_000_000) -> E
     (5.0, True)
     """
     tol, limit = _options(tol, max_points)
-    xp, g, exponent, domain = _on_host(f)
+    xp, g, exponent, domain = on_host(f)
     return _returned(Search(g, sizes=True)(tol, limit), -1.0, exponent, domain, xp)
 
 
 def _sought(f: Any, sign: float, tol: float, max_points: int) -> Extremum:
     """Return the minimum of a real function times a sign."""
     tol, limit = _options(tol, max_points)
-    xp, g, exponent, domain = _on_host(f)
+    xp, g, exponent, domain = on_host(f)
     if np.iscomplexobj(arrays(g.core)[0]):
         raise TypeError(f"f must be real, got {f.dtype}; sup_norm takes complex functions")
     first, *others = arrays(g.core)
@@ -194,31 +193,6 @@ def _sought(f: Any, sign: float, tol: float, max_points: int) -> Extremum:
 
 def _options(tol: float, max_points: int) -> tuple[float, int]:
     return check_rtol(tol, name="tol"), check_count(max_points, name="max_points", least=1)
-
-
-def _on_host(f: Any) -> tuple[Namespace, ChebyshevTucker, int, Array]:
-    """Return a function as one of the unit box in double precision; its exponent, and its box.
-
-    Arrays are scaled by powers of two, whose product is two to the exponent.
-    """
-    xp, core, factors, domain = as_function(f, trains=True)
-    exponent, scaled = 0, []
-    for x in (*arrays(core), *factors):
-        there = host(x)
-        wide = np.complex128 if np.iscomplexobj(there) else np.float64
-        power = int(np.frexp(float(np.max(np.abs(there))))[1])
-        scaled.append(_times_power(there.astype(wide), -power))
-        exponent += power
-    count = len(arrays(core))
-    unit = np.tile([-1.0, 1.0], (len(factors), 1))
-    g = ChebyshevTucker(of_arrays(core, scaled[:count]), tuple(scaled[count:]), unit)
-    return xp, g, exponent, domain
-
-
-def _times_power(x: npt.NDArray[Any], power: int) -> npt.NDArray[Any]:
-    """Return ``x * 2 ** power`` in two steps, neither of which leaves the range alone."""
-    half = power // 2
-    return x * 2.0**half * 2.0 ** (power - half)
 
 
 def _returned(found: Lowest, sign: float, exponent: int, domain: Array, xp: Namespace) -> Extremum:

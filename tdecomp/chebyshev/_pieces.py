@@ -80,6 +80,14 @@ class Boxes:
         self.index = index[order]
         return used, order // 2
 
+    def local(self, t: Points, rows: Any) -> Points:
+        """Return the local coordinates in boxes of points (N, d) of the unit box."""
+        index = self.index[rows]
+        columns = [
+            (t[:, k] - self.centres[k][index[:, k]]) / self.radii[k] for k in range(t.shape[1])
+        ]
+        return np.stack(columns, axis=1)
+
     def points(self, local: Points, rows: Any = slice(None)) -> Points:
         """Return the points of the unit box that are at local ones (N, d) of the boxes."""
         index = self.index[rows]
@@ -105,14 +113,14 @@ class Pieces:
         How many entries were computed for coefficients of boxes.
     """
 
-    def __init__(self, core: Host, factors: Sequence[Host], *, cut: float) -> None:
+    def __init__(self, core: Host, factors: Sequence[Host], *, cut: float = 0.0) -> None:
         self.work = 0
-        self._cut = cut
         self._eps = float(np.finfo(np.float64).eps)
         self.core, factors = _turned(core, factors)
         self.series = [factor[None, :, :] for factor in factors]
         self._weights, self.size = weights(self.core, factors)
         self.unit = self._eps * self._rounding(factors)
+        self._cut = max(cut, self._eps * self.size)
         # What is left out from each coefficient on, of each interval, may amount to.
         self._tails = [np.zeros((1, 1)) for _ in factors]
         for k in range(core.ndim):
@@ -146,7 +154,18 @@ class Pieces:
                 if p <= _FEW or 2 * self._head(k, cut) > _MORE * p:
                     self.series[k], self._tails[k], self.unit = before
                     break
+        return self.counts
+
+    @property
+    def counts(self) -> list[int]:
+        """How many intervals there are for each variable."""
         return [series.shape[0] for series in self.series]
+
+    def divide_into(self, counts: Sequence[int]) -> None:
+        """Divide all intervals until there are so many, which are powers of two."""
+        for k, count in enumerate(counts):
+            while self.counts[k] < count:
+                self.halve(k, np.arange(self.counts[k]))
 
     def halve(self, k: int, used: Index) -> None:
         """Halve the intervals of a variable that are in use."""
@@ -172,6 +191,11 @@ class Pieces:
     def heads(self, cut: float) -> tuple[int, ...]:
         """Return how many coefficients to compute, for all that is left out to be small."""
         return tuple(self._head(k, cut / self.core.ndim) for k in range(self.core.ndim))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many coefficients there are on a box for each variable."""
+        return tuple(series.shape[1] for series in self.series)
 
     def left_out(self, index: Index, heads: Sequence[int]) -> Points:
         """Return what coefficients that are not computed may amount to on boxes."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tdecomp._xp import namespace
-from tdecomp.chebyshev._bounds import local_values, lower_bounds, spread, upper_bounds
+from tdecomp.chebyshev._bounds import local_values, lower_bounds, spread, upper_bounds, widest
 from tdecomp.chebyshev._core import contracted
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
@@ -89,7 +89,7 @@ class Search:
             certain = min(certain, float(np.min(lower[~left], initial=math.inf)))
             lower = lower[left]
             boxes.keep(left)
-            k = _widest(wide, boxes.radii)
+            k = widest(wide, boxes.radii, _DEEPEST)
             if not lower.size or k is None:
                 break
             cut = max(gap, _LEFT_OUT * (self.value - float(np.min(lower)))) / 2
@@ -114,7 +114,7 @@ class Search:
             else:
                 lower[rows], places[rows] = lower_bounds(c, rest)
                 guesses[rows] = local_values(c, places[rows])
-            wide += spread(c[lower[rows] < self.value - gap])
+            wide += spread(c[lower[rows] < self.value - gap], exact=2)
         best = np.argsort(guesses)[:_STARTS]
         best = best[guesses[best] < self.value - gap / 4]
         if best.size:
@@ -174,12 +174,3 @@ def _affordable(pieces: Pieces, cut: float, limit: int) -> tuple[int, ...] | Non
         cut *= 2
         heads = pieces.heads(cut)
     return heads
-
-
-def _widest(wide: Points, radii: list[float]) -> int | None:
-    """Return the variable along which to halve: the longest of those that would gain most."""
-    legal = [k for k, r in enumerate(radii) if r > 2.0**-_DEEPEST]
-    if not legal:
-        return None
-    top = max(wide[k] for k in legal)
-    return max((k for k in legal if wide[k] >= top / 2), key=lambda k: radii[k])
