@@ -184,7 +184,7 @@ def _contract(core: Any, ranks: Any, firsts: Any, rows: Any, lanes: int, sums: A
 def _pass_through(
     cores: Any, bonds: Any, ranks: Any, firsts: Any, rows: Any, lanes: int, sums: Any, spare: Any
 ) -> None:
-    """Write a train contracted with `rows`, from its first core on, to the first row of `sums`."""
+    """Write a train contracted with `rows`, from its first core on, to `sums`."""
     sums[:BLOCK] = 1
     at = 0
     for k in range(ranks.size):
@@ -205,9 +205,10 @@ def _block(
     core: Any, bonds: Any, series: Any, counts: Any, ranks: Any, columns: Any, box: Any, x: Any,
     first: int, count: int, lanes: int, firsts: Any, memory: Any,
 ) -> Any:  # fmt: skip
-    """Write the values at a block of points to the first row of sums; return how far they are out.
+    """Write the values at a block of points to `memory`; return how far they are out.
 
-    `memory` has places for positions, polynomials, what series make of them, and sums, twice.
+    It has places for positions, polynomials, what series make of them, sums, which begin with the
+    values, and more of these.
     """
     state, polynomials, rows, sums, spare = memory
     rows[:] = 0
@@ -250,8 +251,9 @@ def _task(
             (state, polynomials, rows, sums, spare),
         )  # fmt: skip
         outside = _farther(outside, far)
-        for q in range(count):
-            out[first + q] = sums[q]
+        for j in range(out.shape[0]):
+            for q in range(count):
+                out[j, first + q] = sums[j * BLOCK + q]
     return outside
 
 
@@ -260,13 +262,14 @@ def evaluate(
     core: Any, bonds: Any, series: Any, counts: Any, ranks: Any, columns: Any, box: Any, x: Any,
     lanes: int, out: Any, outside: Any,
 ) -> None:  # fmt: skip
-    """Write the values at points `x` (N, d) to `out`, in as many tasks as `outside` has places.
+    """Write the values at points `x` (N, d) to rows of `out`, a task for each place of `outside`.
 
-    `core` is flat: an array of two axes or more, or where `bonds` are, those of a train, its
-    cores one after the other. `series` are the factors one after the other, `counts` and `ranks`
-    their shapes, `columns` the coordinates of `x`, rows of `box`, that they belong to. `outside`
-    says how much farther than its ends points are from the middle of the box, as a part of half a
-    side: 0 of points inside, NaN of what is not a number.
+    `core` is flat: an array of two axes or more, for one row, or where `bonds` are, those of a
+    train, its cores one after the other, the last of which ends in all rows. `series` are the
+    factors one after the other, `counts` and `ranks` their shapes, `columns` the coordinates of
+    `x`, rows of `box`, that they belong to. `outside` says how much farther than its ends points
+    are from the middle of the box, as a part of half a side: 0 of points inside, NaN of what is
+    not a number.
     """
     blocks = (x.shape[0] + BLOCK - 1) // BLOCK
     tasks = outside.size

@@ -1,4 +1,4 @@
-"""Values by the kernel: those of the series, for what is NumPy's, real and much."""
+"""Values by the kernel: those by products of arrays, for what is NumPy's and much."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import pytest
 pytest.importorskip("numba")
 
 from tdecomp.chebyshev import _compiled
-from tdecomp.chebyshev._compiled import compiled, flops
+from tdecomp.chebyshev._compiled import compiled, flops, real_parts, whole_train
+from tdecomp.chebyshev._core import contracted
 from tdecomp.chebyshev._domain import from_unit
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
@@ -24,8 +25,9 @@ SHAPES = [
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch):
-    """No work is too little for the kernel."""
+    """No work is too little for the kernel, and no points too few."""
     monkeypatch.setattr(_compiled, "_KERNEL_WORK", 0)
+    monkeypatch.setattr(_compiled, "_FEWEST", 0)
 
 
 def function(sizes, ranks, dtype="float64", *, train=False):
@@ -33,14 +35,17 @@ def function(sizes, ranks, dtype="float64", *, train=False):
     if train:
         bonds = (1, *range(2, len(ranks) + 1), 1)
         core = TensorTrain(
-            tuple(gaussian((bonds[k], r, bonds[k + 1]), rng=k) for k, r in enumerate(ranks))
+            tuple(
+                gaussian((bonds[k], r, bonds[k + 1]), rng=k, dtype=dtype)
+                for k, r in enumerate(ranks)
+            )
         )
     factors = tuple(
         gaussian((m, r), rng=k, dtype=dtype) / np.arange(1, m + 1, dtype=dtype)[:, None]
         for k, (m, r) in enumerate(zip(sizes, ranks, strict=True))
     )
     box = np.array([[-1.0 - k, 2.0 * k + 1] for k in range(len(sizes))])
-    return ChebyshevTucker(core, factors, box.astype(core.real.dtype if not train else dtype))
+    return ChebyshevTucker(core, factors, box.astype(factors[0].real.dtype))
 
 
 def inside(f, count, rng=0):
@@ -65,22 +70,44 @@ def by_products(f, x, monkeypatch):
 
 @pytest.mark.parametrize(("sizes", "ranks"), SHAPES)
 @pytest.mark.parametrize("train", [False, True])
-def test_values_are_those_by_products(sizes, ranks, train, monkeypatch):
-    f = function(sizes, ranks, train=train)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_values_are_those_by_products(sizes, ranks, train, dtype, monkeypatch):
+    f = function(sizes, ranks, dtype, train=train)
     x = inside(f, 130)
-    assert compiled(f.core, f.factors, f.domain, x) is not None
+    many = dtype == "complex128" and len(sizes) > 3 and not train
+    assert (compiled(f.core, f.factors, f.domain, x) is None) == many
     values, size = by_products(f, x, monkeypatch)
     found = evaluate(f, x.reshape(2, 65, -1))
     assert found.shape == (2, 65)
     assert np.abs(found.reshape(-1) - values).max() <= 10 * max(sizes) * EPS * size
 
 
-def test_single_precision_stays_single(monkeypatch):
-    f = function((20, 9), (3, 4), "float32")
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (2, 3, 4), (2, 1, 3, 2), (2, 2, 3, 1, 2)])
+def test_arrays_are_trains(shape):
+    core = gaussian(shape)
+    assert np.array_equal(TensorTrain(whole_train(core)).to_array(), core)
+
+
+def test_complex_trains_are_real_ones_of_twice_the_size():
+    shapes = [(1, 3, 2), (2, 2, 3), (3, 4, 1)]
+    cells = [gaussian(shape, rng=k, dtype="complex128") for k, shape in enumerate(shapes)]
+    rows = [gaussian((7, s[1]), rng=9 + k, dtype="complex128") for k, s in enumerate(shapes)]
+    parts = real_parts(cells)
+    assert [part.shape for part in parts] == [(1, 6, 4), (4, 4, 6), (6, 8, 2)]
+    values = contracted(TensorTrain(tuple(cells)), rows, np)
+    pairs = [row.view(float) for row in rows]
+    for j, part in enumerate((values.real, values.imag)):
+        train = TensorTrain((*parts[:-1], parts[-1][:, :, j : j + 1]))
+        assert np.abs(contracted(train, pairs, np) - part).max() <= 100 * EPS
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_single_precision_stays_single(dtype, monkeypatch):
+    f = function((20, 9), (3, 4), dtype)
     x = inside(f, 99)
     values, size = by_products(f, x, monkeypatch)
     found = evaluate(f, x.astype(np.float64))
-    assert found.dtype == np.float32
+    assert found.dtype == dtype
     assert np.abs(found - values).max() <= 200 * np.finfo(np.float32).eps * size
 
 
@@ -125,11 +152,13 @@ def test_points_outside_are_named():
     assert evaluate(f, x)[271] == evaluate(f, x[271])
 
 
-def test_it_is_for_real_arrays_of_numpy_and_enough_of_them(monkeypatch):
+def test_it_is_for_arrays_of_numpy_and_enough_of_them(monkeypatch):
     f, x = function((4, 5), (2, 3)), np.zeros((10, 2))
     assert flops(f.core, f.factors) == 2 * (4 * 2 + 5 * 3 + 2 * 3)
-    other = function((4, 5), (2, 3), "complex128")
-    assert compiled(other.core, other.factors, other.domain, x) is None
     assert compiled(memoryview(f.core), f.factors, f.domain, x) is None
+    monkeypatch.setattr(_compiled, "_FEWEST", 11)
+    assert compiled(f.core, f.factors, f.domain, x) is None
+    monkeypatch.setattr(_compiled, "_FEWEST", 10)
+    assert compiled(f.core, f.factors, f.domain, x) is not None
     monkeypatch.setattr(_compiled, "_KERNEL_WORK", 10 * flops(f.core, f.factors) + 1)
     assert compiled(f.core, f.factors, f.domain, x) is None

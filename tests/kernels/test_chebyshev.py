@@ -132,11 +132,11 @@ def test_tasks_share_blocks_of_points(count, dtype):
     columns, turned = np.array([1, 0]), x[:, ::-1].copy()
     for kernel in both(kernels.evaluate):
         for tasks in (1, 3, 8):
-            out, outside = np.full(count, np.nan, dtype), np.full(tasks, np.nan, dtype)
+            out, outside = np.full((1, count), np.nan, dtype), np.full(tasks, np.nan, dtype)
             kernel(
                 core.reshape(-1), np.empty(0, np.intp), series, counts, ranks, columns,
                 box[::-1].copy(), turned, lanes(x.itemsize), out, outside,
             )  # fmt: skip
             assert np.all(outside <= 8 * np.finfo(dtype).eps)
             slack = 1e4 * np.finfo(dtype).eps
-            assert np.abs(out - contracted(core, rows, np)).max() <= slack
+            assert np.abs(out[0] - contracted(core, rows, np)).max() <= slack
