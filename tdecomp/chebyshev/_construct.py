@@ -23,7 +23,7 @@ from tdecomp.chebyshev._sampler import Sampler
 from tdecomp.tt._sampler import ExhaustedError
 
 # In units of eps, the least tolerance, and the one that is meant where none is given.
-_LEAST, _USUAL = 1e3, 5e3
+_LEAST, _USUAL = 1e3, 2.5e3
 # Points at which a truncation is judged.
 _JUDGED = 1000
 

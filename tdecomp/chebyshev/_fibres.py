@@ -21,6 +21,7 @@ References
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,12 @@ from tdecomp.chebyshev._transform import coefficients
 
 # No fibre is asked at more points.
 _MOST = 2**16 + 1
+
+# The noise of values is so many times that of their points, until slopes are seen as they are.
+_NOISY = 2.0
+# What is left of a series counts from so many tolerances on, and is level, the noise of values, if
+# its second half is no less than this part of the first. To know what is left takes more of it.
+_COUNTS, _LEVEL, _SEEN = 50.0, 0.3, 3.0
 
 
 class Basis(NamedTuple):
@@ -62,6 +69,7 @@ class Fibres:
         self.anchors = anchors
         self.n = LEAST
         self.values = self.along(anchors)
+        self.tried = self.count
 
     @property
     def count(self) -> int:
@@ -79,11 +87,28 @@ class Fibres:
 
         Points far from zero, of a small box, are rounded by more.
         """
+        return float(np.max(self._roundings()))
+
+    def _roundings(self) -> npt.NDArray[np.float64]:
+        """Return what the rounding of points makes of values, between neighbours."""
         low, high = self.ask.domain[self.k]
         reach = max(abs(low), abs(high)) / ((high - low) / 2)
         slopes = np.abs(np.diff(self.values, axis=0)) / np.diff(self.points)[:, None]
         unit = float(np.finfo(self.values.dtype).eps)
-        return unit * max(1.0, float(reach)) * float(np.max(slopes))
+        found: npt.NDArray[np.float64] = unit * max(1.0, float(reach)) * slopes
+        return found
+
+    def _noisy(self, tol: float) -> float:
+        """Return the norm that a fibre may have and still be noise, or `tol` where that is more.
+
+        Roundings are independent of one another: their norm counts, not their number.
+        """
+        roundings = self._roundings()
+        largest = float(np.max(roundings))
+        if largest == 0.0:
+            return tol
+        norms = np.linalg.norm(roundings / largest, axis=0)
+        return max(tol, _NOISY * largest * float(np.max(norms)))
 
     def along(self, anchors: Points, t: Points | None = None) -> Values:
         """Return the values (n, p) of other fibres, at all points or at those of `t`."""
@@ -97,6 +122,42 @@ class Fibres:
         values = self.along(anchors) if values is None else values
         self.anchors = np.concatenate([self.anchors, anchors])
         self.values = np.concatenate([self.values, values], axis=1)
+        self.tried += anchors.shape[0]
+
+    def offer(self, anchors: Points, tol: float) -> None:
+        """Add those of other fibres that are not spanned up to `tol` at some of the points.
+
+        At twice as many points as there are fibres, one more that is not spanned shows.
+        """
+        step = 1
+        while (self.n - 1) // (2 * step) >= 2 * (self.count + anchors.shape[0]):
+            step *= 2
+        if step == 1:
+            return self.append(anchors)
+        coarse = np.zeros(self.n, bool)
+        coarse[::step] = True
+        asked = self.along(anchors, self.points[coarse])
+        chosen = self._unspanned(asked, coarse, tol / math.sqrt(step))
+        self.tried += anchors.shape[0] - chosen.size
+        if chosen.size:
+            anchors, asked = anchors[chosen], asked[:, chosen]
+            others = self.along(anchors, self.points[~coarse])
+            new = np.empty((self.n, chosen.size), np.result_type(asked, others))
+            new[coarse], new[~coarse] = asked, others
+            self.append(anchors, new)
+        return None
+
+    def _unspanned(
+        self, fibres: Values, rows: npt.NDArray[np.bool_], tol: float
+    ) -> npt.NDArray[np.intp]:
+        """Return which of other fibres, known in some rows, these do not span there."""
+        from scipy.linalg import qr
+
+        q, _ = qr(self.values[rows], mode="economic", check_finite=False)
+        rest = fibres - q @ (np.conj(q.T) @ fibres)
+        triangle, order = qr(rest, mode="r", pivoting=True, check_finite=False)
+        chosen: npt.NDArray[np.intp] = order[: int(np.sum(np.abs(np.diagonal(triangle)) > tol))]
+        return chosen
 
     def refine(self) -> None:
         """Halve the distance of points: what is known stays known."""
@@ -107,20 +168,24 @@ class Fibres:
         self.n, self.values = finer, values
 
     def pivots(self, tol: float) -> npt.NDArray[np.intp]:
-        """Return which fibres span all of them up to `tol`: at least one."""
+        """Return which fibres span all of them up to `tol`, or noise: at least one."""
         from scipy.linalg import qr
 
         triangle, order = qr(self.values, mode="r", pivoting=True, check_finite=False)
-        rank = int(np.sum(np.abs(np.diagonal(triangle)) > tol))
+        rank = int(np.sum(np.abs(np.diagonal(triangle)) > self._noisy(tol)))
         found: npt.NDArray[np.intp] = order[: max(rank, 1)]
         return found
 
     def keep(self, which: Any) -> None:
         """Forget all fibres but some."""
         self.anchors, self.values = self.anchors[which], self.values[:, which]
+        self.tried = self.count
 
     def settle(self, tol: float) -> int | None:
-        """Refine until all series end, up to `tol`; return where, None if none is in sight."""
+        """Refine until all series end, up to `tol`; return where, None if none is in sight.
+
+        Finer points show steeper slopes, and that some fibres are but noise: they are forgotten.
+        """
         while True:
             c = coefficients(self.values, namespace(self.values))
             sizes = np.sum(np.abs(c), axis=1)
@@ -129,10 +194,13 @@ class Fibres:
                 return 1
             end = chop(sizes, max(tol / largest, float(np.finfo(c.dtype).eps)))
             if end is not None:
+                end = _further(np.abs(c), end, tol)
+            if end is not None:
                 return end
             if 2 * self.n - 1 > _MOST:
                 return None
             self.refine()
+            self.keep(self.pivots(tol))
 
     def basis(self, length: int) -> Basis:
         """Return what interpolates all fibres, by series of that length."""
@@ -144,3 +212,20 @@ class Fibres:
         values = solve(q[nodes].T, q.T, check_finite=False).T
         series = coefficients(values, namespace(values))[:length]
         return Basis(nodes, values, series)
+
+
+def _further(sizes: npt.NDArray[np.float64], end: int, tol: float) -> int | None:
+    """Return where series end that are said to end earlier, None if none is in sight.
+
+    The rule that ends them takes one that falls slowly, that of a kink, for level. What is left
+    of a series may only count where it is level, the noise of values.
+    """
+    n = sizes.shape[0]
+    rest = np.max(np.cumsum(sizes[::-1], axis=0)[::-1], axis=1)
+    if rest[end] <= _COUNTS * tol:
+        return end
+    half = (end + n) // 2
+    if _SEEN * end <= n and np.max(sizes[half:]) > _LEVEL * np.max(sizes[end:half]):
+        return end
+    further = int(np.sum(rest > _COUNTS * tol))
+    return further if _SEEN * further <= n else None

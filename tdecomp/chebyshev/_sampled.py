@@ -29,25 +29,31 @@ import numpy as np
 import numpy.typing as npt
 
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
+from tdecomp.chebyshev._combinations import Combinations, pays
+from tdecomp.chebyshev._core import arrays, of_arrays
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._fibres import Basis, Fibres
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._sampler import Points, Sampler, Values
+from tdecomp.chebyshev._screen import missed_fibres
+from tdecomp.tt import TensorTrain
 from tdecomp.tt._sampler import ExhaustedError
 
 # The seed: a grid of at most so many points, at most so many for each variable.
-_SEED, _SIDE = 200, 9
+_SEED, _SIDE, _LEAST_SIDE = 200, 9, 3
 # Fibres to begin with, through the largest values of the seed and through random points.
 _LARGEST, _RANDOM = 2, 4
 # Fibres are enough if they are so many times their rank, and points too.
 _SPARE = 1.8
 # The least numbers of points by which the whole is judged, and a fibre; and in units of the
 # tolerance what is let pass: by fibres through nodes, and by the whole, where all errors meet.
-_JUDGED, _COMPARED, _FIBRE_SLACK, SLACK = 64, 16, 30.0, 50.0
+_JUDGED, _COMPARED, _COMPARED_MOST, _FIBRE_SLACK, SLACK = 64, 16, 64, 30.0, 50.0
 # The whole is judged by that part of all values.
 _PART = 100
 _ROUNDS = 20
+# A train of so many entries, or fewer, is handed on as an array.
+_DENSE = 1 << 17
 
 
 class _Task(NamedTuple):
@@ -56,14 +62,15 @@ class _Task(NamedTuple):
     ask: Sampler
     tol: float
     rng: np.random.Generator
+    table: Combinations
 
     def small(self, *lines: Fibres) -> float:
         """Return what counts as nothing: below the tolerance, or the noise of fibres."""
         return max(self.tol * self.ask.largest, *(line.noise for line in lines))
 
     def anywhere(self, count: int) -> Points:
-        """Return random points of the unit box."""
-        return self.rng.uniform(-1, 1, (count, self.ask.d))
+        """Return random points of the unit box, as dense near its faces as Chebyshev points."""
+        return np.sin(np.pi / 2 * self.rng.uniform(-1, 1, (count, self.ask.d)))
 
 
 class _Core(NamedTuple):
@@ -92,8 +99,8 @@ def fibre_sampled(
     Its error is the largest seen, over the largest value. The status is MAX_ITER if evaluations
     were used up, and STAGNATED if a series does not end.
     """
-    task = _Task(ask, tol, rng)
-    seen, values = _seeded(ask)
+    task = _Task(ask, tol, rng, Combinations(ask, rng))
+    seen, values = _seeded(task)
     # Through the largest values, and anywhere.
     largest = np.argsort(-np.abs(values), kind="stable")[:_LARGEST]
     first = np.concatenate([seen[largest], task.anywhere(_RANDOM)])
@@ -123,9 +130,10 @@ def _round(task: _Task, state: _State) -> Step[_State]:
     lines = state.lines
     ends = [_spanned(line, task) for line in lines]
     bases = [line.basis(end or line.n) for line, end in zip(lines, ends, strict=True)]
-    core = _core(task.ask, lines, bases, state.core)
-    function = _function(core, bases)
-    consistent = _crossed(lines, bases, core, task)
+    train = _train(task, state, ends, bases)
+    core = _core(task.ask, lines, bases, state.core) if train is None else None
+    function = _function(core.values if core else train, bases)
+    consistent = core is None or _crossed(lines, bases, core, task)
     fresh = task.anywhere(max(_JUDGED, task.ask.evaluations // _PART))
     seen = np.concatenate([state.seen, fresh])
     values = np.concatenate([state.values, task.ask(fresh)])
@@ -140,35 +148,57 @@ def _round(task: _Task, state: _State) -> Step[_State]:
     return Step(_State(lines, seen, values, core, function, error), error, verdict=verdict)
 
 
-def _seeded(ask: Sampler) -> tuple[Points, Values]:
-    """Return the points of a coarse grid, and their values."""
-    side = max(3, min(_SIDE, int(_SEED ** (1 / ask.d))))
-    axes = np.meshgrid(*[points(side)] * ask.d, indexing="ij")
-    seen = np.stack(axes, axis=-1).reshape(-1, ask.d)
-    return seen, ask(seen)
+def _seeded(task: _Task) -> tuple[Points, Values]:
+    """Return the points of a coarse grid, of many variables random ones, and their values."""
+    d = task.ask.d
+    side = min(_SIDE, int(_SEED ** (1 / d)))
+    axes = np.meshgrid(*[points(side)] * d, indexing="ij")
+    grid = np.stack(axes, axis=-1).reshape(-1, d)
+    seen = grid if side >= _LEAST_SIDE else task.anywhere(_SEED // 2)
+    return seen, task.ask(seen)
 
 
 def _spanned(line: Fibres, task: _Task) -> int | None:
     """Let fibres and points grow until few span all, and settle; return the length of series."""
     while True:
         pivots = line.pivots(task.small(line))
-        if _SPARE * pivots.size <= min(line.count, line.n):
+        if _SPARE * pivots.size <= min(line.tried, line.n):
             break
         if line.n < 2 * pivots.size:
             line.refine()
         else:
-            line.append(task.anywhere(max(4, line.count // 2)))
+            line.offer(task.anywhere(max(4, line.count // 2)), task.small(line))
     line.keep(pivots)
-    end = line.settle(task.small(line))
-    # Finer points show steeper slopes, and more of what was taken for a fibre is noise.
-    line.keep(line.pivots(task.small(line)))
-    return end
+    return line.settle(task.small(line))
+
+
+def _train(
+    task: _Task, state: _State, ends: list[int | None], bases: list[Basis]
+) -> TensorTrain | None:
+    """Return the values at all combinations of nodes as a train, where that asks for fewer.
+
+    Before, fibres through nodes join in until none is missed.
+    """
+    if not pays([basis.nodes.size for basis in bases]):
+        return None
+    for line in state.lines:
+        small = task.small(line)
+        peaks = state.seen[np.argsort(-np.abs(state.values), kind="stable")[: line.count // 4 + 1]]
+        for _ in range(_ROUNDS):
+            task.table.put(*_nodes(state.lines, bases))
+            missed = missed_fibres(line, bases[line.k], task.table, peaks, _FIBRE_SLACK * small)
+            if not missed.size:
+                break
+            line.append(missed)
+            line.keep(line.pivots(small))
+            ends[line.k] = line.settle(small)
+            bases[line.k] = line.basis(ends[line.k] or line.n)
+    return task.table.train(task.small(*state.lines))
 
 
 def _core(ask: Sampler, lines: list[Fibres], bases: list[Basis], known: _Core | None) -> _Core:
     """Return the values at all combinations of nodes, asking for those that are new."""
-    nodes = [_numbers(line, basis) for line, basis in zip(lines, bases, strict=True)]
-    places = [line.points[basis.nodes] for line, basis in zip(lines, bases, strict=True)]
+    places, nodes = _nodes(lines, bases)
     grid = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1)
     new = np.ones(grid.shape[:-1], bool)
     if known is not None:
@@ -191,18 +221,24 @@ def _both(
     return list(zip(nodes, known.nodes, strict=True))
 
 
-def _numbers(line: Fibres, basis: Basis) -> npt.NDArray[np.intp]:
-    """Return the numbers of nodes in a grid of which all others are a part."""
-    numbers: npt.NDArray[np.intp] = basis.nodes * (2**20 // (line.n - 1))
-    return numbers
+def _nodes(
+    lines: list[Fibres], bases: list[Basis]
+) -> tuple[list[Points], list[npt.NDArray[np.intp]]]:
+    """Return nodes, and their numbers in a grid of which all others are a part."""
+    pairs = list(zip(lines, bases, strict=True))
+    places = [line.points[basis.nodes] for line, basis in pairs]
+    return places, [basis.nodes * (2**20 // (line.n - 1)) for line, basis in pairs]
 
 
-def _function(core: _Core, bases: list[Basis]) -> ChebyshevTucker:
-    """Return the interpolation on the unit box."""
-    dtype = np.result_type(core.values, *(basis.series for basis in bases))
+def _function(core: Values | TensorTrain | None, bases: list[Basis]) -> ChebyshevTucker:
+    """Return the interpolation on the unit box; a train that is no larger becomes an array."""
+    if isinstance(core, TensorTrain) and math.prod(core.shape) <= _DENSE:
+        core = core.to_array()
+    dtype = np.result_type(*arrays(core), *(basis.series for basis in bases))
     factors = tuple(basis.series.astype(dtype) for basis in bases)
     box = np.tile([-1.0, 1.0], (len(bases), 1))
-    return ChebyshevTucker(core.values.astype(dtype), factors, box)
+    core = of_arrays(core, [part.astype(dtype) for part in arrays(core)])
+    return ChebyshevTucker(core, factors, box)
 
 
 def _crossed(lines: list[Fibres], bases: list[Basis], core: _Core, task: _Task) -> bool:
@@ -215,7 +251,7 @@ def _crossed(lines: list[Fibres], bases: list[Basis], core: _Core, task: _Task) 
         # At the nodes their values are in the core: a part of the other points is enough.
         known: Any = np.moveaxis(core.values, line.k, 0)
         others = tuple(index for k, index in enumerate(chosen) if k != line.k)
-        at = task.rng.permutation(line.n)[: max(_COMPARED, line.n // 8)]
+        at = task.rng.permutation(line.n)[: max(_COMPARED, min(line.n // 8, _COMPARED_MOST))]
         ends = known[:, *others].reshape(known.shape[0], -1)
         missed = line.along(through, line.points[at]) - basis.values[at] @ ends
         bad = np.max(np.abs(missed), axis=0) > _FIBRE_SLACK * task.small(line)

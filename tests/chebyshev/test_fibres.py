@@ -104,3 +104,49 @@ def test_fibres_that_are_known_are_not_asked_for_again():
     assert ask.evaluations == before
     assert lines.count == 10
     assert np.all(lines.values[:, 8:] == values)
+
+
+def test_fibres_that_are_spanned_are_asked_at_few_points():
+    lines, ask = fibres(rank_two)
+    for _ in range(3):
+        lines.refine()
+    lines.keep(lines.pivots(1e-12))
+    before = ask.evaluations
+    lines.offer(anchors(6, rng=5), 1e-12)
+    assert (lines.count, lines.tried) == (2, 8)
+    assert ask.evaluations - before <= 6 * 33 < 6 * lines.n
+    # One that is not spanned is asked at all points, and joins in.
+    lines.ask.f = lambda x, y, z: rank_two(x, y, z) + x * y**3
+    before = ask.evaluations
+    lines.offer(anchors(6, rng=6), 1e-12)
+    assert (lines.count, lines.tried) == (3, 14)
+    joined = lines.along(lines.anchors[2:])
+    assert np.array_equal(lines.values[:, 2:], joined)
+
+
+def test_noise_of_steep_functions_is_no_fibre():
+    lines, _ = fibres(lambda x, y, z: np.cos(50 * np.pi * (x + y + z)))
+    lines.settle(1e-14)
+    assert lines.n == 513
+    assert lines.count == 2
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_series_that_fall_slowly_are_not_level(power):
+    # Coefficients fall like that power and one more: what is left of the series is to be small.
+    lines, _ = fibres(lambda x, y, z: np.abs(y - 0.3) ** power + 0 * x * z, count=1)
+    tol = 1e-5
+    end = lines.settle(tol)
+    basis = lines.basis(end)
+    t = np.linspace(-1, 1, 5001)
+    scaled = chebyshev.chebval(t, basis.series[:, 0]) * lines.values[basis.nodes[0], 0]
+    assert np.abs(scaled - np.abs(t - 0.3) ** power).max() <= 150 * tol
+
+
+def test_noise_that_is_level_ends_a_series():
+    def noisy(x, y, z):
+        return np.exp(y) + 1e-6 * np.sin(1e6 * (y + 1.1) ** 2) + 0 * x * z
+
+    lines, _ = fibres(noisy, count=1)
+    assert lines.settle(1e-9) <= 20
+    assert lines.n <= 65

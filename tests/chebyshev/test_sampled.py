@@ -148,3 +148,16 @@ def test_rounds_without_new_values_keep_the_precision():
     assert ask.evaluations == before
     assert again.values.dtype == np.float32
     assert np.all(again.values == core.values)
+
+
+def test_a_kink_in_a_corner_is_resolved_as_far_as_its_series_falls():
+    def corner(x, y, z):
+        return np.exp(-np.sqrt((x - 1) ** 2 + (y - 1) ** 2 + (z - 1) ** 2))
+
+    found, ask = sampled(corner, tol=2e-8)
+    assert found.status is Status.CONVERGED
+    assert worst(corner, found) <= 1e-6
+    # Near the corner too, where almost no uniform point lies.
+    x = 1 - 10.0 ** -np.random.default_rng(5).uniform(0, 6, (2000, 3))
+    assert np.max(np.abs(evaluate(found.tensor, x) - corner(*x.T))) <= 5e-5
+    assert ask.evaluations <= 500_000
