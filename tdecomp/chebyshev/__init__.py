@@ -8,7 +8,6 @@ from tdecomp.chebyshev._conversion import to_tucker
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._extrema import Extremum, maximum, minimum, sup_norm
 from tdecomp.chebyshev._format import ChebyshevTucker
-from tdecomp.chebyshev._roots import roots
 from tdecomp.chebyshev._gridded import from_grid
 from tdecomp.chebyshev._on_grid import evaluate_grid
 from tdecomp.chebyshev._roots import roots
@@ -27,7 +26,6 @@ __all__ = [
     "integrate",
     "maximum",
     "minimum",
-    "roots",
     "potentials",
     "roots",
     "sup_norm",

@@ -60,7 +60,7 @@ def to_tucker(f: Any, /, *axes: Any) -> Tucker:
     1.648804
     >>> train = td.convert.to_tt(tensor, rtol=1e-8)
     >>> train.rank
-    (1, 7, 2, 1)
+    (5, 2)
     """
     xp, core, factors, domain = as_function(f)
     if len(axes) != len(factors):

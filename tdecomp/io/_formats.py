@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from tdecomp._typing import Array
 from tdecomp._xp import namespace
+from tdecomp.chebyshev import ChebyshevTucker
+from tdecomp.chebyshev._format import as_function
 from tdecomp.compress import Adapted, Affine
 from tdecomp.cp import CP
 from tdecomp.io._atomic import AtomicFile
@@ -44,6 +46,7 @@ Format: TypeAlias = (
     | KroneckerEigh
     | Adapted
     | Affine
+    | ChebyshevTucker
 )
 
 _CLASS_KEY, _FIELDS_KEY, _SUM_KEY = "tdecomp.class", "tdecomp.fields", "tdecomp.crc32"
@@ -60,13 +63,15 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
         A name that ends in ``.safetensors`` or ``.npz``.
     fmt : format
         One of `SVD`, `LowRank`, `Tucker`, `CP`, `TensorTrain`, `TensorRing`, `COO`,
-        `KroneckerSum`, `Monarch`, `Butterfly`, `KroneckerEigh`, `Adapted`, `Affine`:
-        what to save; arrays of PyTorch and JAX, on any device, are copied to NumPy.
+        `KroneckerSum`, `Monarch`, `Butterfly`, `KroneckerEigh`, `Adapted`, `Affine`,
+        `ChebyshevTucker`: what to save; arrays of PyTorch and JAX, on any device, are copied to
+        NumPy.
 
     Raises
     ------
     ValueError
-        If the name has another ending.
+        If the name has another ending, or a function has shapes that do not match, or entries
+        that are not finite.
     TypeError
         If `fmt` is no format, or the file cannot hold its dtype: safetensors has no
         complex128, npz no bfloat16; each holds what the other cannot.
@@ -88,6 +93,8 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
     if not _is_format(fmt):
         way = "; of a fit pass its tensor" if name == "Fit" else ""
         raise TypeError(f"fmt must be one of {', '.join(_CLASSES)}, got {name}{way}")
+    if isinstance(fmt, ChebyshevTucker):
+        fmt = fmt._replace(domain=_box(fmt))
     fields = dict(_fields(fmt))
     arrays = {key: _to_numpy(part) for key, part in _flat(fields) if part is not None}
     metadata = {_CLASS_KEY: name, _SUM_KEY: _checksum(arrays)}
@@ -180,6 +187,12 @@ def _fields(fmt: Format) -> Iterator[tuple[str, Any]]:
             yield from ((f"{field}.{name}", item) for name, item in _fields(part))
         else:
             yield field, part
+
+
+def _box(f: ChebyshevTucker) -> Array:
+    """Refuse what is no function; return its box as it is, or an array of one that is listed."""
+    _, _, _, box = as_function(f, name="fmt", trains=True)
+    return f.domain if hasattr(f.domain, "dtype") else box
 
 
 def _is_several(part: Any) -> bool:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tdecomp.chebyshev import ChebyshevTucker, evaluate, from_grid
 from tdecomp.compress import Adapted, Affine, Allocation, soka
 from tdecomp.cp import CP
 from tdecomp.io import CheckpointError, load, open_checkpoint, save
@@ -16,6 +17,7 @@ from tdecomp.tt import TensorRing, TensorTrain
 from tdecomp.tucker import Tucker
 
 SUFFIXES = (".safetensors", ".npz")
+BOX = np.array([[-1.0, 0.1], [2.0, 3.0]])
 
 
 def examples(dtype="float64"):
@@ -46,6 +48,10 @@ def examples(dtype="float64"):
             KroneckerSum(draw(2, 2, 2), draw(2, 3, 2)),
         ),
         "affine": Affine(draw(3, 2), draw(2, 4), draw(3)),
+        "function": ChebyshevTucker(draw(2, 3), (draw(4, 2), draw(5, 3)), BOX),
+        "function with a train": ChebyshevTucker(
+            TensorTrain((draw(1, 2, 2), draw(2, 3, 1))), (draw(4, 2), draw(5, 3)), BOX
+        ),
         "coo": coo([[0, 1, 1], [2, 0, 5]], draw(3), (7, 6)),
         "empty": COO(np.zeros((2, 0), np.int64), draw(2)[:0], (7, 6)),
     }
@@ -181,3 +187,22 @@ def test_files_without_a_checksum_are_still_read(tmp_path):
     left, right = np.ones((3, 1)), np.ones((1, 2))
     np.savez(tmp_path / "t.npz", left=left, right=right, __metadata__=np.asarray(text))
     assert_same(load(tmp_path / "t.npz"), LowRank(left, right))
+
+
+def test_a_function_has_the_values_it_had(tmp_path):
+    f = from_grid(gaussian((5, 4)), ((0, 1 / 3), (-2, 2)))
+    save(tmp_path / "t.safetensors", f)
+    found, x = load(tmp_path / "t.safetensors"), [[0.2, -1.3], [1 / 3, 2.0]]
+    assert np.array_equal(evaluate(found, x), evaluate(f, x))
+    assert found.domain.tolist() == f.domain.tolist()
+    save(tmp_path / "t.npz", f._replace(domain=((0, 1 / 3), (-2, 2))))
+    assert load(tmp_path / "t.npz").domain.tolist() == f.domain.tolist()
+
+
+def test_what_is_no_function_is_not_saved(tmp_path):
+    f = from_grid(gaussian((5, 4)))
+    with pytest.raises(ValueError, match=r"fmt.core .*NaN"):
+        save(tmp_path / "t.npz", f._replace(core=f.core * np.nan))
+    with pytest.raises(ValueError, match="columns for a core"):
+        save(tmp_path / "t.npz", f._replace(core=f.core[1:]))
+    assert not list(tmp_path.iterdir())
