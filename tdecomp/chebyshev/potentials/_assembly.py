@@ -29,7 +29,7 @@ from tdecomp._xp import eps, namespace
 from tdecomp.chebyshev._domain import as_domain, to_unit
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
-from tdecomp.chebyshev.potentials._basis import Scale, Variable, Vector, size, variable
+from tdecomp.chebyshev.potentials._basis import Scale, Variable, Vector, length, size, variable
 from tdecomp.chebyshev.potentials._clouds import Cloud, cloud, columns, direct, hull
 from tdecomp.chebyshev.potentials._gaussians import GaussianSum
 from tdecomp.chebyshev.potentials._split import as_sum
@@ -40,6 +40,8 @@ from tdecomp.tucker import sthosvd
 _USUAL, _LEAST, _FINER = 1e-7, 1e3, 0.01
 # Entries of coordinates multiplied with one another, for a batch of particles.
 _ENTRIES = 1 << 20
+# More coefficients of one variable, or of all together, take hours, or do not fit in memory.
+_LONGEST, _LARGEST = 1 << 13, 1 << 30
 # Random points of the box, and as many particles, at which the result is compared.
 _JUDGED = 500
 
@@ -85,8 +87,9 @@ def long_range(
     ------
     TypeError, ValueError
         If there are not as many charges as positions, any is complex or not finite, a particle is
-        outside of the box, the box is larger than the distances that `g` is for, or an option is
-        out of range.
+        outside of the box, the box is larger than the distances that `g` is for, or so large
+        that the sharpest Gaussian of `g` takes too many coefficients, or an option is out of
+        range.
     ToleranceError
         If `rtol` is below what rounding allows.
 
@@ -185,6 +188,13 @@ def check_distances(clouds: list[Cloud], g: GaussianSum, box: Vector) -> None:
 def _variables(clouds: list[Cloud], g: GaussianSum, box: Vector, tol: float) -> list[Variable]:
     """Return a basis for each variable."""
     rates = np.sqrt(g.exponents)[:, None] * (box[:, 1] - box[:, 0]) / 2
+    lengths = [length(rate, tol) for rate in rates[-1].tolist()]
+    if max(lengths) > _LONGEST or math.prod(lengths) > _LARGEST:
+        width = float(g.exponents[-1]) ** -0.5
+        raise ValueError(
+            f"the sharpest Gaussian of g has a width of {width:.3g}, which takes {lengths} "
+            "coefficients in this box, too many: split g by range first, or ask for a smaller box"
+        )
     norms = np.asarray([[size(rate) for rate in row] for row in rates.tolist()])
     sizes = np.abs(g.weights) * np.prod(norms, axis=1)
     return [

@@ -181,6 +181,7 @@ X, Q = particles(4)
         (lambda: long_range(X, Q, WIDE, rtol=2), ValueError, "rtol"),
         (lambda: long_range(X, Q, WIDE, rank=0), ValueError, "rank"),
         (lambda: long_range(X, Q, lambda r: 1 / r), TypeError, "g must be a GaussianSum"),
+        (lambda: long_range(X, Q, G, domain=BOX), ValueError, "too many: split g by range first"),
         (lambda: long_range([], [], WIDE), ValueError, "positions"),
     ],
 )
