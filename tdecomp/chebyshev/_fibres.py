@@ -42,6 +42,9 @@ _NOISY = 2.0
 # its second half is no less than this part of the first. To know what is left takes more of it.
 _COUNTS, _LEVEL, _SEEN = 50.0, 0.3, 3.0
 
+# Nodes are numbered in a grid that holds all; they stay where no cardinal function exceeds this.
+FINEST, _STABLE = 2**20, 4.0
+
 
 class Basis(NamedTuple):
     """Functions that span all fibres: which points interpolate them, their values and series.
@@ -63,13 +66,15 @@ class Basis(NamedTuple):
 class Fibres:
     """Fibres of variable `k`, through anchors (p, d) of the unit box, at `n` points."""
 
-    def __init__(self, ask: Sampler, k: int, anchors: Points) -> None:
+    def __init__(self, ask: Sampler, k: int, anchors: Points, n: int = LEAST, *, stable: bool = False) -> None:
         self.ask = ask
         self.k = k
         self.anchors = anchors
-        self.n = LEAST
+        self.n = n
         self.values = self.along(anchors)
         self.tried = self.count
+        self.stable = stable
+        self.nodes: npt.NDArray[np.intp] = np.empty(0, np.intp)
 
     @property
     def count(self) -> int:
@@ -190,7 +195,7 @@ class Fibres:
             c = coefficients(self.values, namespace(self.values))
             sizes = np.sum(np.abs(c), axis=1)
             largest = float(np.max(sizes))
-            if largest == 0.0:
+            if largest <= tol:
                 return 1
             end = chop(sizes, max(tol / largest, float(np.finfo(c.dtype).eps)))
             if end is not None:
@@ -203,15 +208,33 @@ class Fibres:
             self.keep(self.pivots(tol))
 
     def basis(self, length: int) -> Basis:
-        """Return what interpolates all fibres, by series of that length."""
+        """Return what interpolates all fibres, by series of that length.
+
+        Of `stable` fibres the nodes of the basis before are among its nodes, where they do as well.
+        """
         from scipy.linalg import qr, solve
 
         q, _ = qr(self.values, mode="economic", check_finite=False)
-        _, order = qr(np.conj(q.T), mode="r", pivoting=True, check_finite=False)
-        nodes = np.sort(order[: q.shape[1]])
-        values = solve(q[nodes].T, q.T, check_finite=False).T
+        former = self.nodes[: self.nodes.size * self.stable] // (FINEST // (self.n - 1))
+        for known in (former[: q.shape[1]], former[:0]):
+            nodes = np.sort(row_pivots(q, known))
+            values = solve(q[nodes].T, q.T, check_finite=False).T
+            if float(np.max(np.abs(values))) <= _STABLE:
+                break
+        self.nodes = nodes * (FINEST // (self.n - 1))
         series = coefficients(values, namespace(values))[:length]
         return Basis(nodes, values, series)
+
+
+def row_pivots(q: Values, known: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return as many rows as there are columns: `known` ones, and pivots of what these leave."""
+    from scipy.linalg import qr
+
+    spanned, _ = qr(np.conj(q[known].T), mode="economic", check_finite=False)
+    rest = q - (q @ spanned) @ np.conj(spanned.T)
+    _, order = qr(np.conj(rest.T), mode="r", pivoting=True, check_finite=False)
+    found: npt.NDArray[np.intp] = np.concatenate([known, order[: q.shape[1] - known.size]])
+    return found
 
 
 def _further(sizes: npt.NDArray[np.float64], end: int, tol: float) -> int | None:

@@ -160,4 +160,22 @@ def test_a_kink_in_a_corner_is_resolved_as_far_as_its_series_falls():
     # Near the corner too, where almost no uniform point lies.
     x = 1 - 10.0 ** -np.random.default_rng(5).uniform(0, 6, (2000, 3))
     assert np.max(np.abs(evaluate(found.tensor, x) - corner(*x.T))) <= 5e-5
-    assert ask.evaluations <= 500_000
+    assert ask.evaluations <= 1_000_000
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_spike_on_next_to_nothing_is_climbed(seed):
+    # The first fibres pass far from it, and are resolved to few of their own digits.
+    center, width = np.random.default_rng(seed).uniform(-1, 1, 3), 0.02
+
+    def spike(x, y, z):
+        return np.exp(
+            -((x - center[0]) ** 2 + (y - center[1]) ** 2 + (z - center[2]) ** 2) / width**2
+        )
+
+    found, ask = sampled(spike)
+    assert found.status is Status.CONVERGED
+    x = center + width * np.random.default_rng(9).standard_normal((1000, 3))
+    x = np.clip(x, -1, 1)
+    assert np.max(np.abs(evaluate(found.tensor, x) - spike(*x.T))) <= 1e-9
+    assert ask.evaluations <= 100_000
