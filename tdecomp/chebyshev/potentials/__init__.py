@@ -1,7 +1,7 @@
 """Long-range potentials of many particles, range separation, lattices, energies and forces."""
 
 from tdecomp.chebyshev.potentials._assembly import long_range
-from tdecomp.chebyshev.potentials._energy import energy, forces
+from tdecomp.chebyshev.potentials._energy import energy, energy_and_forces, forces
 from tdecomp.chebyshev.potentials._gaussians import (
     GaussianSum,
     gaussian_sum,
@@ -18,6 +18,7 @@ __all__ = [
     "GaussianSum",
     "Molecule",
     "energy",
+    "energy_and_forces",
     "forces",
     "gaussian_sum",
     "lattice_sum",

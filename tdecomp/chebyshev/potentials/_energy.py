@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tdecomp._precision import full_precision
 from tdecomp._shim import host, index_add
-from tdecomp._typing import Array, Namespace
+from tdecomp._typing import Array
 from tdecomp._xp import device, integers, namespace
 from tdecomp.chebyshev._calculus import diff
 from tdecomp.chebyshev._evaluate import evaluate
@@ -90,18 +90,8 @@ def energy(
     >>> print(f"{float(found):.6f}")
     -0.500000
     """
-    particles = cloud(positions, charges)
-    xp, q = namespace(particles.charges), particles.charges
-    parts = _parts(particles, as_sum(g), sigma, rtol)
-    if parts is None:
-        return xp.sum(xp.zeros_like(q))
-    own = float(np.sum(parts.long.weights))
-    total = xp.sum(q * (evaluate(parts.f, particles.positions) - own * q)) / 2
-    if parts.near is not None:
-        gaps, ends = _gaps(particles, parts.near, xp)
-        values = gaussians(parts.short, xp.sum(gaps * gaps, axis=1), parts.short.weights, xp)
-        total = total + xp.sum(ends[0] * ends[1] * values)
-    return total
+    parts = _parts(cloud(positions, charges), as_sum(g), sigma, rtol)
+    return _energy(parts, _pairs(parts))
 
 
 @full_precision
@@ -136,47 +126,97 @@ def forces(
     >>> print(f"{found[0, 0]:.5f} {found[1, 0]:.5f}")  # they attract each other
     0.25000 -0.25000
     """
-    particles = cloud(positions, charges)
-    xp, q = namespace(particles.charges), particles.charges
-    parts = _parts(particles, as_sum(g), sigma, rtol)
-    if parts is None:
-        return xp.zeros_like(particles.positions)
-    slopes = [evaluate(diff(parts.f, k), particles.positions) for k in range(parts.d)]
-    total = -q[:, None] * xp.stack(slopes, axis=1)
-    if parts.near is not None:
-        gaps, ends = _gaps(particles, parts.near, xp)
-        # The derivative of exp(-p r^2) over r is -2 p exp(-p r^2).
-        weights = 2 * parts.short.weights * parts.short.exponents
-        slope = gaussians(parts.short, xp.sum(gaps * gaps, axis=1), weights, xp)
-        pushes = (ends[0] * ends[1] * slope)[:, None] * gaps
-        total = index_add(total, parts.near[0], pushes, xp)
-        total = index_add(total, parts.near[1], -pushes, xp)
-    return total
+    parts = _parts(cloud(positions, charges), as_sum(g), sigma, rtol)
+    return _forces(parts, _pairs(parts))
+
+
+@full_precision
+def energy_and_forces(
+    positions: Any,
+    charges: Any,
+    g: GaussianSum,
+    /,
+    *,
+    sigma: float | None = None,
+    rtol: float | None = None,
+) -> tuple[Array, Array]:
+    """Return what `energy` and `forces` do, for little more than either of them costs.
+
+    Parameters and errors are those of `energy`.
+
+    Examples
+    --------
+    >>> from tdecomp.chebyshev.potentials import energy_and_forces, newton
+    >>> g = newton(0.5, 10.0).tensor
+    >>> e, f = energy_and_forces([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]], [1.0, 1.0], g)
+    >>> print(f"{float(e):.5f} {f[1, 0]:.5f}")
+    0.50000 0.25000
+    """
+    parts = _parts(cloud(positions, charges), as_sum(g), sigma, rtol)
+    pairs = _pairs(parts)
+    return _energy(parts, pairs), _forces(parts, pairs)
 
 
 class _Parts(NamedTuple):
-    """A long-range potential, with its kernel; a short-range one, and which pairs are near."""
+    """Particles, their long-range potential and its kernel, the short-range kernel, near pairs.
 
-    f: ChebyshevTucker
+    A single particle has no potential that counts.
+    """
+
+    particles: Cloud
+    f: ChebyshevTucker | None
     long: GaussianSum
     short: GaussianSum
     near: tuple[Array, Array] | None
 
-    @property
-    def d(self) -> int:
-        """The number of variables."""
-        return len(self.f.factors)
+
+class _Pairs(NamedTuple):
+    """Differences (P, d) of positions of near pairs, their squares, and products of charges."""
+
+    gaps: Array
+    squares: Array
+    charges: Array
 
 
-def _parts(
-    particles: Cloud, g: GaussianSum, sigma: float | None, rtol: float | None
-) -> _Parts | None:
-    """Separate ranges; None of a single particle, which has no energy."""
+def _energy(parts: _Parts, pairs: _Pairs | None) -> Array:
+    """Return the energy of both ranges."""
+    x, q, _ = parts.particles
+    xp = namespace(q)
+    if parts.f is None:
+        return xp.sum(xp.zeros_like(q))
+    own = float(np.sum(parts.long.weights))
+    total = xp.sum(q * (evaluate(parts.f, x) - own * q)) / 2
+    if pairs is None:
+        return total
+    values = gaussians(parts.short, pairs.squares, parts.short.weights, xp)
+    return total + xp.sum(pairs.charges * values)
+
+
+def _forces(parts: _Parts, pairs: _Pairs | None) -> Array:
+    """Return the forces of both ranges."""
+    x, q, _ = parts.particles
+    xp = namespace(q)
+    if parts.f is None:
+        return xp.zeros_like(x)
+    slopes = [evaluate(diff(parts.f, k), x) for k in range(int(x.shape[1]))]
+    total = -q[:, None] * xp.stack(slopes, axis=1)
+    if pairs is None or parts.near is None:
+        return total
+    # The derivative of exp(-p r^2) over r is -2 p exp(-p r^2).
+    weights = 2 * parts.short.weights * parts.short.exponents
+    slope = gaussians(parts.short, pairs.squares, weights, xp)
+    pushes = (pairs.charges * slope)[:, None] * pairs.gaps
+    total = index_add(total, parts.near[0], pushes, xp)
+    return index_add(total, parts.near[1], -pushes, xp)
+
+
+def _parts(particles: Cloud, g: GaussianSum, sigma: float | None, rtol: float | None) -> _Parts:
+    """Separate ranges."""
     x = particles.positions
     xp, known = namespace(x), host(x).astype(float)
     rtol = tolerance(rtol, x.dtype, xp)
     if known.shape[0] == 1:
-        return None
+        return _Parts(particles, None, g, g, None)
     if sigma is None:
         sigma = float(np.max(np.ptp(known, axis=0))) / _LENGTHS or g.interval[0]
     check_distances([particles], g, np.stack([known.min(axis=0), known.max(axis=0)], axis=1))
@@ -185,12 +225,12 @@ def _parts(
     _check_apart(known, pairs, g.interval[0])
     f = assembled([particles], long, box_around([particles], long, None), rtol=rtol, rank=None)
     if not pairs.size or not short.rank:
-        return _Parts(f.tensor, long, short, None)
+        return _Parts(particles, f.tensor, long, short, None)
     first, second = (
         xp.asarray(np.ascontiguousarray(end), dtype=integers(xp), device=device(x))
         for end in pairs.T
     )
-    return _Parts(f.tensor, long, short, (first, second))
+    return _Parts(particles, f.tensor, long, short, (first, second))
 
 
 def _near(x: npt.NDArray[np.float64], distance: float) -> npt.NDArray[np.intp]:
@@ -220,11 +260,12 @@ def _check_apart(x: npt.NDArray[np.float64], pairs: npt.NDArray[np.intp], least:
         )
 
 
-def _gaps(
-    particles: Cloud, near: tuple[Array, Array], xp: Namespace
-) -> tuple[Array, tuple[Array, Array]]:
-    """Return the differences (P, d) of positions of pairs, and their charges."""
-    x, q = particles.positions, particles.charges
-    first, second = near
-    gaps = xp.take(x, first, axis=0) - xp.take(x, second, axis=0)
-    return gaps, (xp.take(q, first, axis=0), xp.take(q, second, axis=0))
+def _pairs(parts: _Parts) -> _Pairs | None:
+    """Return what both energies and forces take of near pairs, if there are any."""
+    if parts.near is None:
+        return None
+    x, q, _ = parts.particles
+    xp = namespace(q)
+    (first, second) = ([xp.take(a, i, axis=0) for a in (x, q)] for i in parts.near)
+    gaps = first[0] - second[0]
+    return _Pairs(gaps, xp.sum(gaps * gaps, axis=1), first[1] * second[1])

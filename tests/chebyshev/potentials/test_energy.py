@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from tdecomp.chebyshev.potentials import GaussianSum, energy, forces, newton, yukawa
+from tdecomp.chebyshev.potentials import (
+    GaussianSum,
+    energy,
+    energy_and_forces,
+    forces,
+    newton,
+    yukawa,
+)
 
 G = newton(0.2, 20.0, rtol=1e-9).tensor
 
@@ -34,8 +41,10 @@ def pairs(x, q):
 def test_energies_and_forces_are_those_of_all_pairs(sigma):
     exact, pushes = pairs(X, Q)
     scale = np.abs(Q) @ np.abs(Q)
-    assert abs(energy(X, Q, G, sigma=sigma) - exact) <= 1e-6 * scale
-    found = forces(X, Q, G, sigma=sigma)
+    total, found = energy_and_forces(X, Q, G, sigma=sigma)
+    assert abs(total - exact) <= 1e-6 * scale
+    assert total == energy(X, Q, G, sigma=sigma)
+    assert np.all(found == forces(X, Q, G, sigma=sigma))
     assert np.abs(found - pushes).max() <= 1e-5 * np.abs(pushes).max()
     assert np.abs(found.sum(axis=0)).max() <= 1e-5 * np.abs(pushes).max()
 
@@ -50,11 +59,11 @@ def test_they_are_those_in_any_library(xp):
     exact = (sum(np.sum(t) - np.trace(t) for t in terms)) / 2
     slopes = sum(2 * p * t for p, t in zip(g.exponents, terms, strict=True))
     x, q = xp.asarray(plane), xp.asarray(Q[:20])
-    found = energy(x, q, g, sigma=1.0, rtol=1e-9)
+    found, pushes = energy_and_forces(x, q, g, sigma=1.0, rtol=1e-9)
     assert found.shape == ()
     assert float(xp.to_numpy(found)) == pytest.approx(exact, abs=1e-7)
     expected = np.einsum("ij,ijk->ik", slopes, gaps)
-    assert np.abs(xp.to_numpy(forces(x, q, g, sigma=1.0, rtol=1e-9)) - expected).max() <= 1e-7
+    assert np.abs(xp.to_numpy(pushes) - expected).max() <= 1e-7
 
 
 def test_forces_are_derivatives_of_the_energy():
