@@ -1,22 +1,8 @@
-r"""Values at the combinations of interpolation nodes, as a tensor train made from few of them.
-
-The array of all combinations has as many entries as the product of the ranks. Its unfoldings at
-the bonds between the variables have ranks of their own, which are often as small, and rows and
-columns that span it: a sweep from the first variable to the last chooses rows, combinations of
-nodes of the variables so far, by columns that are random combinations of the others, a sweep back
-chooses columns by these rows, and so forth, until values at other combinations are met.
-
-References
-----------
-.. [1] I. V. Oseledets, E. E. Tyrtyshnikov, "TT-cross approximation for multidimensional arrays",
-   Linear Algebra Appl. 432, 2010. doi:10.1016/j.laa.2009.07.024
-"""
+"""Values at combinations of interpolation nodes, none of which is asked for twice."""
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,34 +10,16 @@ import numpy.typing as npt
 from tdecomp._typing import Namespace
 from tdecomp._xp import namespace
 from tdecomp.chebyshev._sampler import Points, Sampler, Values
-from tdecomp.tt import TensorTrain
-from tdecomp.tt._evaluate import _evaluate
-from tdecomp.tt._ranks import largest_ranks
-from tdecomp.tt._sweep import Cross, half_sweep
 
 Indices = npt.NDArray[np.int64]
 
-# Columns to begin with, more than the largest rank of a variable; combinations that join rows and
-# columns after each half sweep; those that a train is compared at, and what passes, in tolerances.
-_MORE, _OFFERED, _COMPARED, _SLACK = 1, 2, 40, 5.0
-# A train is expected to ask for so many times its entries.
-_ASKED = 2.0
-_SWEEPS = 12
-
-
-def pays(sizes: Sequence[int]) -> bool:
-    """Tell whether a train is expected to ask for fewer values than there are combinations."""
-    most = max(sizes)
-    bonds = (1, *(min(r, most + 1) for r in largest_ranks(sizes)), 1)
-    pairs = zip(bonds[:-1], sizes, bonds[1:], strict=True)
-    return _ASKED * sum(r * n * s for r, n, s in pairs) < math.prod(sizes)
-
 
 class Combinations:
-    """Values at combinations of nodes, none of which is asked for twice.
+    """Values at combinations of nodes, which change from round to round.
 
-    `numbers` are those of the nodes of each variable in a grid that holds all of them, by which
-    values are known again when nodes change.
+    Nodes have numbers in a grid that holds all of them, by which values are known again. `left`
+    and `right` are those parts of combinations, from the first variable on and to the last, by
+    which a train was found: they stay as long as their nodes do.
     """
 
     def __init__(self, ask: Sampler, rng: np.random.Generator) -> None:
@@ -59,6 +27,8 @@ class Combinations:
         self.rng = rng
         self.places: list[Points] = []
         self.numbers: list[npt.NDArray[np.intp]] = []
+        self.left: list[Indices] = []
+        self.right: list[Indices] = []
         self._rows: dict[bytes, int] = {}
         self._values: Values = np.empty(0, np.float32)
 
@@ -72,8 +42,20 @@ class Combinations:
         """The namespace of the values."""
         return namespace()
 
+    @property
+    def unit(self) -> float:
+        """The rounding of the values."""
+        return float(np.finfo(self._values.dtype).eps)
+
     def put(self, places: list[Points], numbers: list[npt.NDArray[np.intp]]) -> None:
         """Take other nodes."""
+        if self.numbers:
+            maps = [
+                np.where(np.isin(old, new), np.searchsorted(new, old), -1)
+                for old, new in zip(self.numbers, numbers, strict=True)
+            ]
+            self.left = [_moved(part, maps[: part.shape[1]]) for part in self.left]
+            self.right = [_moved(part, maps[len(maps) - part.shape[1] :]) for part in self.right]
         self.places, self.numbers = places, numbers
 
     def points(self, index: Indices) -> Points:
@@ -105,29 +87,21 @@ class Combinations:
         """Return random combinations."""
         return np.stack([self.rng.integers(n, size=count) for n in self.shape], axis=1)
 
+    def extreme(self, count: int) -> Indices:
+        """Return random combinations in which half of the nodes are the first or the last."""
+        index = self.anywhere(count)
+        ends = self.rng.integers(2, size=index.shape) * (np.asarray(self.shape) - 1)
+        return np.where(self.rng.integers(2, size=index.shape) == 1, ends, index)
+
     def nearest(self, points: Points) -> Indices:
         """Return the combinations that are nearest to points."""
         pairs = zip(points.T, self.places, strict=True)
         return np.stack([np.argmin(np.abs(x[:, None] - p), axis=1) for x, p in pairs], axis=1)
 
-    def train(self, tol: float) -> TensorTrain | None:
-        """Return the train of all values, with errors near `tol`; None where it does not pay."""
-        d = len(self.shape)
-        points = self.anywhere(max(self.shape) + _MORE)
-        none = np.empty((1, 0), np.int64)
-        right = [*(np.unique(points[:, k:], axis=0) for k in range(d)), none]
-        cross = Cross([none] * d, right, (), (), ())
-        extra, before = self.anywhere(_OFFERED), self.ask.evaluations
-        for sweep in range(_SWEEPS):
-            unit = float(self.ask.largest) * max(self.shape) ** 1.5 or 1.0
-            tau = max(tol / unit, 4 * float(np.finfo(self._values.dtype).eps))
-            cross = half_sweep(self, cross, extra, forward=sweep % 2 == 0, tau=tau, limits=None)
-            index = self.anywhere(_COMPARED)
-            missed = np.abs(_evaluate(cross.cores, index, xp=self.xp) - self.at(index))
-            if float(np.max(missed)) <= _SLACK * tol:
-                return TensorTrain(cross.cores)
-            if self.ask.evaluations - before > math.prod(self.shape):
-                break
-            worst = np.argsort(-missed, kind="stable")[:_OFFERED]
-            extra = np.concatenate([extra[-_OFFERED:], index[worst]])
-        return None
+
+def _moved(part: Indices, maps: list[npt.NDArray[np.intp]]) -> Indices:
+    """Return those parts whose nodes are still there, as indices of the nodes there are now."""
+    if not maps:
+        return part
+    found = np.stack([to[i] for to, i in zip(maps, part.T, strict=True)], axis=1)
+    return found[np.all(found >= 0, axis=1)]

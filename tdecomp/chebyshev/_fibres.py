@@ -66,7 +66,9 @@ class Basis(NamedTuple):
 class Fibres:
     """Fibres of variable `k`, through anchors (p, d) of the unit box, at `n` points."""
 
-    def __init__(self, ask: Sampler, k: int, anchors: Points, n: int = LEAST, *, stable: bool = False) -> None:
+    def __init__(
+        self, ask: Sampler, k: int, anchors: Points, n: int = LEAST, *, stable: bool = False
+    ) -> None:
         self.ask = ask
         self.k = k
         self.anchors = anchors
@@ -195,7 +197,7 @@ class Fibres:
             c = coefficients(self.values, namespace(self.values))
             sizes = np.sum(np.abs(c), axis=1)
             largest = float(np.max(sizes))
-            if largest <= tol:
+            if largest == 0.0:
                 return 1
             end = chop(sizes, max(tol / largest, float(np.finfo(c.dtype).eps)))
             if end is not None:
@@ -210,7 +212,7 @@ class Fibres:
     def basis(self, length: int) -> Basis:
         """Return what interpolates all fibres, by series of that length.
 
-        Of `stable` fibres the nodes of the basis before are among its nodes, where they do as well.
+        Of `stable` fibres the nodes of the basis before are among its nodes, if they do as well.
         """
         from scipy.linalg import qr, solve
 

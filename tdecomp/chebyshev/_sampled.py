@@ -29,11 +29,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
-from tdecomp.chebyshev._combinations import Combinations, pays
+from tdecomp.chebyshev._chop import LEAST
+from tdecomp.chebyshev._combinations import Combinations
 from tdecomp.chebyshev._core import arrays, of_arrays
+from tdecomp.chebyshev._cross import crossed, pays
 from tdecomp.chebyshev._evaluate import evaluate
-from tdecomp.chebyshev._fibres import Basis, Fibres
+from tdecomp.chebyshev._fibres import FINEST, Basis, Fibres
 from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._many import FEW, begun, climbed, peaks, scattered
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._sampler import Points, Sampler, Values
 from tdecomp.chebyshev._screen import missed_fibres
@@ -43,14 +46,18 @@ from tdecomp.tt._sampler import ExhaustedError
 # The seed: a grid of at most so many points, at most so many for each variable.
 _SEED, _SIDE, _LEAST_SIDE = 200, 9, 3
 # Fibres to begin with, through the largest values of the seed and through random points.
-_LARGEST, _RANDOM = 2, 4
+_FIBRES, _FIBRES_OF_MANY = (2, 4), (1, 2)
+# At how many points fibres of many variables are asked at first.
+_COARSE = 9
 # Fibres are enough if they are so many times their rank, and points too.
 _SPARE = 1.8
 # The least numbers of points by which the whole is judged, and a fibre; and in units of the
 # tolerance what is let pass: by fibres through nodes, and by the whole, where all errors meet.
 _JUDGED, _COMPARED, _COMPARED_MOST, _FIBRE_SLACK, SLACK = 64, 16, 64, 30.0, 50.0
-# The whole is judged by that part of all values.
-_PART = 100
+# Of many variables fibres are compared before the whole, which all their errors meet.
+_MISSED_SLACK = 5.0
+# The whole is judged by that part of all values; of many variables it takes more to meet errors.
+_PART, _PART_OF_MANY = 100, 30
 _ROUNDS = 20
 # A train of so many entries, or fewer, is handed on as an array.
 _DENSE = 1 << 17
@@ -70,6 +77,8 @@ class _Task(NamedTuple):
 
     def anywhere(self, count: int) -> Points:
         """Return random points of the unit box, as dense near its faces as Chebyshev points."""
+        if self.ask.d > FEW:
+            return scattered(self.ask.d, count, self.rng)
         return np.sin(np.pi / 2 * self.rng.uniform(-1, 1, (count, self.ask.d)))
 
 
@@ -102,9 +111,13 @@ def fibre_sampled(
     task = _Task(ask, tol, rng, Combinations(ask, rng))
     seen, values = _seeded(task)
     # Through the largest values, and anywhere.
-    largest = np.argsort(-np.abs(values), kind="stable")[:_LARGEST]
-    first = np.concatenate([seen[largest], task.anywhere(_RANDOM)])
-    lines = [Fibres(ask, k, first) for k in range(ask.d)]
+    few = _FIBRES if ask.d <= FEW else _FIBRES_OF_MANY
+    largest = np.argsort(-np.abs(values), kind="stable")[: few[0]]
+    first = np.concatenate([seen[largest], task.anywhere(few[1])])
+    n = LEAST if ask.d <= FEW else _COARSE
+    lines = [Fibres(ask, k, first, n, stable=ask.d > FEW) for k in range(ask.d)]
+    if ask.d > FEW:
+        seen, values = climbed(ask, lines, seen, values)
     return iterate(
         lambda state: _step(task, state),
         _State(lines, seen, values, None, None, math.inf),
@@ -134,7 +147,8 @@ def _round(task: _Task, state: _State) -> Step[_State]:
     core = _core(task.ask, lines, bases, state.core) if train is None else None
     function = _function(core.values if core else train, bases)
     consistent = core is None or _crossed(lines, bases, core, task)
-    fresh = task.anywhere(max(_JUDGED, task.ask.evaluations // _PART))
+    part = _PART if task.ask.d <= FEW else _PART_OF_MANY
+    fresh = task.anywhere(max(_JUDGED, task.ask.evaluations // part))
     seen = np.concatenate([state.seen, fresh])
     values = np.concatenate([state.values, task.ask(fresh)])
     missed = np.abs(evaluate(function, seen) - values)
@@ -154,20 +168,25 @@ def _seeded(task: _Task) -> tuple[Points, Values]:
     side = min(_SIDE, int(_SEED ** (1 / d)))
     axes = np.meshgrid(*[points(side)] * d, indexing="ij")
     grid = np.stack(axes, axis=-1).reshape(-1, d)
-    seen = grid if side >= _LEAST_SIDE else task.anywhere(_SEED // 2)
+    seen = grid if side >= _LEAST_SIDE else begun(d, task.rng)
     return seen, task.ask(seen)
 
 
 def _spanned(line: Fibres, task: _Task) -> int | None:
     """Let fibres and points grow until few span all, and settle; return the length of series."""
+    # Of many variables, fibres that are missed are found by other means from then on.
+    grown = task.ask.d > FEW and line.nodes.size > 0
     while True:
         pivots = line.pivots(task.small(line))
-        if _SPARE * pivots.size <= min(line.tried, line.n):
+        if grown or _SPARE * pivots.size <= min(line.tried, line.n):
             break
         if line.n < 2 * pivots.size:
             line.refine()
         else:
-            line.offer(task.anywhere(max(4, line.count // 2)), task.small(line))
+            line.offer(
+                task.anywhere(max(4 if task.ask.d <= FEW else 2, line.count // 2)),
+                task.small(line),
+            )
     line.keep(pivots)
     return line.settle(task.small(line))
 
@@ -183,17 +202,17 @@ def _train(
         return None
     for line in state.lines:
         small = task.small(line)
-        peaks = state.seen[np.argsort(-np.abs(state.values), kind="stable")[: line.count // 4 + 1]]
+        looked = peaks(state.seen, state.values, line.count // 4 + 1)
         for _ in range(_ROUNDS):
             task.table.put(*_nodes(state.lines, bases))
-            missed = missed_fibres(line, bases[line.k], task.table, peaks, _FIBRE_SLACK * small)
+            missed = missed_fibres(line, bases[line.k], task.table, looked, _MISSED_SLACK * small)
             if not missed.size:
                 break
             line.append(missed)
             line.keep(line.pivots(small))
             ends[line.k] = line.settle(small)
             bases[line.k] = line.basis(ends[line.k] or line.n)
-    return task.table.train(task.small(*state.lines))
+    return crossed(task.table, task.small(*state.lines))
 
 
 def _core(ask: Sampler, lines: list[Fibres], bases: list[Basis], known: _Core | None) -> _Core:
@@ -227,7 +246,7 @@ def _nodes(
     """Return nodes, and their numbers in a grid of which all others are a part."""
     pairs = list(zip(lines, bases, strict=True))
     places = [line.points[basis.nodes] for line, basis in pairs]
-    return places, [basis.nodes * (2**20 // (line.n - 1)) for line, basis in pairs]
+    return places, [basis.nodes * (FINEST // (line.n - 1)) for line, basis in pairs]
 
 
 def _function(core: Values | TensorTrain | None, bases: list[Basis]) -> ChebyshevTucker:

@@ -22,9 +22,9 @@ def missed_fibres(
 ) -> Points:
     """Return combinations of nodes (p, d) through which fibres are missed by more than `tol`.
 
-    Half of those looked at are nearest to `peaks`, the others anywhere.
+    Half of those looked at are nearest to `peaks`, the others have nodes at the ends.
     """
-    index = np.concatenate([table.nearest(peaks), table.anywhere(len(peaks))])
+    index = np.concatenate([table.nearest(peaks), table.extreme(len(peaks))])
     own = np.tile(index, (basis.nodes.size, 1, 1))
     own[:, :, line.k] = np.arange(basis.nodes.size)[:, None]
     known = table.at(own.reshape(-1, len(table.shape))).reshape(own.shape[:2])
