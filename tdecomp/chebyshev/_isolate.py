@@ -25,8 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tdecomp.chebyshev._bounds import constant, spread, widest
-from tdecomp.chebyshev._calculus import diff
 from tdecomp.chebyshev._evaluate import evaluate
+from tdecomp.chebyshev._fields import gradient
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._pieces import Boxes, Host, Index, Pieces, Points
 
@@ -179,7 +179,6 @@ class _Newton:
     def __init__(self, functions: Sequence[ChebyshevTucker], units: Sequence[float]) -> None:
         self.functions = functions
         self.units = np.asarray(units)
-        self.slopes = [[diff(f, k) for k in range(len(functions))] for f in functions]
 
     def values(self, t: Points) -> Points:
         """Return the values (N, d) of all functions."""
@@ -187,7 +186,7 @@ class _Newton:
 
     def inverse(self, t: Points) -> Points:
         """Return inverses (N, d, d) of the matrices of slopes, or what is nearest to them."""
-        rows = [np.stack([evaluate(g, t) for g in row], axis=1) for row in self.slopes]
+        rows = [gradient(f, t) for f in self.functions]
         return np.asarray(np.linalg.pinv(np.stack(rows, axis=1), rcond=1e-14))
 
     def step(self, t: Points, value: Points) -> Points:

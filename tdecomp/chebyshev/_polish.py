@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tdecomp.chebyshev._calculus import diff
 from tdecomp.chebyshev._evaluate import evaluate
+from tdecomp.chebyshev._fields import gradient, hessian
 from tdecomp.chebyshev._format import ChebyshevTucker
 
 Points = npt.NDArray[np.float64]
@@ -31,9 +31,6 @@ class Objective:
     def __init__(self, f: ChebyshevTucker, *, squares: bool = False) -> None:
         self.f = f
         self.squares = squares
-        d = len(f.factors)
-        self._slopes = [diff(f, k) for k in range(d)]
-        self._curves = {(k, j): diff(self._slopes[k], j) for k in range(d) for j in range(k, d)}
 
     def values(self, t: Points) -> Points:
         """Return the values (N,) at points (N, d)."""
@@ -42,16 +39,13 @@ class Objective:
 
     def derivatives(self, t: Points) -> tuple[Points, Points]:
         """Return the gradients (N, d) and Hessians (N, d, d)."""
-        gradient = np.stack([evaluate(slope, t) for slope in self._slopes], axis=1)
-        hessian = np.empty((*gradient.shape, t.shape[1]), dtype=gradient.dtype)
-        for (k, j), curve in self._curves.items():
-            hessian[:, k, j] = hessian[:, j, k] = evaluate(curve, t)
+        slope, curve = np.asarray(gradient(self.f, t)), np.asarray(hessian(self.f, t))
         if not self.squares:
-            return gradient, hessian
+            return slope, curve
         conjugate = np.conj(evaluate(self.f, t))
-        outer = np.conj(gradient[:, :, None]) * gradient[:, None, :]
-        slope = -2 * np.real(conjugate[:, None] * gradient)
-        return slope, -2 * np.real(outer + conjugate[:, None, None] * hessian)
+        outer = np.conj(slope[:, :, None]) * slope[:, None, :]
+        down = -2 * np.real(conjugate[:, None] * slope)
+        return down, -2 * np.real(outer + conjugate[:, None, None] * curve)
 
 
 def polished(objective: Objective, t: Points) -> tuple[Points, Points]:
@@ -78,20 +72,20 @@ def polished(objective: Objective, t: Points) -> tuple[Points, Points]:
     return np.where(level[:, None], after, t), np.where(level, found, values)
 
 
-def _steps(t: Points, gradient: Points, hessian: Points) -> Points:
+def _steps(t: Points, slope: Points, curve: Points) -> Points:
     """Return steps in the coordinates that are free to move."""
-    free = ~(((t <= -1) & (gradient >= 0)) | ((t >= 1) & (gradient <= 0)))
-    step = _newton(gradient, hessian, free)
+    free = ~(((t <= -1) & (slope >= 0)) | ((t >= 1) & (slope <= 0)))
+    step = _newton(slope, curve, free)
     # What would leave the box stays, and the others do without it.
     leaves = ((t <= -1) & (step < 0)) | ((t >= 1) & (step > 0))
-    return _newton(gradient, hessian, free & ~leaves) if np.any(leaves) else step
+    return _newton(slope, curve, free & ~leaves) if np.any(leaves) else step
 
 
-def _newton(gradient: Points, hessian: Points, free: Any) -> Points:
+def _newton(slope: Points, curve: Points, free: Any) -> Points:
     """Solve with Hessians whose eigenvalues are made positive, in the free coordinates."""
-    g = np.where(free, gradient, 0.0)
+    g = np.where(free, slope, 0.0)
     both = free[:, :, None] & free[:, None, :]
-    eigenvalues, q = np.linalg.eigh(np.where(both, hessian, 0.0))
+    eigenvalues, q = np.linalg.eigh(np.where(both, curve, 0.0))
     along = np.squeeze(np.swapaxes(q, 1, 2) @ g[:, :, None], axis=2)
     sizes = np.maximum(np.abs(eigenvalues), np.abs(along) / _LONGEST)
     step = -np.squeeze(q @ (along / np.where(sizes > 0, sizes, 1))[:, :, None], axis=2)
