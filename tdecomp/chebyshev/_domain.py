@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import concrete, device, eps
+from tdecomp._xp import concrete, device, eps, namespace, prepare
 
 # By how many units of rounding a point may lie outside.
 SLACK = 8.0
@@ -60,6 +60,22 @@ def to_unit(x: Array, domain: Array, xp: Namespace, *, name: str = "points") -> 
     one = xp.ones_like(t)
     clipped = xp.minimum(xp.maximum(t, -one), one)
     return clipped if verdict else xp.where(inside, clipped, xp.nan * one)
+
+
+def as_points(points: Any, domain: Array, xp: Namespace) -> Array:
+    """Validate real points (..., d) for a box, of its library and dtype: there may be none."""
+    d, shape = domain.shape[0], tuple(getattr(points, "shape", ()))
+    if 0 in shape[:-1] and shape[-1] == d:
+        namespace(points, domain)
+        return xp.zeros(shape, dtype=domain.dtype, device=device(domain))
+    _, x = prepare(points, ndim=1, batch=True, like=domain, name="points")
+    if xp.isdtype(x.dtype, "complex floating"):
+        raise TypeError(f"points must be real, got {x.dtype}")
+    if x.shape[-1] != d:
+        raise ValueError(
+            f"points must have {d} coordinates, the last axis, got shape {tuple(x.shape)}"
+        )
+    return xp.astype(x, domain.dtype, copy=False)
 
 
 def from_unit(t: Array, domain: Array, xp: Namespace) -> Array:

@@ -6,10 +6,10 @@ from typing import Any
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, namespace, prepare
+from tdecomp._xp import device
 from tdecomp.chebyshev._compiled import compiled
-from tdecomp.chebyshev._core import arrays, contracted, width
-from tdecomp.chebyshev._domain import to_unit
+from tdecomp.chebyshev._core import contracted, width
+from tdecomp.chebyshev._domain import as_points, to_unit
 from tdecomp.chebyshev._format import as_function
 from tdecomp.chebyshev._series import polynomials
 
@@ -65,19 +65,10 @@ def evaluate(f: Any, points: Any, /) -> Array:
     array([0.5, 1. ])
     """
     xp, core, factors, domain = as_function(f, trains=True)
-    shape = tuple(getattr(points, "shape", ()))
-    if 0 in shape[:-1] and shape[-1] == len(factors):
-        namespace(points, arrays(core)[0])
-        return xp.zeros(shape[:-1], dtype=core.dtype, device=device(factors[0]))
-    _, x = prepare(points, ndim=1, batch=True, like=arrays(core)[0], name="points")
-    if xp.isdtype(x.dtype, "complex floating"):
-        raise TypeError(f"points must be real, got {x.dtype}")
-    if x.shape[-1] != len(factors):
-        raise ValueError(
-            f"points must have {len(factors)} coordinates, the last axis, got shape "
-            f"{tuple(x.shape)}"
-        )
-    flat = xp.reshape(xp.astype(x, domain.dtype, copy=False), (-1, len(factors)))
+    x = as_points(points, domain, xp)
+    if 0 in x.shape:
+        return xp.zeros(x.shape[:-1], dtype=core.dtype, device=device(domain))
+    flat = xp.reshape(x, (-1, len(factors)))
     found = compiled(core, factors, domain, flat)
     if found is not None:
         return xp.reshape(found, x.shape[:-1])

@@ -6,6 +6,7 @@ import pytest
 from tdecomp import ToleranceError
 from tdecomp.chebyshev import (
     ChebyshevTucker,
+    _compiled,
     _fields,
     add,
     chebyshev_tucker,
@@ -18,6 +19,7 @@ from tdecomp.chebyshev import (
     scale,
 )
 from tdecomp.testing import gaussian
+from tdecomp.tt import tt_svd
 
 BOX = np.array([[-1.0, 2.0], [0.5, 3.0], [-4.0, -1.0], [0.0, 0.1]])
 
@@ -72,6 +74,30 @@ def test_derivatives_by_hand_and_in_blocks(monkeypatch):
         assert np.abs(found[2, 2] - 6 * z).max() <= 1e-8 * curves.max()
     assert gradient(f, points[0]).shape == (3,)
     assert hessian(f, points[:0]).shape == (0, 3, 3)
+
+
+def test_compiled_loops_and_trains_agree(monkeypatch):
+    pytest.importorskip("numba")
+    f, x = function(), inside(count=200)
+    train = f._replace(core=tt_svd(f.core, rtol=1e-13))
+    slopes, curves = gradient(f, x), hessian(f, x)
+    asked = []
+    monkeypatch.setattr(_compiled, "_KERNEL_WORK", 1)
+    monkeypatch.setattr(_compiled, "_evaluated", _counted(_compiled._evaluated, asked))
+    for g in (f, train):
+        assert np.abs(gradient(g, x) - slopes).max() <= 1e-12 * np.abs(slopes).max()
+        assert np.abs(hessian(g, x) - curves).max() <= 1e-12 * np.abs(curves).max()
+    assert len(asked) == 2 * (3 + 6)
+    few = gradient(train, x[:5])
+    assert np.abs(few - slopes[:5]).max() <= 1e-12 * np.abs(slopes).max()
+
+
+def _counted(call, asked):
+    def counted(*args, **options):
+        asked.append(call)
+        return call(*args, **options)
+
+    return counted
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4])
