@@ -141,7 +141,7 @@ def _finish(axes: Any, drawn: Drawn) -> None:
     limits = (axes.set_xlim, axes.set_ylim, axes.set_zlim)
     for k, (side, limit) in enumerate(zip(sides, limits, strict=True)):
         limit(*drawn.box[k])
-        side.set_major_locator(MaxNLocator(4))
+        side.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         side.set_label_text(drawn.labels[k], fontsize=TEXT, color=INK)
         side.labelpad = -2
         side.set_pane_color((1.0, 1.0, 1.0, 1.0))
