@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tdecomp._shim import solve_triangular
 from tdecomp._xp import namespace
 from tdecomp.chebyshev._compress import root
 from tdecomp.chebyshev._points import points
@@ -90,8 +91,10 @@ def variable(
     low, high = interval
     half, middle = (high - low) / 2, (high + low) / 2
     spread = tuple((c - middle) / half for c in centres)
-    found = [_scale(math.sqrt(p) * half, spread, tol) for p in exponents.tolist()]
-    longest = max(basis.shape[0] for _, basis, _ in found)
+    rates = [math.sqrt(p) * half for p in exponents.tolist()]
+    longest = max(length(rate, tol) for rate in rates)
+    upper = root(longest)
+    found = [_scale(rate, spread, upper, tol) for rate in rates]
     weighted = [
         np.pad(basis * (s * size / s[0]), [(0, longest - basis.shape[0]), (0, 0)])
         for (*_, basis, s), size in zip(found, sizes.tolist(), strict=True)
@@ -102,17 +105,20 @@ def variable(
         Scale(points(basis.shape[0]), projection, common[: basis.shape[0]].T @ basis)
         for projection, basis, _ in found
     ]
-    return Variable(low, high, np.linalg.solve(root(longest), common), scales)
+    factor = solve_triangular(upper, common, namespace(upper), lower=False)
+    return Variable(low, high, factor, scales)
 
 
-def _scale(rate: float, spread: tuple[float, ...], tol: float) -> tuple[Matrix, Matrix, Vector]:
+def _scale(
+    rate: float, spread: tuple[float, ...], upper: Matrix, tol: float
+) -> tuple[Matrix, Matrix, Vector]:
     """Return a projection of Gaussians of one rate, its basis and singular values.
 
-    The basis is in coordinates that are orthonormal in L2: coefficients times a root.
+    The basis is in coordinates that are orthonormal in L2: coefficients times `upper`, the root
+    of their inner products, of which leading blocks are those of fewer.
     """
     n = length(rate, tol)
-    upper = root(n)
-    transform = upper @ coefficients(np.eye(n), namespace(upper))
+    transform = upper[:n, :n] @ coefficients(np.eye(n), namespace(upper))
     # Of centres farther away nothing is left in the interval.
     margin = math.sqrt(-math.log(tol)) / max(rate, _FLAT)
     near, far = (min(max(c, -1 - margin), 1 + margin) for c in spread)
