@@ -26,12 +26,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tdecomp._errors import ToleranceError
 from tdecomp.chebyshev._combinations import Combinations, Indices
 from tdecomp.chebyshev._fibres import row_pivots
 from tdecomp.chebyshev._sampler import Values
 from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
-from tdecomp.tt import TensorTrain
+from tdecomp.tt import TensorTrain, norm, round
 from tdecomp.tt._evaluate import _evaluate
 from tdecomp.tt._maxvol import _maxvol
 from tdecomp.tt._ranks import largest_ranks
@@ -47,6 +48,8 @@ _INDEPENDENT = 0.05
 # A train is expected to ask for so many times its entries.
 _ASKED = 2.0
 _SWEEPS = 12
+# So many values are asked for one by one where most of them are known.
+_WHOLE = 1 << 20
 
 
 def pays(sizes: Sequence[int]) -> bool:
@@ -57,11 +60,12 @@ def pays(sizes: Sequence[int]) -> bool:
     return _ASKED * sum(r * n * s for r, n, s in pairs) < math.prod(sizes)
 
 
-def crossed(table: Combinations, tol: float) -> TensorTrain | None:
-    """Return the train of all values, with errors near `tol`; None where it does not pay."""
+def crossed(table: Combinations, tol: float) -> TensorTrain | Values:
+    """Return the train of all values, with errors near `tol`; if that does not pay, the values."""
     before = table.ask.evaluations
     ahead, known = _begun(table)
     extra = table.anywhere(_JOINING)
+    whole = math.prod(table.shape)
     for sweep in range(_SWEEPS):
         found = _swept(table, _Sides(ahead, known, extra), tol, forward=sweep % 2 == 0)
         index = np.concatenate([table.anywhere(_COMPARED), table.extreme(_COMPARED)])
@@ -73,12 +77,21 @@ def crossed(table: Combinations, tol: float) -> TensorTrain | None:
         else:
             table.right = found.parts
         if float(np.max(missed)) <= _SLACK * tol:
-            return TensorTrain(tuple(found.cores))
-        if table.ask.evaluations - before > math.prod(table.shape):
             break
+        if table.ask.evaluations - before > whole / 2 and whole <= _WHOLE:
+            return table.at(np.argwhere(np.ones(table.shape, bool))).reshape(table.shape)
         worst = np.argsort(-missed, kind="stable")[:_JOINING]
         extra = np.concatenate([extra[-_JOINING:], index[worst]])
-    return None
+    return _rounded(TensorTrain(tuple(found.cores)), tol)
+
+
+def _rounded(train: TensorTrain, tol: float) -> TensorTrain:
+    """Return a train without what joined it on the way, as far as rounding lets that be told."""
+    rtol = tol / (float(norm(train)) or 1.0)
+    try:
+        return round(train, rtol=rtol)
+    except ToleranceError as error:
+        return round(train, rtol=2 * error.reachable)
 
 
 class _Sides(NamedTuple):

@@ -193,7 +193,7 @@ def _spanned(line: Fibres, task: _Task) -> int | None:
 
 def _train(
     task: _Task, state: _State, ends: list[int | None], bases: list[Basis]
-) -> TensorTrain | None:
+) -> TensorTrain | Values | None:
     """Return the values at all combinations of nodes as a train, where that asks for fewer.
 
     Before, fibres through nodes join in until none is missed.
