@@ -20,6 +20,7 @@ from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._sampled import SLACK, fibre_sampled
 from tdecomp.chebyshev._sampler import Sampler
+from tdecomp.chebyshev._whole import judged
 from tdecomp.tt._sampler import ExhaustedError
 
 # In units of eps, the least tolerance, and the one that is meant where none is given.
@@ -52,6 +53,7 @@ def chebyshev_tucker(
     *,
     rtol: float | None = None,
     rank: int | tuple[int, ...] | None = None,
+    size: int | tuple[int, ...] | None = None,
     max_evals: int = 10_000_000,
     rng: Seed = 0,
     callback: Callback | None = None,
@@ -76,6 +78,10 @@ def chebyshev_tucker(
         By default some thousand eps, at least one thousand.
     rank : int or tuple of int, optional
         Truncate the result, in the norm of L2.
+    size : int or tuple of int, optional
+        How many coefficients the function has in each variable. All values on a grid of as many
+        Chebyshev points are asked for then, and their interpolation is compressed; how far it is
+        from `f` is for you to judge, by `error`.
     max_evals : int, optional
         How many values may be asked for.
     rng : int, numpy.random.Generator or None, optional
@@ -132,17 +138,22 @@ def chebyshev_tucker(
     check_callable(f, name="f")
     box = as_domain(domain)
     like, unit = _likeness(like)
-    for size in (rank,) if rank is None or not isinstance(rank, tuple | list) else rank:
-        if size is not None:
-            check_rank(size)
+    for wanted in rank if isinstance(rank, tuple | list) else (rank,):
+        if wanted is not None:
+            check_rank(wanted)
     rtol = _USUAL * unit if rtol is None else _reachable(check_rtol(rtol), unit)
     ask = Sampler(f, box, like, check_count(max_evals, name="max_evals", least=1))
+    sizes = None if size is None else _sizes(size, ask.d)
     watch = None if callback is None else _watched(callback, ask)
     try:
-        fit = fibre_sampled(ask, rtol / SLACK, generator(rng), callback=watch)
+        if sizes is None:
+            fit = fibre_sampled(ask, rtol / SLACK, generator(rng), callback=watch)
+        else:
+            fit = judged(ask, sizes, rtol / SLACK, generator(rng))
     except ExhaustedError:
         raise UnresolvedError(
-            f"max_evals={max_evals} is too few for a first approximation of {ask.d} variables",
+            f"max_evals={max_evals} is too few for a first approximation of {ask.d} variables"
+            + ("" if sizes is None else f" on a grid of size {sizes}"),
             best=None,
         ) from None
     finished = fit._replace(tensor=_finished(fit.tensor, ask))
@@ -171,6 +182,14 @@ def _reachable(rtol: float, unit: float) -> float:
             reachable=_LEAST * unit,
         )
     return rtol
+
+
+def _sizes(size: Any, d: int) -> tuple[int, ...]:
+    """Return how many coefficients there are for each variable."""
+    sizes = tuple(size) if isinstance(size, tuple | list) else (size,) * d
+    if len(sizes) != d:
+        raise ValueError(f"size must be an int or have {d} entries, got {size}")
+    return tuple(check_count(n, name="size", least=1) for n in sizes)
 
 
 def _watched(callback: Callback, ask: Sampler) -> Callback:

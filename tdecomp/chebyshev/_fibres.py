@@ -197,7 +197,7 @@ class Fibres:
             c = coefficients(self.values, namespace(self.values))
             sizes = np.sum(np.abs(c), axis=1)
             largest = float(np.max(sizes))
-            if largest == 0.0:
+            if largest <= tol:
                 return 1
             end = chop(sizes, max(tol / largest, float(np.finfo(c.dtype).eps)))
             if end is not None:

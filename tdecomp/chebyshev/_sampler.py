@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import array_api_compat
@@ -19,8 +20,8 @@ from tdecomp.tt._sampler import ExhaustedError
 Points = npt.NDArray[np.float64]
 Values = npt.NDArray[Any]
 
-# Points handed over at a time.
-_BATCH = 1 << 17
+# Points handed over at a time, and those of a grid, which stay in the cache.
+_BATCH, _CACHED = 1 << 17, 1 << 15
 
 
 class Sampler:
@@ -54,33 +55,66 @@ class Sampler:
     def __call__(self, t: Points) -> Values:
         """Return the values at points (..., d), in the shape of their leading axes."""
         flat = t.reshape(-1, self.d)
-        if self.evaluations + flat.shape[0] > self.limit:
-            raise ExhaustedError
+        self._granted(flat.shape[0])
+        if not flat.size:
+            return np.empty(t.shape[:-1])
         x = from_unit(flat, self.domain, namespace(flat))
-        parts = [self._batch(x[s : s + _BATCH]) for s in range(0, x.shape[0], _BATCH)]
-        self.evaluations += flat.shape[0]
-        values = np.concatenate(parts) if parts else np.empty(0)
-        if values.size:
-            self.largest = max(self.largest, float(np.max(np.abs(values))))
-        return values.reshape(t.shape[:-1])
+        columns = [np.ascontiguousarray(column) for column in x.T]
+        parts = [
+            self._batch([column[s : s + _BATCH] for column in columns])
+            for s in range(0, x.shape[0], _BATCH)
+        ]
+        return np.concatenate(parts).reshape(t.shape[:-1])
 
-    def _batch(self, x: Points) -> Values:
+    def on_grid(self, axes: Sequence[Points]) -> Values:
+        """Return the values at all combinations of points of each variable."""
+        sizes = tuple(axis.size for axis in axes)
+        self._granted(math.prod(sizes))
+        x = [
+            from_unit(axis[:, None], self.domain[k : k + 1], namespace(axis))[:, 0]
+            for k, axis in enumerate(axes)
+        ]
+        # The last variables run within a batch, the same in all of them.
+        split = self.d - 1
+        while split > 0 and math.prod(sizes[split - 1 :]) <= _CACHED:
+            split -= 1
+        outer, inner = _combined(x[:split]), _combined(x[split:])
+        repeats, count = math.prod(sizes[split:]), math.prod(sizes[:split])
+        rows = max(1, _CACHED // repeats)
+        again = [np.tile(column, rows) for column in inner]
+        parts = []
+        for start in range(0, count, rows):
+            stop = min(start + rows, count)
+            slow = [np.repeat(column[start:stop], repeats) for column in outer]
+            # A copy, since what is given away may be written to.
+            fast = [column[: (stop - start) * repeats].copy() for column in again]
+            parts.append(self._batch(slow + fast))
+        return np.concatenate(parts).reshape(sizes)
+
+    def _granted(self, count: int) -> None:
+        """Refuse what would exceed the limit."""
+        if self.evaluations + count > self.limit:
+            raise ExhaustedError
+
+    def _batch(self, x: list[Points]) -> Values:
         """Ask for one batch and refuse what is not one finite number for each point."""
         values = self._asked(x)
         if values.ndim == 0:
-            values = np.broadcast_to(values, x.shape[:1])
-        if values.shape != x.shape[:1]:
+            values = np.broadcast_to(values, x[0].shape)
+        if values.shape != x[0].shape:
             raise ValueError(
-                f"f must return one value for each of {x.shape[0]} points, or one for all, got "
+                f"f must return one value for each of {x[0].size} points, or one for all, got "
                 f"shape {values.shape}"
             )
         bad = ~np.isfinite(values)
         if np.any(bad):
             row = int(np.argmax(bad))
-            raise ValueError(f"f returned {values[row]} at {_named(x[row])}; it must be finite")
+            raise ValueError(f"f returned {values[row]} at {_named(x, row)}; it must be finite")
+        self.evaluations += values.size
+        self.largest = max(self.largest, float(np.max(np.abs(values))))
         return values
 
-    def _asked(self, x: Points) -> Values:
+    def _asked(self, x: list[Points]) -> Values:
         """Return what the callable says, on the host; the first time, see if it takes arrays."""
         if self._tried:
             return self._host(self.f(*self._coordinates(x)))
@@ -89,7 +123,7 @@ class Sampler:
             return self._host(self.f(*self._coordinates(x)))
         except (TypeError, ValueError) as error:
             try:
-                complex(self.f(*x[0].tolist()))
+                complex(self.f(*(float(column[0]) for column in x)))
             except Exception:
                 raise error from None
         warnings.warn(
@@ -103,13 +137,11 @@ class Sampler:
         )
         return self._host(self.f(*self._coordinates(x)))
 
-    def _coordinates(self, x: Points) -> list[Array]:
+    def _coordinates(self, x: list[Points]) -> list[Array]:
         """Return one array for each variable, in the library of the callable."""
         xp = namespace(self.like)
-        columns = (np.ascontiguousarray(column) for column in x.T)
         return [
-            xp.asarray(column, dtype=self.like.dtype, device=device(self.like))
-            for column in columns
+            xp.asarray(column, dtype=self.like.dtype, device=device(self.like)) for column in x
         ]
 
     def _host(self, values: Any) -> Values:
@@ -119,6 +151,11 @@ class Sampler:
         return host(as_floating(values, namespace(values), name="f(...)"))
 
 
-def _named(point: Points) -> str:
+def _combined(axes: list[Points]) -> list[Points]:
+    """Return all combinations, a column for each variable, the last one fastest."""
+    return [column.reshape(-1) for column in np.meshgrid(*axes, indexing="ij")]
+
+
+def _named(x: list[Points], row: int) -> str:
     """Return a point in words."""
-    return "(" + ", ".join(f"{x:.17g}" for x in point.tolist()) + ")"
+    return "(" + ", ".join(f"{column[row]:.17g}" for column in x) + ")"

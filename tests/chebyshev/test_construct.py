@@ -155,3 +155,25 @@ def test_a_budget_is_kept_and_refused_with_the_best():
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_given_size_takes_the_whole_grid():
+    asked = []
+
+    def f(x, y):
+        asked.append(x.size)
+        return np.exp(x * y)
+
+    fit = chebyshev_tucker(f, [(-1, 1), (0, 2)], size=(20, 24))
+    assert fit.tensor.shape == (20, 24)
+    assert sum(asked) == 20 * 24 + 1000
+    assert fit.error <= 1e-14
+    # Too small a size is told by the error.
+    coarse = chebyshev_tucker(f, [(-1, 1), (0, 2)], size=5)
+    assert coarse.tensor.shape == (5, 5)
+    assert 1e-4 < coarse.error < 1e-1
+    for size, message in [((4, 4, 4), "2 entries"), (0, "size"), (2.5, "size")]:
+        with pytest.raises((TypeError, ValueError), match=message):
+            chebyshev_tucker(f, [(-1, 1), (0, 2)], size=size)
+    with pytest.raises(UnresolvedError, match="grid of size"):
+        chebyshev_tucker(f, [(-1, 1), (0, 2)], size=40, max_evals=1000)

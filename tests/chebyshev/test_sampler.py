@@ -107,3 +107,22 @@ def test_the_limit_comes_before_the_question():
     assert ask.evaluations == 6
     ask(np.zeros((4, 3)))
     assert ask.evaluations == 10
+
+
+@pytest.mark.parametrize("cached", [1, 7, 20, 1000])
+def test_values_on_grids_are_those_at_their_points(cached, monkeypatch):
+    monkeypatch.setattr(_sampler, "_CACHED", cached)
+    box = np.array([[0.0, 1.0], [-2.0, 3.0], [5.0, 9.0]])
+    axes = [np.linspace(-1, 1, n) for n in (4, 3, 5)]
+
+    def f(x, y, z):
+        assert x.shape == y.shape == z.shape
+        z *= 1.0  # what is given away may be written to
+        return x + 10 * y + 100 * z
+
+    ask = Sampler(f, box, np.empty(0), 100)
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    assert np.array_equal(ask.on_grid(axes), Sampler(f, box, np.empty(0), 100)(points))
+    assert ask.evaluations == 60
+    with pytest.raises(ExhaustedError):
+        ask.on_grid(axes)
