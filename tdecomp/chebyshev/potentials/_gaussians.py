@@ -93,6 +93,7 @@ def gaussian_sum(
     /,
     *,
     rtol: float = 1e-8,
+    floor: float = 0.0,
     positive: bool = False,
     max_terms: int = 200,
 ) -> Fit[GaussianSum]:
@@ -101,11 +102,14 @@ def gaussian_sum(
     Parameters
     ----------
     kernel : callable
-        Takes an array of distances and returns the values, real and without a zero.
+        Takes an array of distances and returns the values, real ones.
     rmin, rmax : float
         The distances to cover, ``0 < rmin < rmax``.
     rtol : float, optional
         The largest relative error at any of them.
+    floor : float, optional
+        Where the magnitude of the kernel is less, errors are relative to this number, which takes
+        fewer terms. It has to be positive for a kernel that has a zero.
     positive : bool, optional
         Ask for positive weights, which takes more terms; the kernel must be one that has them.
     max_terms : int, optional
@@ -121,8 +125,8 @@ def gaussian_sum(
     Raises
     ------
     TypeError, ValueError
-        If `kernel` cannot be called, or returns values of another shape, not finite, or zero; if
-        the distances are no interval, or an option is out of range.
+        If `kernel` cannot be called, or returns values of another shape, not finite, or zero
+        without a `floor`; if the distances are no interval, or an option is out of range.
     ToleranceError
         If `max_terms` Gaussians do not reach `rtol`.
 
@@ -153,7 +157,8 @@ def gaussian_sum(
     interval = _interval(rmin, rmax)
     rtol = check_rtol(rtol)
     most = check_count(max_terms, name="max_terms", least=1)
-    family = _Family(kernel, interval, rtol, positive=positive)
+    floor = check_size(floor, name="floor")
+    family = _Family(kernel, interval, floor, math.sqrt(-math.log(rtol)), positive=positive)
     low, high = 0, 0
     while high < most:
         low, high = high, min(max(8, 2 * high), most)
@@ -191,7 +196,8 @@ def newton(rmin: float, rmax: float, /, **options: Any) -> Fit[GaussianSum]:
 def yukawa(rate: float, rmin: float, rmax: float, /, **options: Any) -> Fit[GaussianSum]:
     """Return a sum of Gaussians for ``exp(-rate * r) / r``, that of a charge among ions.
 
-    The other parameters, and errors, are those of `gaussian_sum`; the rate may be zero.
+    The other parameters, and errors, are those of `gaussian_sum`; the rate may be zero. Over many
+    lengths ``1 / rate`` the kernel vanishes, and a `floor` saves most of the terms.
 
     Examples
     --------
@@ -227,6 +233,19 @@ class _Found(NamedTuple):
     error: float
 
 
+class _Samples(NamedTuple):
+    """Values of a kernel at distances, and inverses of what errors are relative to."""
+
+    r: Vector
+    values: Vector
+    inverse: Vector
+
+    def errors(self, g: GaussianSum) -> Vector:
+        """Return the relative errors of a sum."""
+        found: Vector = np.abs(g(self.r) - self.values) * self.inverse
+        return found
+
+
 class _Family:
     """The best sums of any number of Gaussians with nodes in geometric progression."""
 
@@ -234,40 +253,42 @@ class _Family:
         self,
         kernel: Callable[[Vector], Any],
         interval: tuple[float, float],
-        rtol: float,
+        floor: float,
+        sharpest: float,
         *,
         positive: bool,
     ) -> None:
         self.kernel = kernel
         self.interval = interval
+        self.floor = floor
+        self.top = sharpest / interval[0]
         self.positive = positive
-        self.top = math.sqrt(-math.log(rtol)) / interval[0]
         self.fits: dict[int, _Found] = {}
 
     def fit(self, count: int) -> _Found:
         """Return the best sum of `count` terms, or fewer where weights are zero."""
         if count not in self.fits:
-            r = np.geomspace(*self.interval, _DENSE * count + 100)
-            inverse = self._inverse(r)
-            finer = np.geomspace(*self.interval, _FINER * r.size)
-            inverse_finer = self._inverse(finer)
-            bottom = _flattest(r, inverse)
+            known = self._sampled(np.geomspace(*self.interval, _DENSE * count + 100))
+            finer = self._sampled(np.geomspace(*self.interval, _FINER * known.r.size))
+            bottom = _flattest(known)
             found = []
             for low, high in product(_LOW_POSITIVE if self.positive else _LOW, _HIGH):
                 nodes = np.geomspace(low * bottom, high * self.top, count)
-                g = self._fitted(nodes, r, inverse)
-                found.append(_Found(g, self._largest(g, finer, inverse_finer)))
+                g = self._fitted(nodes, known)
+                found.append(_Found(g, self._largest(g, finer)))
             self.fits[count] = min(found, key=lambda one: one.error)
         return self.fits[count]
 
-    def _largest(self, g: GaussianSum, r: Vector, inverse: Vector) -> float:
-        """Return the largest relative error at distances, and around where it is."""
-        k = int(np.argmax(np.abs(g(r) * inverse - 1)))
-        near = np.append(np.linspace(r[max(k - 1, 0)], r[min(k + 1, r.size - 1)], 64), r[k])
-        return float(np.max(np.abs(g(near) * self._inverse(near) - 1)))
+    def _largest(self, g: GaussianSum, known: _Samples) -> float:
+        """Return the largest error at distances, and around where it is."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            k, r = int(np.argmax(known.errors(g))), known.r
+            near = np.append(np.linspace(r[max(k - 1, 0)], r[min(k + 1, r.size - 1)], 64), r[k])
+            error = float(np.max(self._sampled(near).errors(g)))
+        return error if math.isfinite(error) else math.inf
 
-    def _inverse(self, r: Vector) -> Vector:
-        """Return inverse values of the kernel at distances."""
+    def _sampled(self, r: Vector) -> _Samples:
+        """Return values of the kernel at distances, and what errors are relative to."""
         values = np.asarray(self.kernel(r))
         if values.shape != r.shape or not np.isrealobj(values):
             raise ValueError(
@@ -275,33 +296,37 @@ class _Family:
                 f"shape {values.shape} and dtype {values.dtype}"
             )
         with np.errstate(divide="ignore", over="ignore"):
-            inverse = 1 / values.astype(float)
+            inverse = 1 / np.maximum(np.abs(values.astype(float)), self.floor)
         bad = ~(np.isfinite(values) & np.isfinite(inverse))
         if np.any(bad):
             k = int(np.argmax(bad))
             raise ValueError(
-                f"kernel({r[k]:.6g}) is {values[k]}: it must be finite and not zero, as errors "
-                "are relative to it"
+                f"kernel({r[k]:.6g}) is {values[k]}: it must be finite, and not zero, as errors "
+                "are relative to it, unless floor= is positive"
             )
-        return inverse
+        return _Samples(r, values, inverse)
 
-    def _fitted(self, nodes: Vector, r: Vector, inverse: Vector) -> GaussianSum:
+    def _fitted(self, nodes: Vector, known: _Samples) -> GaussianSum:
         """Return the sum of least squares; of positive weights, once all negative ones are out."""
-        columns = np.exp(-((r[:, None] * nodes) ** 2)) * inverse[:, None]
+        # Where the kernel is tiny its inverse is not: largest entries of columns are made one.
+        logs = np.log(known.inverse)[:, None] - (known.r[:, None] * nodes) ** 2
+        tops = np.max(logs, axis=0)
+        columns = np.exp(logs - tops)
         norms = np.linalg.norm(columns, axis=0)
         columns /= norms
-        kept = np.arange(nodes.size)
+        kept, wanted = np.arange(nodes.size), known.values * known.inverse
         while True:
-            weights = np.linalg.lstsq(columns[:, kept], np.ones(r.size), rcond=_NOISE)[0]
+            weights = np.linalg.lstsq(columns[:, kept], wanted, rcond=_NOISE)[0]
             good = weights > 0
             if not self.positive or np.all(good):
-                return GaussianSum(weights / norms[kept], nodes[kept] ** 2, self.interval)
+                weights = weights / norms[kept] * np.exp(-tops[kept])
+                return GaussianSum(weights, nodes[kept] ** 2, self.interval)
             kept = kept[good]
 
 
-def _flattest(r: Vector, inverse: Vector) -> float:
+def _flattest(known: _Samples) -> float:
     """Return the node of the Gaussian that falls as the kernel does at the largest distance."""
-    (near, far), (less, more) = r[-2:], np.log(np.abs(inverse[-2:]))
+    (near, far), (less, more) = known.r[-2:], np.log(known.inverse[-2:])
     falls = float(more - less) / math.log(far / near)
     return math.sqrt(max(1.0, falls)) / float(far)
 

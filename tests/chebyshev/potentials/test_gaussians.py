@@ -56,6 +56,20 @@ def test_weights_are_positive_on_request():
         gaussian_sum(lambda r: np.log(2 + r), 1.0, 9.0, positive=True, max_terms=20)
 
 
+def test_below_a_floor_errors_are_relative_to_it():
+    r = np.geomspace(0.1, 100, 5001)
+    whole, above = (
+        yukawa(1.0, 0.1, 100.0, rtol=1e-6),
+        yukawa(1.0, 0.1, 100.0, rtol=1e-6, floor=0.01),
+    )
+    assert above.tensor.rank < whole.tensor.rank / 2
+    exact = np.exp(-r) / r
+    errors = np.abs(above.tensor(r) - exact) / np.maximum(exact, 0.01)
+    assert errors.max() <= 1.0001 * above.error <= 1.0001e-6
+    wave = gaussian_sum(np.cos, 0.1, 6.0, rtol=1e-6, floor=1.0)
+    assert np.abs(wave.tensor(r[r < 6]) - np.cos(r[r < 6])).max() <= 1e-6
+
+
 def test_the_scale_of_lengths_does_not_matter():
     one, two = newton(0.1, 10.0).tensor, newton(0.1 * 2.0**40, 10 * 2.0**40).tensor
     assert one.rank == two.rank
@@ -90,8 +104,9 @@ def test_values_are_those_of_the_library_of_distances(xp):
         (lambda: gaussian_sum(3, 1, 2), TypeError, "kernel must be callable"),
         (lambda: gaussian_sum(lambda r: r[:2], 1, 2), ValueError, "one real number for each"),
         (lambda: gaussian_sum(lambda r: 1j * r, 1, 2), ValueError, "one real number"),
-        (lambda: gaussian_sum(lambda r: 0 * r, 1, 2), ValueError, r"kernel\(1\) is 0.0"),
-        (lambda: gaussian_sum(lambda r: r + np.nan, 1, 2), ValueError, "finite and not zero"),
+        (lambda: gaussian_sum(lambda r: 0 * r, 1, 2), ValueError, r"kernel\(1\) is 0.0.*floor="),
+        (lambda: newton(1, 2, floor=-1), ValueError, "floor must be a number >= 0"),
+        (lambda: gaussian_sum(lambda r: r + np.nan, 1, 2), ValueError, "finite, and not zero"),
         (lambda: newton(0.1, 1).tensor([1.0, np.nan]), ValueError, r"r\[1\]"),
     ],
 )
