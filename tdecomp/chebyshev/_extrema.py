@@ -58,7 +58,7 @@ def minimum(f: Any, /, *, tol: float = 1e-6, max_points: int = 50_000_000) -> Ex
     Raises
     ------
     TypeError, ValueError
-        If `f` is something else, or complex, or an option is out of range.
+        If `f` is something else, complex, traced or differentiated, or an option is out of range.
 
     Notes
     -----
@@ -116,7 +116,7 @@ def maximum(f: Any, /, *, tol: float = 1e-6, max_points: int = 50_000_000) -> Ex
     Raises
     ------
     TypeError, ValueError
-        If `f` is something else, or complex, or an option is out of range.
+        If `f` is something else, complex, traced or differentiated, or an option is out of range.
 
     See Also
     --------
@@ -155,7 +155,7 @@ def sup_norm(f: Any, /, *, tol: float = 1e-6, max_points: int = 50_000_000) -> E
     Raises
     ------
     TypeError, ValueError
-        If `f` is something else, or an option is out of range.
+        If `f` is something else, traced or differentiated, or an option is out of range.
 
     See Also
     --------

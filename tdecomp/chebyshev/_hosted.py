@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
+from tdecomp._xp import differentiated
 from tdecomp.chebyshev._core import arrays, of_arrays
 from tdecomp.chebyshev._format import ChebyshevTucker, as_function
 
@@ -21,6 +22,11 @@ def on_host(
     Arrays are scaled by powers of two, whose product is two to the exponent.
     """
     xp, core, factors, domain = as_function(f, name=name, trains=trains)
+    if any(map(differentiated, (*arrays(core), *factors))):
+        raise ValueError(
+            "under tracing (jit, vmap, gradients) there are no values to decide by; search "
+            "outside, and differentiate evaluate(f, point) at the point that was found"
+        )
     exponent, scaled = 0, []
     for x in (*arrays(core), *factors):
         there = host(x)

@@ -35,9 +35,9 @@ def roots(*functions: Any, max_boxes: int = 50_000) -> Array:
     Raises
     ------
     TypeError, ValueError
-        If a function is something else, or complex, its core is a train, there are more or fewer
-        functions than variables, or boxes differ; if boxes are too many, since roots are not
-        isolated.
+        If a function is something else, complex, traced or differentiated, or its core is a
+        train; if there are more or fewer functions than variables, or boxes differ; if boxes are
+        too many, since roots are not isolated.
 
     Notes
     -----

@@ -176,6 +176,20 @@ def test_every_library_keeps_its_arrays(xp, dtype):
             assert np.abs(xp.to_numpy(x) - y).max() <= 8 * np.finfo(dtype).eps
 
 
+@pytest.mark.parametrize("xp", ["torch", "jax"], indirect=True)
+def test_derivatives_are_those_of_values_at_a_fixed_point(xp):
+    f, known = random((4, 5), (2, 2), xp=xp), random((4, 5), (2, 2))
+    with pytest.raises(ValueError, match="under tracing .* search outside"):
+        xp.gradient(lambda core: minimum(f._replace(core=core)).value, known.core)
+    point = minimum(f).point
+    slope = xp.gradient(lambda core: evaluate(f._replace(core=core), point), known.core)
+    step = 1e-5 * gaussian((2, 2), rng=9)
+    ahead, behind = (
+        float(minimum(known._replace(core=known.core + sign * step)).value) for sign in (1, -1)
+    )
+    assert float(np.sum(slope * step)) == pytest.approx((ahead - behind) / 2, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
