@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tdecomp._errors import ToleranceError, check_rtol
+from tdecomp._errors import ToleranceError, check_rank, check_rtol
 from tdecomp._iterate import Fit, Status
 from tdecomp._precision import full_precision
 from tdecomp._program import one_program
@@ -71,8 +71,8 @@ def long_range(
         The box, with all particles inside; by default the least one around them, wider by the
         width of the sharpest Gaussian on each side.
     rtol : float, optional
-        The error of truncation, relative in the norm of L2, and a bound for all other errors. By
-        default ``1e-7``, or a thousand eps.
+        The error of truncation, relative in the norm of L2; what is left out of single Gaussians
+        before is a hundredth of that. By default ``1e-7``, or a thousand eps.
     rank : int or tuple of int, optional
         The largest ranks.
 
@@ -99,6 +99,9 @@ def long_range(
     :math:`p` and half a side :math:`h` of the box, of which :math:`s < m` coordinates are left,
     about :math:`3 N s^d` flops for `N` particles and :math:`O(s^{d+1})` for the truncation, in
     memory for :math:`s^d` numbers and a batch of particles. Ranks hardly depend on `N`.
+
+    Charges of both signs may cancel in the smooth part, as in a crystal: errors are then larger
+    relative to what is left, as `error` says.
 
     References
     ----------
@@ -145,11 +148,10 @@ def assembled(
     xp = namespace(like)
     rtol = tolerance(rtol, like.dtype, xp)
     variables = _variables(clouds, g, box, _FINER * rtol)
-    core = None
-    for one in clouds:
-        part = _core(one, g, variables, xp)
-        core = part if core is None else core + part
-    found = sthosvd(core, rtol=rtol, **({} if rank is None else {"rank": rank}))
+    core, *more = (_core(one, g, variables, xp) for one in clouds)
+    for part in more:
+        core = core + part
+    found = sthosvd(core, rtol=rtol, rank=_ranks(rank, tuple(core.shape)))
     factors = tuple(
         moved(v.factor, like, xp) @ u for v, u in zip(variables, found.factors, strict=True)
     )
@@ -169,6 +171,16 @@ def tolerance(rtol: float | None, dtype: DType, xp: Namespace) -> float:
             reachable=least,
         )
     return rtol
+
+
+def _ranks(rank: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the largest ranks that are allowed, and can be."""
+    if rank is None:
+        return shape
+    each = tuple(rank) if isinstance(rank, tuple | list) else (rank,) * len(shape)
+    if len(each) != len(shape):
+        raise ValueError(f"rank must be one int, or one for each of {len(shape)} variables")
+    return tuple(min(check_rank(r), n) for r, n in zip(each, shape, strict=True))
 
 
 def check_distances(clouds: list[Cloud], g: GaussianSum, box: Vector) -> None:

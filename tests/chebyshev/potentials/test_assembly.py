@@ -75,6 +75,7 @@ def test_the_error_is_kept_and_ranks_grow_as_it_falls():
     assert ranks == sorted(ranks)
     assert ranks[0] < ranks[2]
     assert long_range(x, q, WIDE, domain=BOX, rank=5).tensor.rank == (5, 5, 5)
+    assert long_range(x, q, WIDE, domain=BOX, rank=(3, 9999, 4)).tensor.rank[::2] == (3, 4)
 
 
 def test_one_particle_of_one_exponent_has_rank_one():
@@ -180,6 +181,7 @@ X, Q = particles(4)
         (lambda: long_range(X, Q, WIDE, rtol=1e-14), ToleranceError, "rtol >= 2.22e-13"),
         (lambda: long_range(X, Q, WIDE, rtol=2), ValueError, "rtol"),
         (lambda: long_range(X, Q, WIDE, rank=0), ValueError, "rank"),
+        (lambda: long_range(X, Q, WIDE, rank=(2, 2)), ValueError, "one for each of 3 variables"),
         (lambda: long_range(X, Q, lambda r: 1 / r), TypeError, "g must be a GaussianSum"),
         (lambda: long_range(X, Q, G, domain=BOX), ValueError, "too many: split g by range first"),
         (lambda: long_range([], [], WIDE), ValueError, "positions"),
