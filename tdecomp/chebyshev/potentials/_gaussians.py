@@ -134,7 +134,7 @@ def gaussian_sum(
     -----
     For :math:`1/r` the number of terms is about :math:`\log(1/\epsilon)
     \log(r_{\max} / r_{\min}) / 4`. It is found by bisection, in fits of some milliseconds. Errors
-    below :math:`10^{-12}` are out of reach.
+    below :math:`10^{-13}` are out of reach.
 
     References
     ----------
