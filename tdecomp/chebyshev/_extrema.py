@@ -36,7 +36,7 @@ class Extremum(NamedTuple):
 
 
 @full_precision
-def minimum(f: Any, /, *, tol: float = 1e-6, max_points: int = 50_000_000) -> Extremum:
+def minimum(f: Any, /, *, tol: float = 1e-6, max_points: int = 100_000_000) -> Extremum:
     r"""Return the global minimum of a real function in its box, with a bound from below.
 
     Parameters
@@ -95,7 +95,7 @@ def minimum(f: Any, /, *, tol: float = 1e-6, max_points: int = 50_000_000) -> Ex
 
 
 @full_precision
-def maximum(f: Any, /, *, tol: float = 1e-6, max_points: int = 50_000_000) -> Extremum:
+def maximum(f: Any, /, *, tol: float = 1e-6, max_points: int = 100_000_000) -> Extremum:
     r"""Return the global maximum of a real function in its box, with a bound from above.
 
     Parameters
@@ -134,7 +134,7 @@ def maximum(f: Any, /, *, tol: float = 1e-6, max_points: int = 50_000_000) -> Ex
 
 
 @full_precision
-def sup_norm(f: Any, /, *, tol: float = 1e-6, max_points: int = 50_000_000) -> Extremum:
+def sup_norm(f: Any, /, *, tol: float = 1e-6, max_points: int = 100_000_000) -> Extremum:
     r"""Return the largest magnitude of a function in its box, with a bound from above.
 
     Parameters

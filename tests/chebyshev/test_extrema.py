@@ -123,10 +123,10 @@ def test_flat_functions_have_one_value(constant):
 
 
 def test_magnitudes_that_only_turn():
-    f = made(lambda x, y: np.exp(2j * x * y) * (1 + 0 * x), 2)
+    f = chebyshev_tucker(lambda x, y: np.exp(2j * x * y), [(-1, 1)] * 2, rtol=1e-11).tensor
     found = sup_norm(f, max_points=2_000_000)
-    assert 1 - 1e-12 <= found.value <= 1 + 1e-12
-    assert 1 <= found.bound <= 1.001
+    assert 1 - 1e-10 <= found.value <= 1 + 1e-10
+    assert found.value <= found.bound <= 1.001
 
 
 def test_little_work_gives_a_bound_that_holds():
@@ -179,7 +179,7 @@ def test_every_library_keeps_its_arrays(xp, dtype):
 @pytest.mark.parametrize("xp", ["torch", "jax"], indirect=True)
 def test_derivatives_are_those_of_values_at_a_fixed_point(xp):
     f, known = random((4, 5), (2, 2), xp=xp), random((4, 5), (2, 2))
-    with pytest.raises(ValueError, match="under tracing .* search outside"):
+    with pytest.raises(ValueError, match=r"under tracing .* search outside"):
         xp.gradient(lambda core: minimum(f._replace(core=core)).value, known.core)
     point = minimum(f).point
     slope = xp.gradient(lambda core: evaluate(f._replace(core=core), point), known.core)
