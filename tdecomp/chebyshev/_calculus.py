@@ -166,7 +166,7 @@ def _half(domain: Array, k: int) -> Array:
 def _listed(variables: Any, d: int) -> list[Any]:
     if variables is None:
         return list(range(d))
-    return list(variables) if isinstance(variables, list | tuple) else [variables]
+    return list(variables) if isinstance(variables, list | tuple | range) else [variables]
 
 
 def _index(variable: Any, d: int) -> int:

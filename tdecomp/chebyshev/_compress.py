@@ -7,7 +7,9 @@ in :math:`L^2`. With the inner products :math:`M = L L^T` of polynomials,
 
 (up to the volume of the box): a truncation of coefficients times :math:`L_k^T` along every mode is
 one of the function. Condition numbers of :math:`M` grow like its side, and are 82 at 64: Cholesky
-factors lose no digit that counts.
+factors lose no digit that counts. Of long series, values at twice as many points times the roots
+of the weights of Clenshaw and Curtis, which are exact for products, take the place of
+:math:`L_k^T V_k`: transforms instead of a matrix of the squared length.
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, namespace
 from tdecomp.chebyshev._core import arrays, mode_product, truncated
 from tdecomp.chebyshev._format import ChebyshevTucker
-from tdecomp.chebyshev._series import inner_products
+from tdecomp.chebyshev._series import inner_products, integrals
+from tdecomp.chebyshev._transform import coefficients, values
+
+# From so many coefficients on, series are long.
+_LONG = 1024
 
 
 @lru_cache(maxsize=64)
@@ -46,11 +52,39 @@ def orthonormal(
     """
     bases = []
     for k, factor in enumerate(factors):
-        upper = _root_like(int(factor.shape[0]), factor, xp)
-        q, r = xp.linalg.qr(upper @ factor)
+        basis, r = (_short if factor.shape[0] < _LONG else _long)(factor, xp)
         core = mode_product(core, r, k, xp)
-        bases.append(solve_triangular(upper, q, xp, lower=False))
+        bases.append(basis)
     return core, tuple(bases)
+
+
+def _short(factor: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Return orthonormal series and the triangle by which they make those of a factor."""
+    upper = _root_like(int(factor.shape[0]), factor, xp)
+    q, r = xp.linalg.qr(upper @ factor)
+    return solve_triangular(upper, q, xp, lower=False), r
+
+
+def _long(factor: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Do the same by values at points."""
+    m = int(factor.shape[0])
+    roots = xp.asarray(np.sqrt(_weights(2 * m - 1)), device=device(factor))
+    roots = xp.astype(roots, factor.dtype, copy=False)[:, None]
+    longer = xp.concat([factor, xp.zeros_like(factor[1:, :])])
+    q, r = xp.linalg.qr(roots * values(longer, xp))
+    return coefficients(q / roots, xp)[:m, :], r
+
+
+@lru_cache(maxsize=64)
+def _weights(count: int) -> npt.NDArray[np.float64]:
+    """Return the weights of Clenshaw and Curtis: the integrals of cardinal functions."""
+    like = np.empty(0)
+    xp = namespace(like)
+    # The transform of values to coefficients, transposed, is the other one but for the ends.
+    ends = np.ones(count)
+    ends[0] = ends[-1] = 0.5
+    found: npt.NDArray[np.float64] = values(ends * integrals(count, like.dtype, like, xp), xp)
+    return found * ends * (2 / (count - 1))
 
 
 def recompress(f: ChebyshevTucker, **targets: Any) -> ChebyshevTucker:
