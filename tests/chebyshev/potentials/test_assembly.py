@@ -7,7 +7,7 @@ from tdecomp import Status, ToleranceError
 from tdecomp._xp import namespace
 from tdecomp.chebyshev import ChebyshevTucker, evaluate
 from tdecomp.chebyshev._compress import root
-from tdecomp.chebyshev.potentials import GaussianSum, _clouds, long_range, newton, split
+from tdecomp.chebyshev.potentials import GaussianSum, _assembly, _clouds, long_range, newton, split
 from tdecomp.chebyshev.potentials._assembly import _core, _variables
 from tdecomp.chebyshev.potentials._clouds import cloud, direct
 
@@ -98,7 +98,7 @@ def test_potentials_add_up_and_batches_do_not_matter(monkeypatch):
     x, q = particles(30)
     points = np.random.default_rng(2).uniform(-1, 1, (50, 3))
     whole = evaluate(long_range(x, q, WIDE, domain=BOX, rtol=1e-11).tensor, points)
-    monkeypatch.setattr("tdecomp.chebyshev.potentials._assembly._ENTRIES", 1)
+    monkeypatch.setattr(_assembly, "_ENTRIES", 1)
     monkeypatch.setattr(_clouds, "_ENTRIES", 1)
     fits = [
         long_range(x[s], q[s], WIDE, domain=BOX, rtol=1e-11) for s in np.r_[:30].reshape(3, 10)
