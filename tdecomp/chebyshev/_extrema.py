@@ -208,4 +208,6 @@ def _returned(found: Lowest, sign: float, exponent: int, domain: Array, xp: Name
     def back(number: float) -> Array:
         return xp.asarray(float(number), dtype=domain.dtype, device=device(domain))
 
-    return Extremum(back(sign * value), from_unit(t, domain, xp)[0, :], back(sign * bound))
+    return Extremum(
+        back(sign * value + 0.0), from_unit(t, domain, xp)[0, :], back(sign * bound + 0.0)
+    )
