@@ -16,6 +16,7 @@ from tdecomp.chebyshev._on_grid import evaluate_grid
 from tdecomp.chebyshev._product import multiply
 from tdecomp.chebyshev._restrict import fix, permute, restrict
 from tdecomp.chebyshev._roots import roots
+from tdecomp.chebyshev._scattered import from_samples
 from tdecomp.chebyshev._simplify import simplify
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "fix",
     "from_cp",
     "from_grid",
+    "from_samples",
     "gradient",
     "hessian",
     "inner",

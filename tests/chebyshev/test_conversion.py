@@ -19,6 +19,7 @@ def function(xp=np, dtype="float64"):
 AXES = ([0.3, -1.0, 2.0], [1.7], [-2.2, -1.1])
 
 
+@pytest.mark.when_compiled(dtype="float32")
 def test_the_tensor_has_the_values_of_the_grid(xp, dtype):
     f = function(xp, dtype)
     tensor = to_tucker(f, *AXES)
