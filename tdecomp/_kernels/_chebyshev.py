@@ -13,6 +13,8 @@ Errors grow like the degree, not like its square as those of :math:`T_{j+1} = 2 
 and of doubling do towards the ends, where a rounded :math:`2 t` forgets the distance from them; it
 is taken from the box.
 
+Of long series there may be a table, of short ones in cells; these are looked up point by point.
+
 References
 ----------
 .. [1] J. Oliver, "An error analysis of the modified Clenshaw method for evaluating Chebyshev and
@@ -34,10 +36,20 @@ from tdecomp._kernels._tile import ROWS, tile, weighted_tile
 BLOCK = 64
 # Polynomials at a time, a multiple of 8: they stay in the cache beside the sums.
 _DEPTH = 64
+# Bytes of a line of memory.
+_LINE = 64
 # Rows of tiles of 4 vectors: as many as registers hold, and fewer for what is left over.
 _MANY = ROWS[4]
 _FOUR = min(4, _MANY)
 _SIZES = (_MANY, _FOUR, 2, 1)
+
+
+@routine
+def _aligned(count: int, like: Any) -> Any:
+    """Return memory that starts with a line, so that no vector lies in two of them."""
+    memory = np.empty(count + _LINE // like.itemsize, like.dtype)
+    start = -memory.ctypes.data % _LINE // like.itemsize
+    return memory[start : start + count]
 
 
 @routine
@@ -105,6 +117,7 @@ def _polynomials(state: Any, count: int, out: Any) -> None:
 
 
 _many, _four, _two, _one = (tile(rows, 4) for rows in _SIZES)
+_pair, _single = weighted_tile(1, 2), weighted_tile(1, 1)
 _many_weighted, _four_weighted, _two_weighted, _one_weighted = (
     weighted_tile(rows, 4) for rows in _SIZES
 )
@@ -149,6 +162,54 @@ def _weighted_product(
             i, at, by = i + 2, at + 2 * da, by + 2 * BLOCK
         if i < count:
             _one_weighted(a, at, da, dp, b, b0 + j, BLOCK, depth, w, by, BLOCK, c, to)
+
+
+@routine
+def _enter(state: Any, cells: int, places: Any) -> None:
+    """Turn the places of points between ends, in `state`, into those inside of cells.
+
+    Cells divide the root of the distance from an end evenly, `cells` from either end to the
+    middle. Their numbers go to `places`. Inside, places are as exact as the distance.
+    """
+    for q in range(BLOCK):
+        v = state[q]
+        cell = min(int(np.sqrt(v / 2) * cells), cells - 1)
+        width = 2 * cell + 1
+        s = (v * (cells * cells) - (cell * width + cell + 1)) / width
+        places[q] = cell + cells if state[BLOCK + q] > 0 else cell
+        v = 2 * (1 - abs(s))
+        state[q] = v
+        state[BLOCK + q] = 1 if s > 0 else -1
+        state[3 * BLOCK + q] = -v / 2
+
+
+@routine
+def _look_up(
+    table: Any, at: int, terms: int, count: int, polynomials: Any, places: Any, lanes: int,
+    ones: Any, found: Any, rows: Any, to: int,
+) -> None:  # fmt: skip
+    """Write to `count` rows the series of each point in its own cell, of `terms` coefficients.
+
+    A table holds, for each cell, rows of as many columns as fill whole vectors. Even and odd terms
+    are added up apart, since a sum waits for the one before.
+    """
+    width = (count + lanes - 1) // lanes * lanes
+    even, odd, p, d = (terms + 1) // 2, terms // 2, 2 * BLOCK, 2 * width
+    for q in range(BLOCK):
+        for j in range(2 * width):
+            found[j] = 0
+        c, j = at + places[q] * terms * width, 0
+        while j + 2 * lanes <= width:
+            _pair(polynomials, q, 0, p, table, c + j, d, even, ones, 0, 0, found, j)
+            i = width + j
+            _pair(polynomials, BLOCK + q, 0, p, table, c + i, d, odd, ones, 0, 0, found, i)
+            j += 2 * lanes
+        if j < width:
+            _single(polynomials, q, 0, p, table, c + j, d, even, ones, 0, 0, found, j)
+            i = width + j
+            _single(polynomials, BLOCK + q, 0, p, table, c + i, d, odd, ones, 0, 0, found, i)
+        for j in range(count):
+            rows[to + j * BLOCK + q] = found[j] + found[width + j]
 
 
 @routine
@@ -202,26 +263,33 @@ def _pass_through(
 
 @routine
 def _block(
-    core: Any, bonds: Any, series: Any, counts: Any, ranks: Any, columns: Any, box: Any, x: Any,
-    first: int, count: int, lanes: int, firsts: Any, memory: Any,
+    core: Any, bonds: Any, series: Any, cells: Any, counts: Any, ranks: Any, columns: Any,
+    box: Any, x: Any, first: int, count: int, lanes: int, firsts: Any, memory: Any,
 ) -> Any:  # fmt: skip
     """Write the values at a block of points to `memory`; return how far they are out.
 
     It has places for positions, polynomials, what series make of them, sums, which begin with the
     values, and more of these.
     """
-    state, polynomials, rows, sums, spare = memory
+    state, places, polynomials, ones, found, rows, sums, spare = memory
     rows[:] = 0
     outside = box[0, 0] - box[0, 0]
     at = 0
     for k in range(ranks.size):
         c, m, r = columns[k], counts[k], ranks[k]
         outside = _farther(outside, _start(x, first, count, c, box[c, 0], box[c, 1], state))
+        to = firsts[k] * BLOCK
+        if cells[k]:
+            _enter(state, cells[k], places)
+            _polynomials(state, m, polynomials)
+            _look_up(series, at, m, r, polynomials, places, lanes, ones, found, rows, to)
+            at += 2 * cells[k] * m * ((r + lanes - 1) // lanes * lanes)
+            continue
         for p in range(0, m, _DEPTH):
-            depth, to = min(_DEPTH, m - p), firsts[k] * BLOCK
+            depth = min(_DEPTH, m - p)
             _polynomials(state, depth, polynomials)
             _product(series, at + p * r, 1, r, r, polynomials, depth, lanes, rows, to)
-        at += m * r
+        at += (m * r + lanes - 1) // lanes * lanes
     if bonds.size:
         _pass_through(core, bonds, ranks, firsts, rows, lanes, sums, spare)
     else:
@@ -231,24 +299,24 @@ def _block(
 
 @routine
 def _task(
-    core: Any, bonds: Any, series: Any, counts: Any, ranks: Any, columns: Any, box: Any, x: Any,
-    low: int, high: int, lanes: int, out: Any,
+    core: Any, bonds: Any, series: Any, cells: Any, counts: Any, ranks: Any, columns: Any,
+    box: Any, x: Any, low: int, high: int, lanes: int, out: Any,
 ) -> Any:  # fmt: skip
     """Write the values at some blocks of points to `out`; return how far they are out."""
     firsts = np.zeros(ranks.size + 1, np.int64)
     for k in range(ranks.size):
         firsts[k + 1] = firsts[k] + ranks[k]
     width = ranks.size if bonds.size == 0 else bonds.max()
-    state = np.empty(4 * BLOCK, core.dtype)
-    polynomials = np.empty(_DEPTH * BLOCK, core.dtype)
-    rows = np.empty(firsts[ranks.size] * BLOCK, core.dtype)
-    sums, spare = np.empty(width * BLOCK, core.dtype), np.empty(width * BLOCK, core.dtype)
+    state, places = _aligned(4 * BLOCK, core), np.empty(BLOCK, np.int64)
+    ones, found = np.ones(2 * lanes, core.dtype), _aligned(2 * (ranks.max() + lanes), core)
+    polynomials, rows = _aligned(_DEPTH * BLOCK, core), _aligned(firsts[ranks.size] * BLOCK, core)
+    sums, spare = _aligned(width * BLOCK, core), _aligned(width * BLOCK, core)
     outside = box[0, 0] - box[0, 0]
     for first in range(low * BLOCK, min(high * BLOCK, x.shape[0]), BLOCK):
         count = min(BLOCK, x.shape[0] - first)
         far = _block(
-            core, bonds, series, counts, ranks, columns, box, x, first, count, lanes, firsts,
-            (state, polynomials, rows, sums, spare),
+            core, bonds, series, cells, counts, ranks, columns, box, x, first, count, lanes,
+            firsts, (state, places, polynomials, ones, found, rows, sums, spare),
         )  # fmt: skip
         outside = _farther(outside, far)
         for j in range(out.shape[0]):
@@ -259,22 +327,25 @@ def _task(
 
 @kernel
 def evaluate(
-    core: Any, bonds: Any, series: Any, counts: Any, ranks: Any, columns: Any, box: Any, x: Any,
+    core: Any, bonds: Any, series: Any, cells: Any, counts: Any, ranks: Any, columns: Any,
+    box: Any, x: Any,
     lanes: int, out: Any, outside: Any,
 ) -> None:  # fmt: skip
     """Write the values at points `x` (N, d) to rows of `out`, a task for each place of `outside`.
 
     `core` is flat: an array of two axes or more, for one row, or where `bonds` are, those of a
     train, its cores one after the other, the last of which ends in all rows. `series` are the
-    factors one after the other, `counts` and `ranks` their shapes, `columns` the coordinates of
-    `x`, rows of `box`, that they belong to. `outside` says how much farther than its ends points
-    are from the middle of the box, as a part of half a side: 0 of points inside, NaN of what is
-    not a number.
+    factors one after the other, each from the start of a vector on, `counts` and `ranks` their
+    shapes, or where there are `cells`, tables of series of `counts` terms in that many cells from
+    either end of the box to its middle, those from the low end first. `columns` are the
+    coordinates of `x`, rows of `box`, that they belong to. `outside` says
+    how much farther than its ends points are from the middle of the box, as a part of half a side:
+    0 of points inside, NaN of what is not a number.
     """
     blocks = (x.shape[0] + BLOCK - 1) // BLOCK
     tasks = outside.size
     for task in prange(tasks):
         low, high = blocks * task // tasks, blocks * (task + 1) // tasks
         outside[task] = _task(
-            core, bonds, series, counts, ranks, columns, box, x, low, high, lanes, out
+            core, bonds, series, cells, counts, ranks, columns, box, x, low, high, lanes, out
         )

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("numba")
 
 from tdecomp.chebyshev import _compiled
-from tdecomp.chebyshev._compiled import compiled, flops, real_parts, whole_train
+from tdecomp.chebyshev._compiled import compiled, flops, real_parts, tabulated, whole_train
 from tdecomp.chebyshev._core import contracted
 from tdecomp.chebyshev._domain import from_unit
 from tdecomp.chebyshev._evaluate import evaluate
@@ -80,6 +80,43 @@ def test_values_are_those_by_products(sizes, ranks, train, dtype, monkeypatch):
     found = evaluate(f, x.reshape(2, 65, -1))
     assert found.shape == (2, 65)
     assert np.abs(found.reshape(-1) - values).max() <= 10 * max(sizes) * EPS * size
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128"])
+@pytest.mark.parametrize("train", [False, True])
+def test_tables_hold_what_series_are(dtype, train, monkeypatch):
+    f, real = function((600, 7), (3, 2), dtype, train=train), np.empty(0, dtype).real.dtype
+    near = 1 - 10.0 ** np.linspace(-16, -1, 50)
+    t = np.concatenate([near, -near, np.linspace(-1, 1, 201)])
+    x = from_unit(np.stack([t, np.cos(t)], axis=-1).astype(real), f.domain, np)
+    x = np.clip(x, f.domain[:, 0], f.domain[:, 1])
+    direct = evaluate(f, x)
+    monkeypatch.setattr(_compiled, "_OFTEN", 0)
+    parts = [np.ascontiguousarray(factor).view(real) for factor in f.factors]
+    assert [tabulated(part, x.shape[0]).cells for part in parts] == [128, 0]
+    size = by_products(f, x, monkeypatch)[1]
+    assert np.abs(evaluate(f, x) - direct).max() <= 600 / 8 * np.finfo(dtype).eps * size
+
+
+def test_a_wave_of_the_highest_degree_is_in_the_table(monkeypatch):
+    for degree in (598, 599):
+        factor = np.zeros((600, 1))
+        factor[degree] = 1
+        f = ChebyshevTucker(np.ones(1), (factor,), np.array([[-1.0, 1.0]]))
+        x = np.random.default_rng(0).uniform(-1, 1, (1000, 1))
+        direct = evaluate(f, x)
+        with monkeypatch.context() as patch:
+            patch.setattr(_compiled, "_OFTEN", 0)
+            assert np.abs(evaluate(f, x) - direct).max() <= 600 / 8 * EPS
+
+
+def test_tables_are_for_long_series_and_many_points(monkeypatch):
+    factor = gaussian((600, 3))
+    assert tabulated(factor, 64 * 600).cells == 128
+    assert tabulated(factor, 64 * 600 - 1) == (pytest.approx(factor.reshape(-1)), 0, 600)
+    assert tabulated(factor[:60], 10**9).cells == 0
+    monkeypatch.setattr(_compiled, "_LARGEST", factor.size - 1)
+    assert tabulated(factor, 64 * 600).cells == 0
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 2), (2, 3, 4), (2, 1, 3, 2), (2, 2, 3, 1, 2)])

@@ -84,6 +84,39 @@ def test_errors_grow_with_the_degree_and_not_with_its_square():
     assert np.all(error <= (4 + np.arange(count) / 8) * EPS)
 
 
+@pytest.mark.parametrize("enter", both(kernels._enter))
+def test_cells_divide_the_root_of_the_distance_from_an_end(enter):
+    w = np.linspace(0, 1, BLOCK // 2)
+    x = np.concatenate([w**2, 2 - w**2])
+    state, _ = state_at(x, 0.0, 2.0)
+    distance = state[:BLOCK].copy()
+    places = np.empty(BLOCK, np.intp)
+    enter(state, 4, places)
+    inside, sign, _, half = state.reshape(4, BLOCK)
+    assert np.array_equal(half, -inside / 2)
+    assert np.array_equal(places >= 4, x > 1)
+    cell, s = places % 4, sign * (2 - inside) / 2
+    assert np.all(np.abs(np.tile(w, 2) * 4 - cell - 0.5) <= 0.5 + EPS)
+    assert set(places) == set(range(8))
+    known = (2 * cell * (cell + 1) + 1 + s * (2 * cell + 1)) / 16
+    assert np.abs(distance - known).max() <= 4 * EPS
+
+
+@pytest.mark.parametrize(("terms", "vectors"), [(1, 1), (7, 2), (4, 3)])
+def test_each_point_has_the_series_of_its_cell(terms, vectors):
+    width = vectors * lanes(8)
+    count, places = width - 1, np.random.default_rng(0).integers(0, 6, BLOCK)
+    table, polynomials = gaussian((6, terms, width)), gaussian((8, BLOCK), rng=1)
+    rows, found = np.full((count, BLOCK), np.nan), np.empty(2 * width)
+    flat = np.append(np.zeros(lanes(8)), table)
+    kernels._look_up(
+        flat, lanes(8), terms, count, polynomials.reshape(-1), places, lanes(8),
+        np.ones(2 * lanes(8)), found, rows.reshape(-1), 0,
+    )  # fmt: skip
+    known = np.einsum("qtj,tq->jq", table[places], polynomials[:terms])
+    assert np.abs(rows - known[:count]).max() <= 1e-13
+
+
 @pytest.mark.parametrize("shape", [(3, 5), (1, 7), (2, 3, 4), (3, 1, 2, 9), (2, 1, 2, 1, 2, 3)])
 @pytest.mark.parametrize("contract", both(kernels._contract))
 def test_arrays_are_contracted(contract, shape):
@@ -128,14 +161,16 @@ def test_tasks_share_blocks_of_points(count, dtype):
         for k, v in enumerate(factors)
     ]
     counts, ranks = np.array(shapes).T.copy()
-    series = np.concatenate([v.reshape(-1) for v in factors])
+    lane = lanes(x.itemsize)
+    # Every factor begins a vector.
+    series = np.concatenate([np.append(v, np.zeros(-v.size % lane, dtype)) for v in factors])
     columns, turned = np.array([1, 0]), x[:, ::-1].copy()
     for kernel in both(kernels.evaluate):
         for tasks in (1, 3, 8):
             out, outside = np.full((1, count), np.nan, dtype), np.full(tasks, np.nan, dtype)
             kernel(
-                core.reshape(-1), np.empty(0, np.intp), series, counts, ranks, columns,
-                box[::-1].copy(), turned, lanes(x.itemsize), out, outside,
+                core.reshape(-1), np.empty(0, np.intp), series, np.zeros(2, np.intp), counts,
+                ranks, columns, box[::-1].copy(), turned, lane, out, outside,
             )  # fmt: skip
             assert np.all(outside <= 8 * np.finfo(dtype).eps)
             slack = 1e4 * np.finfo(dtype).eps
