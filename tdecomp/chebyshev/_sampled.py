@@ -6,7 +6,8 @@ Every round
    those that span all until their series have settled;
 2. interpolates: factors are the cardinal functions of the fibres, the core holds the values at
    all combinations of their nodes, of which those known from the round before are not asked for
-   again;
+   again; or, where this and one more round would ask for as many values as a whole grid, takes all
+   values on that;
 3. compares fibres through nodes of the other variables, some of them where the core is largest,
    with their interpolation, and the whole with values at fresh points. Fibres through what is
    missed join in, and the next round begins.
@@ -40,6 +41,7 @@ from tdecomp.chebyshev._many import FEW, begun, climbed, peaks, scattered
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._sampler import Points, Sampler, Values
 from tdecomp.chebyshev._screen import missed_fibres
+from tdecomp.chebyshev._whole import interpolated
 from tdecomp.tt import TensorTrain
 from tdecomp.tt._sampler import ExhaustedError
 
@@ -56,6 +58,11 @@ _SPARE = 1.8
 _JUDGED, _COMPARED, _COMPARED_MOST, _FIBRE_SLACK, SLACK = 64, 16, 64, 30.0, 50.0
 # Of many variables fibres are compared before the whole, which all their errors meet.
 _MISSED_SLACK = 5.0
+# A round that lies ahead, as fibres join in, asks for so many times as many; whole grids
+# are so much finer than series are long.
+_AHEAD, _FINER = 1.0, 1.2
+# By what factor tolerances of fibres fall.
+_NEARER = 3.0
 # The whole is judged by that part of all values; of many variables it takes more to meet errors.
 _PART, _PART_OF_MANY = 100, 30
 _ROUNDS = 20
@@ -90,7 +97,10 @@ class _Core(NamedTuple):
 
 
 class _State(NamedTuple):
-    """Fibres, which grow in place; points with values; and what has come of them."""
+    """Fibres, which grow in place; points with values; and what has come of them.
+
+    Fibres are compared to that part of the tolerance.
+    """
 
     lines: list[Fibres]
     seen: Points
@@ -98,6 +108,7 @@ class _State(NamedTuple):
     core: _Core | None
     function: ChebyshevTucker | None
     error: float
+    part: float = 1.0
 
 
 def fibre_sampled(
@@ -141,12 +152,9 @@ def _step(task: _Task, state: _State) -> Step[_State]:
 def _round(task: _Task, state: _State) -> Step[_State]:
     """Let fibres grow, interpolate, and compare."""
     lines = state.lines
-    ends = [_spanned(line, task) for line in lines]
-    bases = [line.basis(end or line.n) for line, end in zip(lines, ends, strict=True)]
-    train = _train(task, state, ends, bases)
-    core = _core(task.ask, lines, bases, state.core) if train is None else None
-    function = _function(core.values if core else train, bases)
-    consistent = core is None or _crossed(lines, bases, core, task)
+    finer = task._replace(tol=state.part * task.tol)
+    ends = [_spanned(line, finer) for line in lines]
+    function, core, consistent = _interpolated(finer, state, ends)
     part = _PART if task.ask.d <= FEW else _PART_OF_MANY
     fresh = task.anywhere(max(_JUDGED, task.ask.evaluations // part))
     seen = np.concatenate([state.seen, fresh])
@@ -159,7 +167,25 @@ def _round(task: _Task, state: _State) -> Step[_State]:
     )
     if verdict is None and not good:
         _joined(lines, seen, missed)
-    return Step(_State(lines, seen, values, core, function, error), error, verdict=verdict)
+    # Errors of all variables meet in the whole: where no fibre is missed, all are to be nearer.
+    nearer = state.part if good or not consistent else state.part / _NEARER
+    return Step(_State(lines, seen, values, core, function, error, nearer), error, verdict=verdict)
+
+
+def _interpolated(
+    task: _Task, state: _State, ends: list[int | None]
+) -> tuple[ChebyshevTucker, _Core | None, bool]:
+    """Return what interpolates, its core if that is an array, and whether no fibre is missed."""
+    lines = state.lines
+    sizes = _whole(lines, ends)
+    if sizes:
+        return _shortened(interpolated(task.ask, sizes, task.tol), ends), None, True
+    bases = [line.basis(end or line.n) for line, end in zip(lines, ends, strict=True)]
+    train = _train(task, state, ends, bases)
+    if train is not None:
+        return _function(train, bases), None, True
+    core = _core(task.ask, lines, bases, state.core)
+    return _function(core.values, bases), core, _crossed(lines, bases, core, task)
 
 
 def _seeded(task: _Task) -> tuple[Points, Values]:
@@ -189,6 +215,23 @@ def _spanned(line: Fibres, task: _Task) -> int | None:
             )
     line.keep(pivots)
     return line.settle(task.small(line))
+
+
+def _whole(lines: list[Fibres], ends: list[int | None]) -> list[int]:
+    """Return the sizes of a whole grid if it asks for fewer values than rounds; else nothing.
+
+    What a series leaves out is aliased: the grid is finer than the series are long.
+    """
+    sizes = [math.ceil(_FINER * (end or 0)) for end in ends]
+    nodes = math.prod(line.count for line in lines)
+    fibres = sum(line.count * line.n for line in lines)
+    return sizes if 0 < math.prod(sizes) <= _AHEAD * (nodes + fibres) else []
+
+
+def _shortened(f: ChebyshevTucker, ends: list[int | None]) -> ChebyshevTucker:
+    """Return a function with as many coefficients as series need."""
+    factors = zip(f.factors, ends, strict=True)
+    return ChebyshevTucker(f.core, tuple(factor[:end] for factor, end in factors), f.domain)
 
 
 def _train(
@@ -270,14 +313,27 @@ def _crossed(lines: list[Fibres], bases: list[Basis], core: _Core, task: _Task) 
         # At the nodes their values are in the core: a part of the other points is enough.
         known: Any = np.moveaxis(core.values, line.k, 0)
         others = tuple(index for k, index in enumerate(chosen) if k != line.k)
-        at = task.rng.permutation(line.n)[: max(_COMPARED, min(line.n // 8, _COMPARED_MOST))]
+        at = _compared(line, basis, task)
         ends = known[:, *others].reshape(known.shape[0], -1)
-        missed = line.along(through, line.points[at]) - basis.values[at] @ ends
-        bad = np.max(np.abs(missed), axis=0) > _FIBRE_SLACK * task.small(line)
+        asked = line.along(through, line.points[at])
+        missed = np.abs(asked - basis.values[at] @ ends)
+        bad = np.max(missed, axis=0) > _FIBRE_SLACK * task.small(line)
+        # Of fibres that are far smaller than others too few digits are resolved.
+        bad |= np.max(np.abs(asked), axis=0) > _FIBRE_SLACK * np.max(np.abs(line.values))
         if np.any(bad):
             consistent = False
             line.append(through[bad])
     return consistent
+
+
+def _compared(line: Fibres, basis: Basis, task: _Task) -> npt.NDArray[np.intp]:
+    """Return points along a variable, half of them where the interpolation is large."""
+    count = max(_COMPARED, min(line.n // 8, _COMPARED_MOST))
+    sizes = np.sum(np.abs(basis.values), axis=1)
+    sizes[basis.nodes] = 0.0
+    largest = np.argsort(-sizes, kind="stable")[: count // 2]
+    anywhere = task.rng.permutation(line.n)[: count - largest.size]
+    return np.concatenate([largest, anywhere])
 
 
 def _combinations(core: _Core, line: Fibres, task: _Task) -> list[npt.NDArray[np.intp]]:

@@ -7,24 +7,32 @@ from collections.abc import Sequence
 import numpy as np
 
 from tdecomp._iterate import Fit, Status
-from tdecomp._xp import eps, namespace
+from tdecomp._xp import equilibrate, namespace
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
-from tdecomp.chebyshev._gridded import from_grid
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._sampler import Sampler
+from tdecomp.chebyshev._transform import coefficients
+from tdecomp.tucker import sthosvd
+from tdecomp.tucker._targets import floor_of
 
-# Below so many units of rounding a tolerance is that of rounding.
-_ROUNDING = 1e3
 # Points at which an interpolation is judged.
 _JUDGED = 1000
 
 
 def interpolated(ask: Sampler, sizes: Sequence[int], tol: float) -> ChebyshevTucker:
-    """Return the interpolation on the unit box with so many coefficients, compressed to `tol`."""
+    """Return the interpolation on the unit box with so many coefficients, compressed to `tol`.
+
+    Values at Chebyshev points are what is compressed: errors near the faces of the box, where
+    these are dense, count for more than they would in the norm of L2.
+    """
     values = ask.on_grid([points(n) for n in sizes])
-    unit = eps(values.dtype, namespace(values))
-    return from_grid(values, rtol=tol if tol > _ROUNDING * unit else None)
+    xp = namespace(values)
+    floor = floor_of(tuple(sizes), range(ask.d), values.dtype, xp)
+    safe, scale = equilibrate(values, xp, axis=tuple(range(ask.d)))
+    found = sthosvd(safe, rtol=max(tol, floor))
+    series = tuple(coefficients(u, xp) for u in found.factors)
+    return ChebyshevTucker(found.core * scale, series, np.tile([-1.0, 1.0], (ask.d, 1)))
 
 
 def judged(

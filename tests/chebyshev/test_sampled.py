@@ -179,3 +179,23 @@ def test_a_spike_on_next_to_nothing_is_climbed(seed):
     x = np.clip(x, -1, 1)
     assert np.max(np.abs(evaluate(found.tensor, x) - spike(*x.T))) <= 1e-9
     assert ask.evaluations <= 100_000
+
+
+@pytest.mark.parametrize(
+    "f",
+    [lambda x, y: 1 / (1 + 100 * (x - y) ** 2), lambda x, y: np.cos(x * y)],
+)
+def test_high_ranks_take_the_whole_grid(f, monkeypatch):
+    asked = []
+    on_grid = Sampler.on_grid
+    monkeypatch.setattr(Sampler, "on_grid", lambda *a: asked.append(a) or on_grid(*a))
+    found, ask = sampled(f, d=2)
+    assert len(asked) == 1
+    assert found.status is Status.CONVERGED
+    assert worst(f, found, d=2) <= 5e-13 * ask.largest
+
+
+def test_whole_grids_keep_degrees_of_polynomials():
+    found, _ = sampled(lambda x, y, z: x * x - y**3 + 1 / 8 + 0 * z)
+    assert found.tensor.rank == (2, 2, 1)
+    assert found.tensor.shape == (3, 4, 1)
