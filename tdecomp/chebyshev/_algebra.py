@@ -11,13 +11,16 @@ from tdecomp._errors import check_count
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, differentiated, equilibrate, times_power
+from tdecomp.chebyshev._core import arrays, of_arrays
 from tdecomp.chebyshev._format import ChebyshevTucker, as_function
 from tdecomp.chebyshev._isometric import Isometric, as_series, isometric, padded, summed
 from tdecomp.chebyshev._product import multiply
 from tdecomp.chebyshev._simplify import allowance, rounding, shortened
 from tdecomp.chebyshev._together import together
+from tdecomp.chebyshev._train_algebra import train_inner, train_norm, train_sum
 from tdecomp.ops._mode_products import _mode_product
 from tdecomp.ops._operands import with_number
+from tdecomp.tt import TensorTrain
 from tdecomp.tucker._algebra import _sum
 
 
@@ -63,9 +66,11 @@ def norm(f: Any, /, ord: int = 2) -> Array:
     1.632993161855
     """
     power = _half_order(ord)
-    xp, core, factors, domain = as_function(f)
+    xp, core, factors, domain = as_function(f, trains=power == 1)
     if power > 1:
         return _powered_norm(ChebyshevTucker(core, tuple(factors), domain), power, xp)
+    if isinstance(core, TensorTrain):
+        return train_norm(core, weighted(factors, domain, xp), xp)
     x = isometric(core, weighted(factors, domain, xp), xp)
     return times_power(xp.linalg.vector_norm(x.core), x.exponent, xp)
 
@@ -101,7 +106,10 @@ def inner(f: Any, g: Any, /) -> Array:
     >>> round(float(inner(f, f)), 14)  # the integral of x^2
     1.33333333333333
     """
-    xp, domain, (one, other) = together((f, g), names=("f", "g"))
+    xp, domain, (one, other) = together((f, g), names=("f", "g"), trains=True)
+    if any(isinstance(core, TensorTrain) for core, _ in (one, other)):
+        first, second = ((core, weighted(v, domain, xp)) for core, v in (one, other))
+        return train_inner(first, second, xp)
     left, right = (isometric(core, weighted(v, domain, xp), xp) for core, v in (one, other))
     core = right.core
     for k, (p, q) in enumerate(zip(left.factors, right.factors, strict=True)):
@@ -140,9 +148,11 @@ def scale(f: Any, factor: Any, /) -> ChebyshevTucker:
     >>> scale(f, -2).core
     array([-2.])
     """
-    xp, core, factors, domain = as_function(f)
-    number, (core, *factors) = with_number(factor, [core, *factors], xp)
-    return ChebyshevTucker(core * number, tuple(factors), domain)
+    xp, core, factors, domain = as_function(f, trains=True)
+    number, (first, *rest) = with_number(factor, [*arrays(core), *factors], xp)
+    others = len(arrays(core)) - 1
+    core = of_arrays(core, [first * number, *rest[:others]])
+    return ChebyshevTucker(core, tuple(rest[others:]), domain)
 
 
 @full_precision
@@ -190,15 +200,18 @@ def add(*functions: Any, rtol: float | None = None) -> ChebyshevTucker:
     if not functions:
         raise ValueError("functions is empty: give at least one")
     names = [f"functions[{k}]" for k in range(len(functions))]
-    xp, domain, pairs = together(functions, names=names)
+    xp, domain, pairs = together(functions, names=names, trains=True)
     counts = [max(v[k].shape[0] for _, v in pairs) for k in range(domain.shape[0])]
     pairs = [
         (core, [padded(v, n, xp) for v, n in zip(factors, counts, strict=True)])
         for core, factors in pairs
     ]
-    if any(differentiated(x) for core, factors in pairs for x in (core, *factors)):
-        if rtol is not None:
-            raise ValueError("under tracing or grad ranks must be fixed: leave rtol out")
+    fixed = any(differentiated(x) for core, v in pairs for x in (*arrays(core), *v))
+    if fixed and rtol is not None:
+        raise ValueError("under tracing or grad ranks must be fixed: leave rtol out")
+    if any(isinstance(core, TensorTrain) for core, _ in pairs):
+        return train_sum(pairs, domain, rtol, xp)
+    if fixed:
         core, exact = _sum([(core, list(v)) for core, v in pairs], xp)
         return ChebyshevTucker(core, exact, domain)
     return combined([isometric(core, factors, xp) for core, factors in pairs], domain, rtol, xp)

@@ -23,7 +23,9 @@ from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
 from tdecomp.tt import TensorTrain, orthogonalise, round
+from tdecomp.tt._orthogonalise import left_orthogonal
 from tdecomp.tt._ranks import Budget, doubled, floor_of, number, stored_floor
+from tdecomp.tt._round import _amplification
 from tdecomp.tucker._targets import check_tucker_target
 
 
@@ -43,11 +45,16 @@ def truncated_train(
     dtype = train.dtype
     wide = doubled(train.cores, xp)
     stored = 0.0 if wide is None else stored_floor(2 * train.modes, dtype, xp)
-    cores = orthogonalise(TensorTrain(tuple(wide or train.cores)), center=0).cores
+    given = wide or train.cores
+    cores = orthogonalise(TensorTrain(tuple(given)), center=0).cores
     total = number(xp.linalg.vector_norm(cores[0]))
     floor = stored + floor_of(
         [min(n, r * s) for r, n, s in (core.shape for core in cores)], eps(cores[0].dtype, xp)
     )
+    if total > 0:
+        sweep = left_orthogonal(given, xp)
+        size = number(xp.linalg.vector_norm(sweep.cores[-1]))
+        floor *= _amplification(given, sweep, size, xp)
     check_reachable(rtol, floor, dtype=dtype)
     # One half of what may be left out, in squares, is for the variables, the rest for the bonds.
     budget = Budget((rtol - floor) / math.sqrt(2) * total, train.modes)
