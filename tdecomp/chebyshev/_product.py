@@ -39,15 +39,19 @@ from tdecomp.chebyshev._isometric import (
 from tdecomp.chebyshev._simplify import allowance, rounding, shortened
 from tdecomp.chebyshev._together import together
 from tdecomp.chebyshev._transform import coefficients, values
+from tdecomp.linalg._left_triangle import left_singular
+from tdecomp.linalg._truncation import truncation_rank
+from tdecomp.linalg._unfolded import slabs
 from tdecomp.ops._mode_products import _mode_product
 from tdecomp.tucker._format import expand
 
 # The grid has twice as many points as there are columns, unless it gets larger than this; then it
 # has few more. One of all values is at most so large.
 _LARGE, _HUGE, _FEW = 1 << 22, 1 << 26, 2
-# In units of eps: which singular values of pairs are noise, measured to be at most one; and how
-# much values may miss, of the largest products of values, measured to be at most fifty.
-_NOISE, _MISSED = 2.0, 1e3
+# In units of eps: which pairs of columns are too small to count, all together; which of their
+# singular values are noise, where one was measured; and how much values may miss, of the largest
+# products of values, where a hundred was measured.
+_TINY, _NOISE, _MISSED = 0.1, 4.0, 1e3
 
 
 @full_precision
@@ -162,20 +166,24 @@ def _side(x: Isometric, counts: Sequence[int], xp: Namespace) -> _Side:
     ]
     weights = []
     for k in range(x.core.ndim):
-        unfolded = xp.reshape(xp.moveaxis(x.core, k, -1), (-1, x.core.shape[k]))
-        _, s, vh = xp.linalg.svd(xp.linalg.qr(unfolded)[1], full_matrices=False)
-        weights.append(xp.matrix_transpose(xp.astype(s, vh.dtype)[:, None] * vh))
+        u, s = left_singular(slabs(x.core, k, xp), xp)
+        weights.append(u * xp.astype(s, u.dtype)[None, :])
     return _Side(x.core, at, weights)
 
 
 def _basis(pair: Sequence[Array], xp: Namespace) -> Array:
     """Return orthonormal columns that span all products of two columns of values, up to noise."""
     f, g = pair
+    unit = eps(f.dtype, xp)
     pairs = xp.reshape(f[:, :, None] * g[:, None, :], (f.shape[0], -1))
-    u, s, _ = xp.linalg.svd(to_legendre(coefficients(pairs, xp), xp), full_matrices=False)
-    sizes = host(s)
-    count = int(np.sum(sizes > _NOISE * eps(s.dtype, xp) * sizes[0]))
-    return u[:, : max(1, count)]
+    sizes = host(xp.linalg.vector_norm(pairs, axis=0))
+    order = np.argsort(-sizes, kind="stable")
+    count = truncation_rank(sizes[order], atol=_TINY * unit * float(sizes[order[0]]))
+    pairs = xp.take(pairs, xp.asarray(order[:count], device=device(pairs)), axis=1)
+    u, s = left_singular(to_legendre(coefficients(pairs, xp), xp)[None, :, :], xp)
+    # Values that are noise are many, and all of one size: each is judged by itself.
+    found = host(s)
+    return u[:, : max(1, int(np.sum(found > _NOISE * unit * found[0])))]
 
 
 def _projected(

@@ -16,6 +16,8 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import differentiated
 from tdecomp.chebyshev._format import ChebyshevTucker, as_function
 from tdecomp.chebyshev._isometric import as_series, isometric
+from tdecomp.linalg._left_triangle import triangle
+from tdecomp.linalg._unfolded import slabs
 from tdecomp.ops._mode_products import _mode_product
 from tdecomp.tucker._hosvd import Plan, decompose
 from tdecomp.tucker._targets import check_ranks, floor_of
@@ -120,8 +122,8 @@ def shortened(
         spent += float(tails[count]) ** 2
         basis = factor
         if count < factor.shape[0]:
-            basis, triangle = xp.linalg.qr(factor[:count, :])
-            core = _mode_product(core, triangle, k, xp=xp)
+            basis, r = xp.linalg.qr(factor[:count, :])
+            core = _mode_product(core, r, k, xp=xp)
         bases.append(basis)
     rest = math.sqrt(max(atol**2 - spent, 0.0))
     plan = Plan(tuple(range(core.ndim)), _turned(ranks, core), rest, "qr", 0, nested=True)
@@ -136,8 +138,7 @@ def _turned(ranks: tuple[int, ...] | None, core: Array) -> tuple[int, ...] | Non
 
 def _tails(core: Array, factor: Array, k: int, xp: Namespace) -> npt.NDArray[np.float64]:
     """Return the norms of what is left out without the rows from each one on; the last is zero."""
-    unfolded = xp.reshape(xp.moveaxis(core, k, -1), (-1, core.shape[k]))
-    _, triangle = xp.linalg.qr(unfolded)
-    rows = host(xp.linalg.vector_norm(factor @ xp.matrix_transpose(triangle), axis=1))
+    upper = triangle(slabs(core, k, xp), xp)
+    rows = host(xp.linalg.vector_norm(factor @ xp.matrix_transpose(upper), axis=1))
     squares = np.cumsum(rows[::-1].astype(np.float64) ** 2)[::-1]
     return np.append(np.sqrt(squares), 0.0)

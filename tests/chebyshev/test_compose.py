@@ -55,11 +55,10 @@ def test_values_stay_in_their_library():
     assert float(integrate(found)) == pytest.approx(total, rel=1e-10)
 
 
-def test_what_is_not_smooth_is_refused_with_the_best():
-    difference = add(F, scale(G, -2.2))
-    with pytest.raises(UnresolvedError, match="is not resolved") as info:
-        compose(np.abs, difference, rtol=1e-6, max_evals=100_000)
-    assert info.value.best.error < 0.1
+def test_what_is_not_smooth_is_refused():
+    shifted = chebyshev_tucker(lambda x: x - 0.3, [(-1, 1)]).tensor
+    with pytest.raises(UnresolvedError):
+        compose(np.abs, shifted, max_evals=5000)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +70,9 @@ def test_what_is_not_smooth_is_refused_with_the_best():
         (lambda: compose(np.add, F, F._replace(domain=2 * BOX)), ValueError, "one box"),
         (lambda: compose(lambda v: v[:2], F), ValueError, "one value for each"),
         (
-            lambda: compose(lambda v: 1 / v, add(F, scale(F, -1))),
+            lambda: compose(lambda v: 1 / v, scale(F, 0)),
             ValueError,
-            r"f returned -?inf at \(0, ",
+            r"f returned inf at \(0, -1\)",
         ),
         (lambda: compose(np.exp, F, max_evals=0), ValueError, "max_evals"),
     ],
