@@ -12,13 +12,16 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._shim import host
 from tdecomp._typing import Array, DType, Namespace, Seed
-from tdecomp._xp import device, equilibrate, prepare
+from tdecomp._xp import device, equilibrate, finite, prepare
 from tdecomp.chebyshev._compress import orthonormal
 from tdecomp.chebyshev._domain import as_domain, to_unit
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._sample_search import Wish, searched
 from tdecomp.chebyshev._sample_steps import Model, Samples, residual, sweep
 from tdecomp.linalg._unfolded import double
+
+# Samples of which some can be held out.
+_FEWEST = 5
 
 
 @full_precision
@@ -63,7 +66,8 @@ def from_samples(
         The weight :math:`\lambda` of the penalty, of values whose largest magnitude is near one;
         by default found.
     weights : array, shape (N,), optional
-        How much each sample counts: the inverse of its variance.
+        How much each sample counts: the inverse of its variance. A value may be NaN where that
+        is zero.
     max_iter : int, optional
         The largest number of sweeps.
     tol : float, optional
@@ -84,7 +88,7 @@ def from_samples(
     ------
     TypeError, ValueError
         If shapes do not match, something is not finite, weights are negative, a point lies outside
-        of the domain, or an option is out of range.
+        of the domain, an option is out of range, or there are too few samples to hold some out.
 
     See Also
     --------
@@ -121,7 +125,7 @@ def from_samples(
     >>> bool(np.sqrt(np.mean(missed**2)) < 1e-4)
     True
     """
-    xp, y = prepare(values, ndim=1, name="values")
+    xp, y = prepare(values, ndim=1, check_finite=weights is None, name="values")
     _, x = prepare(points, ndim=2, like=y, name="points")
     n, d = map(int, x.shape)
     if y.shape[0] != n:
@@ -129,6 +133,11 @@ def from_samples(
     if xp.isdtype(x.dtype, "complex floating"):
         raise TypeError(f"points must be real, got {x.dtype}")
     wish = _wish(size, rank, ridge, d)
+    if None in wish and n < _FEWEST:
+        raise ValueError(f"{n} samples are too few to hold some out: pass size=, rank= and ridge=")
+    if weights is not None:
+        weights = _weights(weights, y, xp)
+        y = finite(xp.where(weights > 0, y, xp.zeros_like(y)), xp, name="values")
     max_iter = check_count(max_iter, name="max_iter", least=1)
     tol = check_number(tol, name="tol")
     dtype, box = y.dtype, _box(x, domain, d)
@@ -179,25 +188,27 @@ def _box(x: Array, domain: Any, d: int) -> np.ndarray:
     return np.stack([low, high], axis=1)
 
 
+def _weights(weights: Any, y: Array, xp: Namespace) -> Array:
+    """Validate weights, and bring them to a safe scale."""
+    _, w = prepare(weights, ndim=1, like=y, name="weights")
+    if w.shape[0] != y.shape[0]:
+        raise ValueError(
+            f"weights must have {y.shape[0]} entries, one for each point, got {w.shape[0]}"
+        )
+    if xp.isdtype(w.dtype, "complex floating") or bool(xp.any(w < 0)):
+        raise ValueError("weights must be real and not negative")
+    if not bool(xp.any(w > 0)):
+        raise ValueError("weights are all zero: no sample counts")
+    return equilibrate(w, xp, axis=0)[0]
+
+
 def _samples(x: Array, y: Array, weights: Any, box: np.ndarray, xp: Namespace) -> Samples:
     """Return samples in the unit box, with roots of weights of mean one."""
     real = xp.real(y) if xp.isdtype(y.dtype, "complex floating") else y
-    n = int(y.shape[0])
-    if weights is None:
-        roots = xp.ones_like(real)
-    else:
-        _, w = prepare(weights, ndim=1, like=y, name="weights")
-        if w.shape[0] != n:
-            raise ValueError(
-                f"weights must have {n} entries, one for each point, got {w.shape[0]}"
-            )
-        if xp.isdtype(w.dtype, "complex floating") or bool(xp.any(w < 0)):
-            raise ValueError("weights must be real and not negative")
-        w = equilibrate(xp.astype(w, real.dtype, copy=False), xp, axis=0)[0]
-        total = xp.sum(w)
-        if not bool(total > 0):
-            raise ValueError("weights are all zero: no sample counts")
-        roots = xp.sqrt(w * (n / total))
+    roots = xp.ones_like(real)
+    if weights is not None:
+        w = xp.astype(weights, real.dtype, copy=False)
+        roots = xp.sqrt(w * (w.shape[0] / xp.sum(w)))
     t = to_unit(xp.astype(x, real.dtype, copy=False), _like(box, y, real.dtype, xp), xp)
     return Samples(t, y, roots)
 

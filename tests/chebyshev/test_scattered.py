@@ -132,7 +132,7 @@ def test_the_penalty_smooths():
 def test_samples_of_weight_zero_do_not_count():
     x = drawn(200)
     y = x[:, 0] * x[:, 1] + x[:, 2]
-    y[::10] = 1e3
+    y[::10] = np.nan
     weights = np.ones(200)
     weights[::10] = 0
     fit = from_samples(x, y, BOX, size=2, rank=2, ridge=0, weights=weights)
@@ -171,6 +171,7 @@ X, Y = drawn(20), np.ones(20)
         (lambda: from_samples(X, Y, weights=-Y), ValueError, "weights must be real and not neg"),
         (lambda: from_samples(X, Y, weights=0 * Y), ValueError, "weights are all zero"),
         (lambda: from_samples(X, Y, weights=Y[:3]), ValueError, "weights must have 20"),
+        (lambda: from_samples(X[:3], Y[:3]), ValueError, "3 samples are too few to hold some out"),
         (lambda: from_samples(X, Y, max_iter=0), ValueError, "max_iter must be"),
     ],
 )
