@@ -10,10 +10,15 @@ from tdecomp.chebyshev import (
     add,
     chebyshev_tucker,
     evaluate,
+    fix,
+    gradient,
     inner,
     integrate,
+    laplacian,
     multiply,
     norm,
+    permute,
+    restrict,
     scale,
 )
 from tdecomp.testing import gaussian
@@ -163,3 +168,30 @@ def test_where_ranks_cannot_depend_on_values_products_are_exact():
     assert bool(torch.all(torch.isfinite(factor.grad)))
     with pytest.raises(ValueError, match="leave rtol out"):
         multiply(g, g, rtol=1e-3)
+
+
+@pytest.mark.parametrize("xp", ["torch", "jax"], indirect=True)
+def test_programs_compile_and_gradients_are_differences(xp):
+    """All of the algebra that ranks do not decide about, in one program."""
+    f, g = function((2,), (4,)), function((2,), (3,), seed=9)
+    f, g = (h._replace(domain=np.array([[-1.0, 2.0]])) for h in (f, g))
+    x = np.array([[0.3], [1.1]])
+
+    def total(core):
+        like = (lambda a: a) if isinstance(core, np.ndarray) else xp.asarray
+        one, other = (
+            ChebyshevTucker(core * s, tuple(map(like, h.factors)), like(h.domain))
+            for s, h in ((1, f), (2, g))
+        )
+        both = add(multiply(one, other), laplacian(one), restrict(other, [(-1, 2)]))
+        slopes = gradient(permute(both, (0,)), like(x))
+        value = fix(scale(both, 2), {0: 0.5})
+        return norm(one) + inner(one, other) + slopes.sum() + value
+
+    def plain(core):
+        return float(total(core))
+
+    found = float(xp.to_numpy(xp.jit(total)(xp.asarray(f.core))))
+    assert found == pytest.approx(plain(f.core), rel=1e-12)
+    slopes = [(plain(f.core + step) - plain(f.core - step)) / 2e-6 for step in 1e-6 * np.eye(2)]
+    assert xp.gradient(total, f.core) == pytest.approx(np.array(slopes), rel=1e-7)
