@@ -101,6 +101,9 @@ def through(t: Line, values: Columns, small: float = 0.0) -> Through:
     else:
         series = _sampled(t, real, degree)
     series = _cut(series, max(_PART * missed, small * scale, noise))
+    # A spline is no polynomial, and a series of it misses values that it does not.
+    rest = _vandermonde(t, series.shape[0]) @ series - real
+    missed = max(missed, float(np.linalg.norm(rest)) / math.sqrt(n))
     return Through(_as(values, series), missed / scale)
 
 
