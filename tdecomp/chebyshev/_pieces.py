@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial.chebyshev import chebval
 
 from tdecomp._xp import namespace
 from tdecomp.chebyshev._compress import orthonormal
@@ -38,6 +39,10 @@ Index = npt.NDArray[np.intp]
 
 # Series this short are not divided at first, nor where halves have so many more together.
 _FEW, _MORE = 5, 1.3
+# Series longer than this are evaluated by recurrence.
+_LONG = 600
+# Of what rounding may amount to, a part may be left out at each halving.
+_PARTS = 64
 # Entries of what is computed for a block of boxes.
 _BLOCK_ENTRIES = 1 << 20
 
@@ -120,7 +125,7 @@ class Pieces:
         self.series = [factor[None, :, :] for factor in factors]
         self._weights, self.size = weights(self.core, factors)
         self.unit = self._eps * self._rounding(factors)
-        self._cut = max(cut, self._eps * self.size)
+        self._cut = max(cut, self.unit / _PARTS)
         # What is left out from each coefficient on, of each interval, may amount to.
         self._tails = [np.zeros((1, 1)) for _ in factors]
         for k in range(core.ndim):
@@ -277,9 +282,11 @@ def _halved(series: Host) -> Host:
     xp = namespace(series)
     halves = []
     for side in (-1, 1):
-        nodes = (points(p) + side) / 2
-        step = max(1, _BLOCK_ENTRIES // p)
-        parts = [polynomials(nodes[s : s + step], p, xp) @ series for s in range(0, p, step)]
-        found = np.moveaxis(np.concatenate(parts, axis=1), 1, 0)
+        t = (points(p) + side) / 2
+        if p <= _LONG:
+            found = np.moveaxis(polynomials(t, p, xp) @ series, 1, 0)
+        else:  # a table of all polynomials would not stay in the cache
+            columns = np.moveaxis(series, 1, 0).reshape(p, -1)
+            found = chebval(t, columns).T.reshape(p, count, r)
         halves.append(np.moveaxis(coefficients(found, xp), 0, 1))
     return np.stack(halves, axis=1).reshape(2 * count, p, r)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tdecomp.chebyshev import _isolate
+from tdecomp.chebyshev._calculus import diff
 from tdecomp.chebyshev._construct import chebyshev_tucker
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
@@ -51,6 +52,18 @@ def test_a_hundred_roots_of_a_wave():
     found = roots(*made(1, lambda x: np.sin(x) ** 2 - 0.25, interval=(0, 157)))
     k = np.arange(50) * np.pi
     agree(found, np.concatenate([k + np.pi / 6, k + 5 * np.pi / 6]), 1e-11)
+
+
+def test_slopes_of_a_narrow_peak():
+    """Thousands of coefficients, of which the last are noise."""
+    f = chebyshev_tucker(
+        lambda x: np.exp(-(((x - 0.123456) / 3e-3) ** 2)) + 0.1 * np.cos(30 * x), [(-1, 1)]
+    ).tensor
+    assert f.shape[0] > 2000
+    found = roots(diff(f, 0))
+    values = evaluate(f, found)
+    assert np.abs(found[np.argmax(values)] - 0.123456).max() <= 1e-4
+    assert len(found) == 21
 
 
 def test_roots_of_two_functions_on_the_boundary_and_inside():
