@@ -180,10 +180,11 @@ FAMILIES: tuple[Callable[[int], Function], ...] = (
 )
 
 
-def problems(dimensions: Sequence[int]) -> dict[str, Function]:
-    """Return all families, in so many variables each, by name, and the circuit of six."""
-    found = {f"{family.__name__} {d}": family(d) for family in FAMILIES for d in dimensions}
-    return found | ({"circuit 6": circuit()} if 6 in dimensions else {})
+def problems(dimensions: Sequence[int], names: Sequence[str] = ()) -> dict[str, Function]:
+    """Return families, by default all, in so many variables each, and the circuit of six."""
+    chosen = [family for family in FAMILIES if not names or family.__name__ in names]
+    found = {f"{family.__name__} {d}": family(d) for family in chosen for d in dimensions}
+    return found | ({"circuit 6": circuit()} if 6 in dimensions and not names else {})
 
 
 class Judge:

@@ -6,7 +6,7 @@ small enough, values that come again left out, which no user is told; and up to 
 themselves, with what they ask for: teneva, with its cache, when a sweep changes no more than 1e-8,
 tntorch when it meets 1000 values of its own to 1e-8.
 
-``python -m benchmarks.chebyshev_many 4 5 6`` prints a table.
+``python -m benchmarks.chebyshev_many 4 5 6`` prints a table, ``... 8 borehole`` a line of it.
 """
 
 from __future__ import annotations
@@ -221,9 +221,9 @@ class Evaluations:
     track_evaluations_of_tntorch.unit = "values"
 
 
-def main(dimensions: list[int]) -> None:
+def main(dimensions: list[int], names: list[str]) -> None:
     """Print a table: ours, and those of others where they stop, and if they were told when."""
-    for name, problem in problems(dimensions).items():
+    for name, problem in problems(dimensions, names).items():
         runs = [ours(problem)]
         while runs[-1][1] > TARGET and len(runs) < len(FINER):
             runs.append(ours(problem, TARGET / FINER[len(runs)]))
@@ -236,4 +236,7 @@ def main(dimensions: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main([int(d) for d in sys.argv[1:]])
+    main(
+        [int(word) for word in sys.argv[1:] if word.isdigit()],
+        [word for word in sys.argv[1:] if not word.isdigit()],
+    )
