@@ -113,7 +113,9 @@ def chebyshev_tucker(
     -----
     Of functions that polynomials resolve with :math:`m` coefficients, of rank :math:`r` in each of
     :math:`d` variables, about :math:`d\, r\, (m + 2 m_0) + r^d` values with :math:`m_0 = 17, 33,
-    \dots` points at first.
+    \dots` points at first. Of four variables and more, a few times :math:`\sum_k s_k r s_{k+1}` in
+    place of :math:`r^d` where that is less, with the ranks :math:`s_k` of a tensor train; the core
+    is that train if it stands for more than :math:`2^{17}` entries, an array otherwise.
 
     What is measured at points says nothing of what they do not meet: a spike that is narrower
     than their distance may be missed.

@@ -12,6 +12,9 @@ Every round
    with their interpolation, and the whole with values at fresh points. Fibres through what is
    missed join in, and the next round begins.
 
+Of many variables fibres through nodes are compared before values at combinations of nodes are
+asked for, and these are a tensor train where one takes fewer values than there are combinations.
+
 Without the comparison of fibres through nodes a function with a peak looks resolved as soon as
 its flanks are.
 
