@@ -13,7 +13,7 @@ Errors grow like the degree, not like its square as those of :math:`T_{j+1} = 2 
 and of doubling do towards the ends, where a rounded :math:`2 t` forgets the distance from them; it
 is taken from the box.
 
-Of long series there may be a table, of short ones in cells; these are looked up point by point.
+Of long series there may be a table of short ones, in cells, which are looked up point by point.
 
 References
 ----------
@@ -65,12 +65,12 @@ def _start(x: Any, first: int, count: int, column: int, low: Any, high: Any, sta
     Rows of `state` are the distance `v` from the nearer end, the sign, the polynomial of degree
     zero, and the difference before the next. Points that lie outside count as ends.
     """
-    quarter = (high - low) / 4
-    farthest = quarter - quarter
+    side = high - low
+    farthest = side - side
     for q in range(BLOCK):
         at = x[first + min(q, count - 1), column]
         left, right = at - low, high - at
-        v = min(left, right) / quarter
+        v = 4 * (min(left, right) / side)
         farthest = _farther(farthest, -v)
         v = max(v, 0 * v)
         state[q] = v

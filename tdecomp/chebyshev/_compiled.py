@@ -26,7 +26,7 @@ _COMPLEX_VARIABLES = 3
 # Bytes of a line of memory.
 _LINE = 64
 # About which phase of the highest degree there is in half a cell: with more of it, tables are
-# smaller, and fit into caches. The inverse of a small number, for nodes of few bits.
+# smaller, and fit into caches. Nodes of cells are multiples of one part in so many.
 _PHASE, _BITS = 4.0, 1 << 20
 # How many points for each coefficient make up for a table, and the largest one.
 _OFTEN, _LARGEST = 64, 1 << 19
@@ -109,19 +109,9 @@ def _evaluated(
     out = np.empty((int(bonds[-1]) if bonds.size else 1, x.shape[0]), x.dtype)
     outside = np.empty(_TASKS * _kernels.threads(), x.dtype)
     evaluate(
-        flat,
-        bonds,
-        series,
-        cells,
-        counts,
-        ranks,
-        columns,
-        domain,
-        x,
-        lanes(x.itemsize),
-        out,
+        flat, bonds, series, cells, counts, ranks, columns, domain, x, lanes(x.itemsize), out,
         outside,
-    )
+    )  # fmt: skip
     if not outside.max() <= SLACK * np.finfo(x.dtype).eps:
         return None
     return out if out.shape[0] > 1 else out[0]
