@@ -24,6 +24,11 @@ if FULL:
         *((3, r, m, 1_000_000) for r, m in ((4, 17), (12, 128), (12, 1000), (30, 128))),
         *((3, 60, 128, 50_000), (4, 12, 128, 200_000), (6, 4, 128, 200_000), (6, 12, 17, 4000)),
     )
+# Variables, ranks, ranks of the train, coefficients.
+TRAINS = {
+    f"{m}^{d} by {r}^{d}, train of rank {s}": (d, r, s, m)
+    for d, r, s, m in (((8, 6, 12, 30), (10, 8, 20, 30)) if FULL else ((8, 4, 6, 16),))
+}
 FUNCTIONS = {f"{m}^{d} by {r}^{d}": (d, r, m, count) for d, r, m, count in SIZES}
 
 
@@ -147,11 +152,11 @@ class EvaluationRatio:
 class EvaluationOfTrains:
     """Values of functions of many variables, whose cores are trains."""
 
-    params = ((8, 6, 12, 30), (10, 8, 20, 30)) if FULL else ((8, 4, 6, 16),)
-    param_names = ("variables, ranks, ranks of the train, coefficients",)
+    params = tuple(TRAINS)
+    param_names = ("function",)
 
-    def setup(self, sizes: tuple[int, ...]) -> None:
-        d, r, s, m = sizes
+    def setup(self, name: str) -> None:
+        d, r, s, m = TRAINS[name]
         rng = np.random.default_rng(0)
         bonds = (1, *(s,) * (d - 1), 1)
         cores = tuple(rng.standard_normal((bonds[k], r, bonds[k + 1])) for k in range(d))
@@ -160,10 +165,10 @@ class EvaluationOfTrains:
         self.x = rng.uniform(-1, 1, (200_000 if FULL else 100_000, d))
         evaluate(self.f, self.x)
 
-    def time_evaluate(self, sizes: tuple[int, ...]) -> None:
+    def time_evaluate(self, name: str) -> None:
         evaluate(self.f, self.x)
 
-    def track_million_points_a_second(self, sizes: tuple[int, ...]) -> float:
+    def track_million_points_a_second(self, name: str) -> float:
         return rate(self.f, self.x)
 
     track_million_points_a_second.unit = "million points / s"
