@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from array_api_compat import is_array_api_obj
 
 from tdecomp._precision import full_precision
@@ -188,6 +189,7 @@ def _resampled(factor: Array, new: Array, old: Array, xp: Namespace) -> Array:
 def _number(value: Any, domain: Array, k: int, xp: Namespace) -> Array:
     """Return the value of a variable as a real number of the dtype of the box."""
     name = f"values[{k}]"
+    value = value.item() if isinstance(value, np.generic) else value
     _, x = prepare(value, ndim=0, like=domain, name=name)
     if xp.isdtype(x.dtype, "complex floating"):
         raise TypeError(f"{name} must be real, got {x.dtype}")

