@@ -54,10 +54,15 @@ _WHOLE = 1 << 20
 
 def pays(sizes: Sequence[int]) -> bool:
     """Tell whether a train is expected to ask for fewer values than there are combinations."""
+    return expected(sizes) < math.prod(sizes)
+
+
+def expected(sizes: Sequence[int]) -> int:
+    """Return how many values are asked for, by a train or at all combinations."""
     most = max(sizes)
     bonds = (1, *(min(r, most + 1) for r in largest_ranks(sizes)), 1)
-    pairs = zip(bonds[:-1], sizes, bonds[1:], strict=True)
-    return _ASKED * sum(r * n * s for r, n, s in pairs) < math.prod(sizes)
+    entries = sum(r * n * s for r, n, s in zip(bonds[:-1], sizes, bonds[1:], strict=True))
+    return min(math.ceil(_ASKED * entries), math.prod(sizes))
 
 
 def crossed(table: Combinations, tol: float) -> TensorTrain | Values:

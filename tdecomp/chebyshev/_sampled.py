@@ -36,7 +36,7 @@ from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp.chebyshev._chop import LEAST
 from tdecomp.chebyshev._combinations import Combinations
 from tdecomp.chebyshev._core import arrays, of_arrays
-from tdecomp.chebyshev._cross import crossed, pays
+from tdecomp.chebyshev._cross import crossed, expected, pays
 from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._fibres import FINEST, Basis, Fibres
 from tdecomp.chebyshev._format import ChebyshevTucker
@@ -170,8 +170,10 @@ def _round(task: _Task, state: _State) -> Step[_State]:
     )
     if verdict is None and not good:
         _joined(lines, seen, missed)
-    # Errors of all variables meet in the whole: where no fibre is missed, all are to be nearer.
-    nearer = state.part if good or not consistent else state.part / _NEARER
+    # Errors of all variables meet in the whole: where no fibre is missed, all are to be nearer. Of
+    # many variables, fibres may have been missed the first time.
+    again = task.ask.d <= FEW or state.function is not None
+    nearer = state.part / _NEARER if again and consistent and not good else state.part
     return Step(_State(lines, seen, values, core, function, error, nearer), error, verdict=verdict)
 
 
@@ -226,7 +228,7 @@ def _whole(lines: list[Fibres], ends: list[int | None]) -> list[int]:
     What a series leaves out is aliased: the grid is finer than the series are long.
     """
     sizes = [math.ceil(_FINER * (end or 0)) for end in ends]
-    nodes = math.prod(line.count for line in lines)
+    nodes = expected([line.count for line in lines])
     fibres = sum(line.count * line.n for line in lines)
     return sizes if 0 < math.prod(sizes) <= _AHEAD * (nodes + fibres) else []
 
