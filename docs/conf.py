@@ -15,6 +15,8 @@ from tdecomp.testing import capabilities_table
 _HERE = Path(__file__).parent
 sys.path.insert(0, str(_HERE / "_ext"))
 
+from function_table import function_table  # noqa: E402 - from the folder named above
+
 project = "tdecomp"
 author = "The tdecomp developers"
 project_copyright = author
@@ -36,7 +38,7 @@ templates_path = ["_templates"]
 default_role = "code"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
-myst_substitutions = {"capabilities": capabilities_table()}
+myst_substitutions = {"capabilities": capabilities_table(), "functions": function_table()}
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"

@@ -6,6 +6,7 @@ from tdecomp.testing._assertions import (
     assert_reconstructs,
 )
 from tdecomp.testing._capabilities import capabilities_table, limitation
+from tdecomp.testing._functions import Function, functions
 from tdecomp.testing._gaussian import gaussian
 from tdecomp.testing._matrices import LAPACK_SHAPES, graded, matrix
 from tdecomp.testing._problems import Problem, problems
@@ -15,11 +16,13 @@ from tdecomp.testing._tensors import low_rank_tensor, tensor
 __all__ = [
     "LAPACK_SHAPES",
     "SPECTRA",
+    "Function",
     "Problem",
     "assert_descending",
     "assert_isometry",
     "assert_reconstructs",
     "capabilities_table",
+    "functions",
     "gaussian",
     "graded",
     "limitation",
