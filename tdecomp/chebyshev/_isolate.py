@@ -59,18 +59,15 @@ def isolated(functions: Sequence[ChebyshevTucker], limit: int) -> Points:
     pieces = [Pieces(np.asarray(f.core), f.factors) for f in functions]
     newton = _Newton(functions, [piece.unit for piece in pieces])
     cuts = [_LEFT_OUT * piece.size for piece in pieces]
-    counts = [piece.divide(cut / d) for piece, cut in zip(pieces, cuts, strict=True)]
-    boxes = Boxes([max(column) for column in zip(*counts, strict=True)])
-    for piece in pieces:
-        piece.divide_into([centres.size for centres in boxes.centres])
+    boxes = _divided(pieces, [cut / d for cut in cuts], limit)
     roots, near = np.empty((0, d)), np.empty(0)
     while True:
-        if boxes.index.shape[0] > limit:
-            raise CrowdedError
         heads = [piece.heads(cut) for piece, cut in zip(pieces, cuts, strict=True)]
         local, wide = _local(pieces, boxes.index, heads)
         possible = _possible(local)
         boxes.keep(possible)
+        if boxes.index.shape[0] > limit:
+            raise CrowdedError
         local = _Local(*(part[possible] for part in local))
         # What is not linear is where roots are, so that it tells how much may be left out.
         cuts = [0.05 * float(np.median(part)) if part.size else 0.0 for part in local.rest.T]
@@ -89,6 +86,17 @@ def isolated(functions: Sequence[ChebyshevTucker], limit: int) -> Points:
         for piece in pieces:
             piece.halve(k, used)
     return _distinct(roots, near)
+
+
+def _divided(pieces: Sequence[Pieces], cuts: Sequence[float], limit: int) -> Boxes:
+    """Divide all functions alike, as finely as one of them asks for if there is room."""
+    counts = [1] * len(pieces)
+    for piece, cut in zip(pieces, cuts, strict=True):
+        piece.divide_into(counts)
+        counts = piece.divide(cut, limit)
+    for piece in pieces:
+        piece.divide_into(counts)
+    return Boxes(counts)
 
 
 def _local(

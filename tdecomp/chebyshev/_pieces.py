@@ -145,14 +145,15 @@ class Pieces:
             total += float(squares @ np.abs(factor) @ weight)
         return total
 
-    def divide(self, cut: float) -> list[int]:
+    def divide(self, cut: float, most: int) -> list[int]:
         """Divide intervals while that costs little; return how many there are for each variable.
 
-        The halves of an interval need as many coefficients together as it does where the function
-        oscillates, and twice as many where it does not.
+        There are never more boxes than `most`. The halves of an interval need as many coefficients
+        together as it does, for what is left out to be below a cut, where the function oscillates,
+        and twice as many where it does not.
         """
         for k in range(self.core.ndim):
-            while True:
+            while 2 * math.prod(self.counts) <= most:
                 before = self.series[k], self._tails[k], self.unit
                 p, count = self._head(k, cut), before[0].shape[0]
                 self.halve(k, np.arange(count))

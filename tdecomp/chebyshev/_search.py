@@ -74,7 +74,7 @@ class Search:
         """Drop boxes and halve boxes; return the lowest bound."""
         gap = max(tol * (self.highest - self.value), 4 * pieces.unit)
         certain, cut = math.inf, max(gap, _LEFT_OUT * (self.highest - self.value))
-        boxes = Boxes(pieces.divide(cut / self.d))
+        boxes = Boxes(pieces.divide(cut / self.d, limit // _OVERHEAD))
         lower = np.full(boxes.index.shape[0], -pieces.size)
         while True:
             heads = _affordable(pieces, cut, limit // boxes.index.shape[0])

@@ -69,7 +69,8 @@ def test_waves_are_divided_and_slow_functions_are_not():
     wave = chebyshev.chebinterpolate(lambda t: np.cos(60 * t), 120)[:, None]
     slow = chebyshev.chebinterpolate(np.exp, 12)[:, None]
     pieces = Pieces(np.ones((1, 1)), (wave, slow))
-    assert pieces.divide(1e-3) == pieces.counts == [8, 1]
+    assert pieces.divide(1e-3, 100) == pieces.counts == [8, 1]
+    assert Pieces(np.ones((1, 1)), (wave, wave)).divide(1e-3, 16) == [8, 2]
     other = Pieces(np.ones((1, 1)), (slow, slow))
     other.divide_into([4, 2])
     assert other.counts == [4, 2]
