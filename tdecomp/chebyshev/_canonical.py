@@ -16,7 +16,7 @@ from typing import Any
 
 from tdecomp._errors import ToleranceError, check_reachable, check_rtol
 from tdecomp._precision import full_precision
-from tdecomp._shim import solve_triangular
+from tdecomp._shim import constant, solve_triangular
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate, namespace, traced
 from tdecomp.chebyshev._compress import _root_like
@@ -229,14 +229,12 @@ def _narrowed(
     weights: Array, columns: Sequence[Array], rtol: float | None, xp: Namespace
 ) -> tuple[list[Array], list[Array]]:
     """Project columns onto leading singular vectors of the weighted ones, and return these."""
-    d = len(columns)
-    bases, spectra = zip(*(_left(c * xp.abs(weights), xp) for c in columns), strict=True)
-    loads = [_largest(column, xp) for column in columns]
+    d, fixed, loose = len(columns), list(map(constant, columns)), constant(weights)
+    bases, spectra = zip(*(_left(c * xp.abs(loose), xp) for c in fixed), strict=True)
+    loads = [_largest(column, xp) for column in fixed]
     # Of an orthogonal projection, no larger than that of the sum.
-    side = int(_LARGE ** (1 / d))
-    norm = float(
-        xp.linalg.vector_norm(CP(weights, _projected(columns, bases, [side] * d)).to_array())
-    )
+    first = _projected(fixed, bases, [int(_LARGE ** (1 / d))] * d)
+    norm = float(xp.linalg.vector_norm(CP(loose, first).to_array()))
     small = eps(weights.dtype, xp) if rtol is None else _PART * rtol
     ranks = [
         truncation_rank(s, atol=small * norm / math.sqrt(d) / min(loads[:k] + loads[k + 1 :]))
@@ -281,6 +279,7 @@ def _left_over(
     rtol: float | None, weights: Array, core: Array, dtype: DType, xp: Namespace
 ) -> float:
     """Return what is left of a tolerance when products that cancel are rounded, and stored."""
+    core, weights = constant(core), constant(weights)
     d, norm, unit = core.ndim, float(xp.linalg.vector_norm(core)), eps(core.dtype, xp)
     lost = storage(core.dtype, dtype, d, xp)
     if norm > 0:

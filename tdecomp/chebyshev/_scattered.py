@@ -10,7 +10,7 @@ from tdecomp._errors import check_count, check_number, check_rank, check_size
 from tdecomp._iterate import Callback, Fit, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
-from tdecomp._shim import host
+from tdecomp._shim import constant, host
 from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import device, equilibrate, finite, prepare
 from tdecomp.chebyshev._compress import orthonormal
@@ -103,7 +103,7 @@ def from_samples(
     with every sweep, to a minimum that need not be the lowest one.
 
     What is not given is found with a fifth of the samples held out, from small models to larger
-    ones; the result is then fitted to all samples.
+    ones; the result is then fitted to all samples. No gradients flow through a fit.
 
     References
     ----------
@@ -127,6 +127,7 @@ def from_samples(
     """
     xp, y = prepare(values, ndim=1, check_finite=weights is None, name="values")
     _, x = prepare(points, ndim=2, like=y, name="points")
+    x, y = constant(x), constant(y)
     n, d = map(int, x.shape)
     if y.shape[0] != n:
         raise ValueError(f"values must have {n} entries, one for each point, got {y.shape[0]}")

@@ -118,6 +118,19 @@ def test_any_scale_is_safe():
     assert nothing.item() == 0
 
 
+@pytest.mark.parametrize("xp", ["torch"], indirect=True)
+def test_gradients_flow_past_tolerances(monkeypatch, xp):
+    monkeypatch.setattr(_canonical, "_LARGE", 1)
+    weights, factors = terms(3, (4, 5))
+
+    def energy(w):
+        core, _ = canonical(w, [xp.asarray(c) for c in factors], rtol=1e-9, xp=namespace(w))
+        return (core * core).sum()
+
+    known, _ = canonical(weights, factors, rtol=1e-9, xp=NUMPY)
+    assert xp.gradient(energy, weights) @ weights == pytest.approx(2 * np.sum(known**2))
+
+
 @pytest.mark.parametrize("xp", ["torch", "jax"], indirect=True)
 def test_programs_compile_and_have_gradients(xp):
     weights, factors = terms(3, (4, 5))

@@ -140,6 +140,14 @@ def test_samples_of_weight_zero_do_not_count():
     assert np.abs(evaluate(fit.tensor, x[1::10]) - y[1::10]).max() <= 1e-11
 
 
+@pytest.mark.parametrize("xp", ["torch"], indirect=True)
+def test_samples_that_ask_for_gradients_are_fitted_without(xp):
+    x = xp.asarray(drawn(50)).requires_grad_()
+    fit = from_samples(x, x[:, 0] * x[:, 1], BOX, size=2, rank=2, ridge=0)
+    assert fit.error <= 1e-13
+    assert not fit.tensor.core.requires_grad
+
+
 def test_any_scale_is_safe_and_callbacks_see_functions():
     x, seen = drawn(100), []
     y = x[:, 0] * 2.0**-900
