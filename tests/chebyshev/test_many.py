@@ -7,9 +7,12 @@ import pytest
 
 from tdecomp import Status
 from tdecomp.chebyshev import _sampled, chebyshev_tucker, diff, evaluate, integrate
+from tdecomp.chebyshev._combinations import Combinations
 from tdecomp.chebyshev._fibres import Fibres
 from tdecomp.chebyshev._many import begun, climbed, peaks, scattered
+from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._sampler import Sampler
+from tdecomp.chebyshev._screen import missed_fibres
 from tdecomp.tt import TensorTrain
 
 
@@ -108,3 +111,37 @@ def test_a_peak_is_climbed_to_from_fibres_that_miss_it():
     looked = peaks(seen, values, 1)
     assert np.abs(looked[0] - 0.5).max() < 0.1
     assert looked.shape == (2, 5)
+
+
+def asked(f, d=4):
+    return Sampler(f, np.tile([-1.0, 1.0], (d, 1)), np.empty(0), 10**6)
+
+
+def test_nodes_stay_when_fibres_join():
+    line = Fibres(asked(pole_of_unit), 1, scattered(4, 3, np.random.default_rng(0)), stable=True)
+    before = set(line.basis(9).nodes.tolist())
+    line.append(scattered(4, 2, np.random.default_rng(1)))
+    after = line.basis(9)
+    assert before < set(after.nodes.tolist())
+    assert len(after.nodes) == 5
+    assert np.abs(after.values[after.nodes] - np.eye(5)).max() <= 1e-10
+    line.refine()
+    assert set(points(17)[sorted(before)]) <= set(points(33)[line.basis(9).nodes])
+
+
+def pole_of_unit(*x):
+    return 1 / (6 + sum((k + 1) * t for k, t in enumerate(x)) / 2)
+
+
+def test_fibres_that_are_missed_are_told_before_values_at_combinations():
+    ask = asked(lambda *x: x[0] * (2 + x[1] * x[2]) + x[3] * np.exp(x[0]))
+    line = Fibres(ask, 0, np.zeros((1, 4)))
+    basis = line.basis(9)
+    table = Combinations(ask, np.random.default_rng(0))
+    own, ends, middle = basis.nodes, np.array([0, 16]), np.array([8])
+    for last, told in ((middle, False), (np.concatenate([middle, ends[1:]]), True)):
+        numbers = [own, ends, ends, last]
+        table.put([points(17)[number] for number in numbers], numbers)
+        missed = missed_fibres(line, basis, table, np.ones((2, 4)), 1e-10)
+        assert (len(missed) > 0) is told
+        assert np.all(missed[:, 3] == 1)
