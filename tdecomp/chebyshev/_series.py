@@ -7,8 +7,7 @@ Derivatives and integrals of polynomials are exact:
           \int_{-1}^{1} T_i = \frac{2}{1 - i^2} \text{ for even } i ,
 
 where the prime halves the term :math:`k = 0`. Products are sums,
-:math:`2 T_i T_j = T_{i+j} + T_{|i-j|}`, from which come inner products, and polynomials of twice
-the degree from those at hand.
+:math:`2 T_i T_j = T_{i+j} + T_{|i-j|}`, from which come inner products.
 """
 
 from __future__ import annotations
@@ -18,12 +17,22 @@ from tdecomp._xp import device
 
 
 def polynomials(t: Array, count: int, xp: Namespace) -> Array:
-    """Return the first `count` polynomials at points `t`, along a new last axis."""
+    r"""Return the first `count` polynomials at points `t`, along a new last axis.
+
+    With :math:`t = \cos\theta` these are :math:`\cos j\theta`, found twice as many at a time
+    together with :math:`\sin j\theta / \sin\theta`: near the ends, where one alone would lose as
+    many digits as there are in the square of its degree, the other has them.
+    """
     known = xp.stack([xp.ones_like(t), t], axis=-1)
+    other = xp.stack([xp.zeros_like(t), xp.ones_like(t)], axis=-1)
+    square = ((1 - t) * (1 + t))[..., None]
     while known.shape[-1] < count:
         top = known.shape[-1] - 1
-        doubled = 2 * known[..., top:] * known[..., 1:] - xp.flip(known[..., :top], axis=-1)
-        known = xp.concat([known, doubled], axis=-1)
+        least = min(top, count - known.shape[-1])
+        last, first = known[..., top:], known[..., 1 : least + 1]
+        beyond, beside = other[..., top:], other[..., 1 : least + 1]
+        known = xp.concat([known, last * first - square * beyond * beside], axis=-1)
+        other = xp.concat([other, beyond * first + last * beside], axis=-1)
     return known[..., :count]
 
 

@@ -69,3 +69,15 @@ def test_the_integral_of_a_derivative_is_a_difference():
     found = integrals(11, c.dtype, c, module) @ d
     ends = chebyshev.chebval(1.0, c) - chebyshev.chebval(-1.0, c)
     assert np.abs(found - ends).max() <= 1e-12
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 129, 1000])
+def test_polynomials_keep_their_digits_near_the_ends(count):
+    away = 10.0 ** -np.arange(0, 17.0)
+    t = np.concatenate([1 - away, away - 1])
+    found = polynomials(t, count, namespace(t))
+    assert found.shape == (34, count)
+    theta = 2 * np.arcsin(np.sqrt((1 - np.abs(t.astype(np.longdouble))) / 2))
+    exact = np.cos(np.arange(count) * theta[:, None])
+    exact *= np.where(t[:, None] < 0, (-1.0) ** np.arange(count), 1.0)
+    assert np.max(np.abs(found - exact)) <= (2 + count / 4) * np.finfo(float).eps
