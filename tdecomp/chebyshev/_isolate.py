@@ -18,6 +18,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -37,6 +38,8 @@ _DEEPEST = 20
 _ONE_TO_ONE, _OUTSIDE = 0.9, 1e-6
 # Of the size of a function, how much coefficients that are not computed may amount to at first.
 _LEFT_OUT = 0.01
+# Coefficients that are computed for a box to see if it may have a root.
+_MOST = 2000
 _STEPS, _MORE_STEPS = 12, 200
 
 
@@ -62,7 +65,7 @@ def isolated(functions: Sequence[ChebyshevTucker], limit: int) -> Points:
     boxes = _divided(pieces, [cut / d for cut in cuts], limit)
     roots, near = np.empty((0, d)), np.empty(0)
     while True:
-        heads = [piece.heads(cut) for piece, cut in zip(pieces, cuts, strict=True)]
+        heads = [_few(piece, cut) for piece, cut in zip(pieces, cuts, strict=True)]
         local, wide = _local(pieces, boxes.index, heads)
         possible = _possible(local)
         boxes.keep(possible)
@@ -97,6 +100,15 @@ def _divided(pieces: Sequence[Pieces], cuts: Sequence[float], limit: int) -> Box
     for piece in pieces:
         piece.divide_into(counts)
     return Boxes(counts)
+
+
+def _few(piece: Pieces, cut: float) -> tuple[int, ...]:
+    """Return how many coefficients to compute: not too many of boxes too large to tell."""
+    heads = piece.heads(cut)
+    while math.prod(heads) > _MOST:
+        cut = 2 * cut or piece.unit
+        heads = piece.heads(cut)
+    return heads
 
 
 def _local(
@@ -178,7 +190,10 @@ def _one_to_one(local: _Local) -> npt.NDArray[np.bool_]:
     """Tell on which boxes functions take no values twice."""
     inverse = _inverse(local.slope)
     sums = np.sum(np.abs(inverse) @ local.rest_slope, axis=2)
-    return np.asarray(np.all(sums <= _ONE_TO_ONE, axis=1) & np.any(inverse != 0, axis=(1, 2)))
+    # The slopes of what is left out are not among these.
+    far = (np.abs(inverse) @ local.rest[:, :, None])[:, :, 0]
+    regular = np.any(inverse != 0, axis=(1, 2))
+    return np.asarray(np.all((sums <= _ONE_TO_ONE) & (far <= 1), axis=1) & regular)
 
 
 class _Newton:
