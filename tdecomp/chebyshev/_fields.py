@@ -30,7 +30,8 @@ from tdecomp.chebyshev._isometric import (
     to_legendre,
 )
 from tdecomp.chebyshev._series import derivative, polynomials
-from tdecomp.chebyshev._simplify import allowance, shortened
+from tdecomp.chebyshev._simplify import allowance, rounding, shortened
+from tdecomp.ops._mode_products import _mode_product
 from tdecomp.tt import TensorTrain
 
 # Entries of what is gathered for a block of points: they stay in the cache.
@@ -185,13 +186,21 @@ def laplacian(f: Any, /, *, rtol: float | None = None) -> ChebyshevTucker:
         for k in range(len(ranks))
     ]
     core, bases = summed(terms, stacks, xp)
-    gains = (
-        _GAIN * z.shape[0] ** 4 / h**2 for z, h in zip(x.factors, floats(halves), strict=True)
-    )
-    noise = eps(core.dtype, xp) * float(xp.linalg.vector_norm(x.core)) * sum(gains)
     size = float(xp.linalg.vector_norm(core))
+    noise = _noise(x, stacks, floats(halves), xp)
     core, bases = shortened(core, bases, allowance(rtol, size, noise), xp)
     return as_series(Isometric(core, bases, x.exponent), domain, xp)
+
+
+def _noise(x: Isometric, stacks: Sequence[Array], halves: Sequence[float], xp: Namespace) -> float:
+    """Return what rounding costs: that of the function, magnified, and that of the terms."""
+    total = 0.0
+    unit, size = eps(x.core.dtype, xp), float(xp.linalg.vector_norm(x.core))
+    for k, (stack, half) in enumerate(zip(stacks, halves, strict=True)):
+        second = stack[:, x.core.shape[k] :]
+        term = float(xp.linalg.vector_norm(_mode_product(x.core, second, k, xp=xp)))
+        total += rounding(x.core, xp) * term + _GAIN * unit * size * stack.shape[0] ** 4 / half**2
+    return total
 
 
 def _with_second(z: Array, half: Array, xp: Namespace) -> Array:

@@ -142,6 +142,14 @@ def test_a_tolerance_of_laplacians_is_kept_or_refused():
     assert max(found.rank) < max(exact.rank)
     with pytest.raises(ToleranceError, match="rounding alone"):
         laplacian(f, rtol=1e-15)
+    single = function(dtype="float32")
+    wide = [x.astype(float) for x in (single.core, *single.factors, single.domain)]
+    exact = laplacian(ChebyshevTucker(wide[0], tuple(wide[1:4]), wide[4]))
+    with pytest.raises(ToleranceError) as info:
+        laplacian(single, rtol=1e-8)
+    found = laplacian(single, rtol=1.001 * info.value.reachable)
+    left = float(norm(add(found, scale(exact, -1))))
+    assert left <= info.value.reachable * float(norm(exact))
 
 
 def test_where_ranks_cannot_depend_on_values_laplacians_are_exact():
