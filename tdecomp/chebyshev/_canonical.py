@@ -126,9 +126,12 @@ def from_cp(
     lines, box = as_coordinates(points, domain, shape)
     rtol = None if rtol is None else check_rtol(rtol)
     rank = None if rank is None else check_ranks(rank, shape, range(cp.modes))
+    dtype = cp.dtype
     if not series:
+        work = double(cp.factors[0], xp)
+        cp = CP(cp.weights, tuple(xp.astype(v, work, copy=False) for v in cp.factors))
         cp = _as_series(cp, lines, rtol, xp)
-    core, factors = canonical(cp.weights, cp.factors, rtol=rtol, rank=rank, xp=xp)
+    core, factors = canonical(cp.weights, cp.factors, rtol=rtol, rank=rank, dtype=dtype, xp=xp)
     return ChebyshevTucker(core, factors, boxed(box, core, xp))
 
 
@@ -162,6 +165,7 @@ def canonical(
     *,
     rtol: float | None = None,
     rank: int | tuple[int, ...] | None = None,
+    dtype: DType | None = None,
     xp: Namespace,
 ) -> tuple[Array, tuple[Array, ...]]:
     r"""Return core and factors of a sum of products of series, truncated in the norm of L2.
@@ -170,8 +174,9 @@ def canonical(
     coefficients (m_k, r_k) that are orthonormal on the unit box, at an error of at most `rtol`,
     or with neither a tolerance nor a rank, of rounding.
 
-    Work is done in double precision. Where the core of the triangles would be too large, each
-    factor is first projected onto leading singular vectors: with columns of norm one that costs
+    Work is done in double precision, and stored in `dtype`, by default that of the data. Where
+    the core of the triangles would be too large, each factor is first projected onto leading
+    singular vectors: with columns of norm one that costs
 
     .. math:: \|(I - P) R_k W (\cdots \odot R_j \odot \cdots)^T\|_F
               \le \|(I - P) R_k W\|_F \, \min_{j \ne k} \|R_j\|_2
@@ -179,8 +184,9 @@ def canonical(
     at most, as entrywise products of Gram matrices with ones on their diagonals have no larger
     norm than any of them.
     """
-    dtype = xp.result_type(weights.dtype, *(factor.dtype for factor in factors))
-    weights, columns, bases, scales = _orthogonal(weights, factors, dtype, xp)
+    common = xp.result_type(weights.dtype, *(factor.dtype for factor in factors))
+    dtype = common if dtype is None else dtype
+    weights, columns, bases, scales = _orthogonal(weights, factors, common, xp)
     if math.prod(_sizes(columns)) > _LARGE and not traced(weights):
         columns, turns = _narrowed(weights, columns, rtol, xp)
         bases = [basis @ turn for basis, turn in zip(bases, turns, strict=True)]

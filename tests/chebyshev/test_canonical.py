@@ -187,3 +187,14 @@ def test_columns_at_any_points_become_series(dtype):
     coarse = CP(np.ones(1), (np.exp(-200 * (x[::4, None] - 1) ** 2),))
     with pytest.raises(ToleranceError, match="values of variable 0 that are left out"):
         from_cp(coarse, points=(x[::4],), rtol=1e-6)
+
+
+def test_single_precision_is_rounded_once():
+    lines = [points(20)] * 3
+    cp = CP(np.array([1.0, -0.5, 0.3, 2.0]), tuple(columns(lines)))
+    narrow = CP(cp.weights.astype("f"), tuple(c.astype("f") for c in cp.factors))
+    wide = CP(narrow.weights.astype("d"), tuple(c.astype("d") for c in narrow.factors))
+    f, known = from_cp(narrow, rtol=1e-5), wide.to_array()
+    assert f.dtype == np.float32
+    assert np.linalg.norm(f.to_array() - known) <= 1e-5 * np.linalg.norm(known)
+    assert from_cp(narrow).rank <= from_cp(wide, rtol=1e-7).rank
