@@ -30,7 +30,7 @@ def _row(row: Function) -> str:
     error = float(np.max(np.abs(evaluate(fit.tensor, x) - exact))) / largest
     count = sum(asked)
     cells = (
-        f"${row.formula}$" + (r" $^*$" if row.number in COARSE else ""),
+        f"${row.formula}$" + (" \\*" if row.number in COARSE else ""),
         ", ".join(map(str, fit.tensor.rank)),
         ", ".join(map(str, fit.tensor.shape)),
         f"{error:.0e}",

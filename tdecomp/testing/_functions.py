@@ -179,7 +179,7 @@ _FUNCTIONS = tuple(
             3_842_596,
         ),
         (8, r"\tanh(5(x+z))\,e^y", lambda x, y, z: np.tanh(5 * (x + z)) * np.exp(y), 1_674_615),
-        (9, r"x^2-y^3+\tfrac18", lambda x, y, z: x**2 - y**3 + 1 / 8 + 0 * z, 918),
+        (9, r"x^2-y^3+1/8", lambda x, y, z: x**2 - y**3 + 1 / 8 + 0 * z, 918),
         (10, r"(xyz)^{10}", lambda x, y, z: (x * y * z) ** 10, 810),
         (11, r"1", lambda x, y, z: 1 + 0 * (x + y + z), 762),
         (13, r"xy+\cos(xy)", lambda x, y, z: x * y + np.cos(x * y) + 0 * z, 4_611),
@@ -201,7 +201,7 @@ _FUNCTIONS = tuple(
         (27, r"\text{Griewank}", _griewank, 1_731),
         (
             28,
-            r"z^2+\tfrac12(x^2+y^2-\tfrac12)^2",
+            r"z^2+(x^2+y^2-1/2)^2/2",
             lambda x, y, z: z**2 + (x**2 + y**2 - 0.5) ** 2 / 2,
             1_476,
         ),
