@@ -36,6 +36,6 @@ def _row(row: Function) -> str:
         f"{error:.0e}",
         f"{count:,}",
         f"{row.chebfun3f:,}",
-        f"{row.chebfun3f / count:.2g}",
+        f"{row.chebfun3f / count:.3g}",
     )
     return f"| {' | '.join(cells)} |"

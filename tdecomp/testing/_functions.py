@@ -188,7 +188,7 @@ _FUNCTIONS = tuple(
         (19, r"J_0(10r)", _bessel, 23_740),
         (20, r"\text{surface of Cassini}", _cassini, 1_476),
         (21, r"\text{cubic of Clebsch}", _clebsch, 2_202),
-        (22, r"|((x+iy)e^{iz})^2-1|^2", _helix, 2_098),
+        (22, r"\lvert((x+iy)e^{iz})^2-1\rvert^2", _helix, 2_098),
         (23, r"\cos(\pi+5s)", lambda x, y, z: np.cos(np.pi + 5 * (x + y + z)), 1_414),
         (24, r"1/(16+5s)", lambda x, y, z: 1 / (16 + 5 * (x + y + z)), 74_642),
         (25, r"e^{-25r^2}", lambda x, y, z: np.exp(-25 * _square(x, y, z)), 1_098),
@@ -233,6 +233,6 @@ _FUNCTIONS = tuple(
         (49, r"e^{i\pi xy}", lambda x, y, z: np.exp(1j * np.pi * x * y) + 0 * z, 86_350),
         (50, r"e^{i\pi xyz}", lambda x, y, z: np.exp(1j * np.pi * x * y * z), 105_049),
         (51, r"1/(s+3.3)", lambda x, y, z: 1 / (x + y + z + 3.3), 69_204),
-        (58, r"\exp(-|(x,y,z)-(1,1,1)|)", _cone, 2_170_334),
+        (58, r"\exp(-\lvert(x,y,z)-(1,1,1)\rvert)", _cone, 2_170_334),
     )
 )
