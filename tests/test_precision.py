@@ -30,7 +30,8 @@ OTHERS = {
     },
     "ops": {"coo", "fold", "from_dense", "from_sparse", "to_scipy", "unfold"},
     "testing": {
-        *("assert_descending", "capabilities_table", "gaussian", "graded", "limitation"),
+        *("assert_descending", "capabilities_table", "functions", "gaussian", "graded"),
+        "limitation",
         *("low_rank_tensor", "matrix", "problems", "spectrum", "tensor"),
     },
 }
