@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 
 from tdecomp.chebyshev import ChebyshevTucker, evaluate
-from tdecomp.chebyshev import _compiled as compiled
+from tdecomp.chebyshev._values import _compiled as compiled
 from tdecomp.tt import TensorTrain
 
 from ._contenders import OURS, available_threads, clock_for, medians, pinned

@@ -1,6 +1,6 @@
-"""Functions of three variables from callables: time, values and errors; how much longer others take.
+"""Functions of three variables from callables: time, values, errors, and the time of others.
 
-The others approximate values on a grid of 129 Chebyshev points in each variable, which is told them.
+The others approximate values on a grid of 129 Chebyshev points in each variable, as they are told.
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ from tdecomp._xp import as_array, as_floating, device, eps, namespace
 from tdecomp.chebyshev._compress import orthonormal, recompress
 from tdecomp.chebyshev._core import arrays, of_arrays
 from tdecomp.chebyshev._domain import as_domain, from_unit
-from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
-from tdecomp.chebyshev._sampled import SLACK, fibre_sampled
-from tdecomp.chebyshev._sampler import Sampler
-from tdecomp.chebyshev._whole import judged
+from tdecomp.chebyshev._sampling._sampled import SLACK, fibre_sampled
+from tdecomp.chebyshev._sampling._sampler import Sampler
+from tdecomp.chebyshev._sampling._whole import judged
+from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.tt._sampler import ExhaustedError
 
 # In units of eps, the least tolerance, and the one that is meant where none is given.

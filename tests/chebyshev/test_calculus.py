@@ -6,10 +6,10 @@ import pytest
 from tdecomp._xp import namespace
 from tdecomp.chebyshev._calculus import cumulative_integral, diff, integrate
 from tdecomp.chebyshev._compress import orthonormal, recompress
-from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._transform import coefficients
+from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.testing import gaussian
 
 

@@ -7,10 +7,10 @@ import pytest
 from tdecomp._xp import namespace
 from tdecomp.chebyshev import _compress
 from tdecomp.chebyshev._compress import _weights, orthonormal, recompress, root
-from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker, boxed
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._transform import coefficients
+from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.testing import gaussian
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(40)

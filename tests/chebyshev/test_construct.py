@@ -7,13 +7,13 @@ from tdecomp import Status, ToleranceError
 from tdecomp.chebyshev import (
     ChebyshevTucker,
     UnresolvedError,
-    _fibres,
     chebyshev_tucker,
     diff,
     evaluate,
     integrate,
 )
 from tdecomp.chebyshev._compress import root
+from tdecomp.chebyshev._sampling import _fibres
 
 BOX = np.array([[0.0, 2.0], [-1.0, 3.0], [5.0, 6.0]])
 

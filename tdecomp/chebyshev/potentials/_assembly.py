@@ -27,8 +27,8 @@ from tdecomp._shim import host
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import eps, namespace
 from tdecomp.chebyshev._domain import as_domain, to_unit
-from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.chebyshev.potentials._basis import Scale, Variable, Vector, length, size, variable
 from tdecomp.chebyshev.potentials._clouds import Cloud, cloud, columns, direct, hull
 from tdecomp.chebyshev.potentials._gaussians import GaussianSum

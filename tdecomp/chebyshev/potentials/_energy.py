@@ -20,8 +20,8 @@ from tdecomp._shim import host, index_add
 from tdecomp._typing import Array
 from tdecomp._xp import device, integers, namespace
 from tdecomp.chebyshev._calculus import diff
-from tdecomp.chebyshev._evaluate import evaluate
 from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.chebyshev.potentials._assembly import (
     assembled,
     box_around,

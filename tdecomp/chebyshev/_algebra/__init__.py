@@ -1,0 +1,1 @@
+"""Sums, products, norms, fields, and functions on other boxes."""

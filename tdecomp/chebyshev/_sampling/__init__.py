@@ -1,0 +1,1 @@
+"""Functions from few of their values: fibres, interpolation nodes, and what compares them."""

@@ -1,0 +1,1 @@
+"""Values at points and on grids."""
