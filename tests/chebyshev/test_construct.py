@@ -12,7 +12,7 @@ from tdecomp.chebyshev import (
     evaluate,
     integrate,
 )
-from tdecomp.chebyshev._compress import root
+from tdecomp.chebyshev._legendre import root
 from tdecomp.chebyshev._sampling import _fibres
 
 BOX = np.array([[0.0, 2.0], [-1.0, 3.0], [5.0, 6.0]])

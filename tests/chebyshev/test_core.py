@@ -6,9 +6,10 @@ import pytest
 from tdecomp import ToleranceError
 from tdecomp._xp import namespace
 from tdecomp.chebyshev import ChebyshevTucker, cumulative_integral, diff, evaluate, integrate
-from tdecomp.chebyshev._compress import orthonormal, recompress, root
+from tdecomp.chebyshev._compress import orthonormal, recompress
 from tdecomp.chebyshev._core import norm
 from tdecomp.chebyshev._format import as_function
+from tdecomp.chebyshev._legendre import root
 from tdecomp.testing import gaussian
 from tdecomp.tt import TensorTrain, tt_svd
 

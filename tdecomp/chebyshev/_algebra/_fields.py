@@ -20,8 +20,6 @@ from tdecomp.chebyshev._algebra._isometric import (
     isometric,
     padded,
     summed,
-    to_chebyshev,
-    to_legendre,
 )
 from tdecomp.chebyshev._algebra._simplify import allowance, rounding, shortened
 from tdecomp.chebyshev._algebra._sums import add
@@ -29,6 +27,7 @@ from tdecomp.chebyshev._calculus import diff
 from tdecomp.chebyshev._core import contracted, width
 from tdecomp.chebyshev._domain import as_points, to_unit
 from tdecomp.chebyshev._format import ChebyshevTucker, as_function
+from tdecomp.chebyshev._legendre import to_chebyshev, to_legendre
 from tdecomp.chebyshev._series import derivative, polynomials
 from tdecomp.chebyshev._values._compiled import compiled
 from tdecomp.ops._mode_products import _mode_product

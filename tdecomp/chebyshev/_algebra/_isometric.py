@@ -1,20 +1,14 @@
-r"""Functions as tensors of the same norm: coefficients in orthonormal polynomials.
-
-The Cholesky factor :math:`L` of the inner products of Chebyshev polynomials turns coefficients
-:math:`c` into those of Legendre polynomials, which are orthonormal: :math:`z = L^T c`. It is
-triangular: rows that are cut off :math:`z` leave the best approximation of lower degree.
-"""
+"""Functions as tensors of the same norm: coefficients in orthonormal polynomials."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tdecomp._shim import solve_triangular
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, times_power
-from tdecomp.chebyshev._compress import _root_like
 from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._legendre import to_chebyshev, to_legendre
 from tdecomp.ops._mode_products import _mode_product
 from tdecomp.tucker._algebra_norm import orthonormal
 
@@ -40,16 +34,6 @@ def as_series(x: Isometric, domain: Array, xp: Namespace) -> ChebyshevTucker:
     """Return the function of a tensor."""
     factors = tuple(to_chebyshev(z, xp) for z in x.factors)
     return ChebyshevTucker(times_power(x.core, x.exponent, xp), factors, domain)
-
-
-def to_legendre(c: Array, xp: Namespace) -> Array:
-    """Return coefficients in orthonormal polynomials from those of Chebyshev polynomials."""
-    return _root_like(int(c.shape[0]), c, xp) @ c
-
-
-def to_chebyshev(z: Array, xp: Namespace) -> Array:
-    """Return coefficients of Chebyshev polynomials from those in orthonormal ones."""
-    return solve_triangular(_root_like(int(z.shape[0]), z, xp), z, xp, lower=False)
 
 
 def padded(z: Array, count: int, xp: Namespace) -> Array:

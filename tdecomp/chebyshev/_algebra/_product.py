@@ -32,12 +32,11 @@ from tdecomp.chebyshev._algebra._isometric import (
     as_series,
     isometric,
     padded,
-    to_chebyshev,
-    to_legendre,
 )
 from tdecomp.chebyshev._algebra._simplify import allowance, rounding, shortened
 from tdecomp.chebyshev._algebra._together import together
 from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._legendre import to_chebyshev, to_legendre
 from tdecomp.chebyshev._transform import coefficients, values
 from tdecomp.linalg._left_triangle import left_singular
 from tdecomp.linalg._truncation import truncation_rank
@@ -134,6 +133,10 @@ class _Side(NamedTuple):
         at = [_taken(v, row, xp) for v, row in zip(self.values, rows, strict=True)]
         return expand(self.core, list(at), xp)
 
+    def top(self, xp: Namespace) -> float:
+        """Return about the largest magnitude: at points where columns are far from each other."""
+        return float(xp.max(xp.abs(self.on([_points(v, 1, xp) for v in self.values], xp))))
+
 
 def _product(terms: Sequence[Isometric], xp: Namespace) -> _Found:
     """Multiply in bases of few columns, or in all polynomials if something is missing there."""
@@ -189,7 +192,7 @@ def _basis(pair: Sequence[Array], xp: Namespace) -> Array:
 def _projected(
     sides: Sequence[_Side], bases: Sequence[Array], xp: Namespace
 ) -> tuple[_Found, float]:
-    """Return coefficients in bases, and what is left of values, of the largest product of them."""
+    """Return coefficients in bases, and what values miss, of the largest that they may have."""
     columns = [values(to_chebyshev(basis, xp), xp) for basis in bases]
     large = math.prod(2 * c.shape[1] for c in columns) > _LARGE
     rows = [_points(c, _FEW if large else c.shape[1], xp) for c in columns]
@@ -199,7 +202,7 @@ def _projected(
     for k, c in enumerate(at):
         q, r = xp.linalg.qr(c)
         core = _mode_product(core, solve_triangular(r, adjoint(q, xp), xp, lower=False), k, xp=xp)
-    top = float(xp.max(xp.abs(one))) * float(xp.max(xp.abs(other)))
+    top = sides[0].top(xp) * sides[1].top(xp)
     missed = float(xp.max(xp.abs(one * other - expand(core, list(at), xp))))
     scale = top * 2 ** (len(bases) / 2)
     return _Found(core, tuple(bases), scale), missed / top if top > 0 else 0.0

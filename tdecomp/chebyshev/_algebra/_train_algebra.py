@@ -8,10 +8,11 @@ from typing import Any
 from tdecomp._errors import ToleranceError, check_rtol
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, differentiated, eps
-from tdecomp.chebyshev._algebra._isometric import padded, to_legendre
+from tdecomp.chebyshev._algebra._isometric import padded
 from tdecomp.chebyshev._compress import orthonormal, recompress
 from tdecomp.chebyshev._core import mode_product, norm
 from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._legendre import to_legendre
 from tdecomp.tt import TensorTrain, tt_svd
 from tdecomp.tt._algebra import _add, _inner
 from tdecomp.tt._ranks import largest_ranks, number

@@ -16,14 +16,14 @@ from typing import Any
 
 from tdecomp._errors import ToleranceError, check_reachable, check_rtol
 from tdecomp._precision import full_precision
-from tdecomp._shim import constant, solve_triangular
+from tdecomp._shim import constant
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate, namespace, traced
-from tdecomp.chebyshev._compress import _root_like
 from tdecomp.chebyshev._data._coordinates import Line, as_coordinates, check_differentiable
 from tdecomp.chebyshev._data._limits import lowered, storage
 from tdecomp.chebyshev._data._through import series_through
 from tdecomp.chebyshev._format import ChebyshevTucker, boxed
+from tdecomp.chebyshev._legendre import to_chebyshev, to_legendre
 from tdecomp.chebyshev._transform import coefficients
 from tdecomp.cp import CP, normalise
 from tdecomp.cp._format import as_cp
@@ -214,15 +214,14 @@ def _orthogonal(
     for factor in factors:
         safe, scale = equilibrate(xp.astype(factor, work, copy=False), xp, axis=(0, 1))
         m, count = factor.shape
-        upper = _root_like(m, safe, xp)
-        column, q = upper @ safe, xp.eye(m, dtype=work, device=device(safe))
+        column, q = to_legendre(safe, xp), xp.eye(m, dtype=work, device=device(safe))
         if count < m:
             q, column = xp.linalg.qr(column)
         lengths = xp.linalg.vector_norm(column, axis=0)
         lengths = xp.astype(xp.where(lengths > 0, lengths, xp.ones_like(lengths)), work)
         weights = weights * lengths
         columns.append(column / lengths)
-        bases.append(solve_triangular(upper, q, xp, lower=False))
+        bases.append(to_chebyshev(q, xp))
         scales.append(scale[0, 0])
     return weights, columns, bases, scales
 

@@ -25,11 +25,12 @@ from tdecomp._measure import relative_error
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import device, differentiated, equilibrate, namespace, prepare
-from tdecomp.chebyshev._compress import orthonormal, recompress, root
+from tdecomp.chebyshev._compress import orthonormal, recompress
 from tdecomp.chebyshev._data._coordinates import Line, as_coordinates, check_differentiable
 from tdecomp.chebyshev._data._limits import lowered, storage
 from tdecomp.chebyshev._data._through import series_through
 from tdecomp.chebyshev._format import ChebyshevTucker, boxed
+from tdecomp.chebyshev._legendre import root
 from tdecomp.chebyshev._points import points as chebyshev_points
 from tdecomp.chebyshev._series import polynomials
 from tdecomp.chebyshev._transform import coefficients

@@ -31,7 +31,7 @@ import numpy.typing as npt
 from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, namespace
-from tdecomp.chebyshev._compress import root
+from tdecomp.chebyshev._legendre import root
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._series import polynomials
 from tdecomp.chebyshev._transform import coefficients

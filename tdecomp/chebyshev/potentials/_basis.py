@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from tdecomp._shim import solve_triangular
 from tdecomp._xp import namespace
-from tdecomp.chebyshev._compress import root
+from tdecomp.chebyshev._legendre import root
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._transform import coefficients
 

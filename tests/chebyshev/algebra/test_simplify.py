@@ -5,7 +5,7 @@ import pytest
 
 from tdecomp import ToleranceError
 from tdecomp.chebyshev import ChebyshevTucker, add, chebyshev_tucker, norm, scale, simplify
-from tdecomp.chebyshev._compress import root
+from tdecomp.chebyshev._legendre import root
 from tdecomp.testing import gaussian
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(44)

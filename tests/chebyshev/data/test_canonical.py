@@ -6,9 +6,9 @@ import pytest
 from tdecomp._errors import ToleranceError
 from tdecomp._xp import namespace
 from tdecomp.chebyshev import evaluate, from_cp, from_grid
-from tdecomp.chebyshev._compress import root
 from tdecomp.chebyshev._data import _canonical
 from tdecomp.chebyshev._data._canonical import canonical
+from tdecomp.chebyshev._legendre import root
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._transform import coefficients
 from tdecomp.cp import CP

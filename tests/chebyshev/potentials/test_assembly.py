@@ -6,7 +6,7 @@ import pytest
 from tdecomp import Status, ToleranceError
 from tdecomp._xp import namespace
 from tdecomp.chebyshev import ChebyshevTucker, evaluate
-from tdecomp.chebyshev._compress import root
+from tdecomp.chebyshev._legendre import root
 from tdecomp.chebyshev.potentials import GaussianSum, _assembly, _clouds, long_range, newton, split
 from tdecomp.chebyshev.potentials._assembly import _core, _variables
 from tdecomp.chebyshev.potentials._clouds import cloud, direct

@@ -5,7 +5,7 @@ import pytest
 from numpy.polynomial import chebyshev
 
 from tdecomp._xp import namespace
-from tdecomp.chebyshev._compress import root
+from tdecomp.chebyshev._legendre import root
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._transform import coefficients
 from tdecomp.chebyshev.potentials._basis import length, size, variable
