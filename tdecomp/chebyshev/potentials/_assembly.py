@@ -23,21 +23,20 @@ from tdecomp._iterate import Fit, Status
 from tdecomp._precision import full_precision
 from tdecomp._program import one_program
 from tdecomp._random import like as moved
-from tdecomp._shim import host
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import eps, namespace
 from tdecomp.chebyshev._domain import as_domain, to_unit
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.chebyshev.potentials._basis import Scale, Variable, Vector, length, size, variable
-from tdecomp.chebyshev.potentials._clouds import Cloud, cloud, columns, direct, hull
+from tdecomp.chebyshev.potentials._clouds import Cloud, cloud, columns, direct, hull, known
 from tdecomp.chebyshev.potentials._gaussians import GaussianSum
 from tdecomp.chebyshev.potentials._split import as_sum
 from tdecomp.ops._mode_products import _mode_product
 from tdecomp.tucker import sthosvd
 
 # The usual tolerance; the least in units of eps; and how much finer bases are than the result.
-_USUAL, _LEAST, _FINER = 1e-7, 1e3, 0.01
+_USUAL, LEAST, _FINER = 1e-7, 1e3, 0.01
 # Entries of coordinates multiplied with one another, for a batch of particles.
 _ENTRIES = 1 << 20
 # More coefficients of one variable, or of all together, take hours, or do not fit in memory.
@@ -161,7 +160,7 @@ def assembled(
 
 def tolerance(rtol: float | None, dtype: DType, xp: Namespace) -> float:
     """Return a tolerance above rounding."""
-    least = _LEAST * eps(dtype, xp)
+    least = LEAST * eps(dtype, xp)
     if rtol is None:
         return max(_USUAL, least)
     rtol = check_rtol(rtol)
@@ -205,7 +204,8 @@ def _variables(clouds: list[Cloud], g: GaussianSum, box: Vector, tol: float) -> 
         width = float(g.exponents[-1]) ** -0.5
         raise ValueError(
             f"the sharpest Gaussian of g has a width of {width:.3g}, which takes {lengths} "
-            "coefficients in this box, too many: split g by range first, or ask for a smaller box"
+            "coefficients in this box, too many: split g by range first, or at a larger sigma, or "
+            "ask for a smaller box"
         )
     norms = np.asarray([[size(rate) for rate in row] for row in rates.tolist()])
     sizes = np.abs(g.weights) * np.prod(norms, axis=1)
@@ -277,12 +277,12 @@ def _error(f: ChebyshevTucker, clouds: list[Cloud], g: GaussianSum, box: Vector)
     xp = namespace(like)
     random = np.random.default_rng(0).uniform(box[:, 0], box[:, 1], (_JUDGED, box.shape[0]))
     x = moved(random, like, xp)
-    known = host(like)
-    inside = np.flatnonzero(np.all((known >= box[:, 0]) & (known <= box[:, 1]), axis=1))
+    places = known(like)
+    inside = np.flatnonzero(np.all((places >= box[:, 0]) & (places <= box[:, 1]), axis=1))
     if inside.size:
         some = inside[:: -(-inside.size // _JUDGED)]
-        x = xp.concat([x, moved(known[some], like, xp)])
+        x = xp.concat([x, moved(places[some], like, xp)])
     expected = direct(clouds, g, x)
-    error = float(xp.max(xp.abs(evaluate(f, x) - expected)))
-    largest = float(xp.max(xp.abs(expected)))
+    error = float(np.max(np.abs(known(evaluate(f, x) - expected))))
+    largest = float(np.max(np.abs(known(expected))))
     return error / largest if largest else error

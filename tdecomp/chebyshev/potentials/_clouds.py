@@ -6,9 +6,12 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tdecomp._shim import host
+import numpy as np
+import numpy.typing as npt
+
+from tdecomp._shim import constant, host
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, namespace, prepare
+from tdecomp._xp import device, namespace, prepare, traced
 from tdecomp.chebyshev.potentials._gaussians import GaussianSum, gaussians
 from tdecomp.ops._operands import promoted
 
@@ -39,13 +42,24 @@ class Cloud(NamedTuple):
 
     def ranges(self) -> list[tuple[float, float]]:
         """Return where the particles are, a range for each variable."""
-        x = host(self.positions)
+        x = known(self.positions)
         ends = zip(x.min(axis=0).tolist(), x.max(axis=0).tolist(), strict=True)
-        shifts = [host(s) for s in self.shifts]
+        shifts = [known(s) for s in self.shifts]
         return [
             (low + float(s.min()), high + float(s.max()))
             for (low, high), s in zip(ends, shifts, strict=True)
         ]
+
+
+def known(x: Array) -> npt.NDArray[np.float64]:
+    """Return values to decide by; gradients flow past what is decided."""
+    x = constant(x)
+    if traced(x):
+        raise ValueError(
+            "potentials are built by what positions are: there is no program (jit) of them; build "
+            "outside, and trace evaluate"
+        )
+    return host(x).astype(np.float64)
 
 
 def columns(points: Array, centres: Array, shifts: Array, rate: Any, xp: Namespace) -> Array:
@@ -65,8 +79,8 @@ def cloud(
     With `like`, positions of other particles, they have to fit those.
     """
     xp = namespace(positions, charges, like)
-    known = (a for a in (like, positions, charges) if hasattr(a, "dtype"))
-    _, x = prepare(positions, ndim=2, like=next(known, None), name="positions")
+    arrays = (a for a in (like, positions, charges) if hasattr(a, "dtype"))
+    _, x = prepare(positions, ndim=2, like=next(arrays, None), name="positions")
     _, q = prepare(charges, ndim=1, like=x, name="charges")
     for name, array in (("positions", x), ("charges", q)):
         if xp.isdtype(array.dtype, "complex floating"):

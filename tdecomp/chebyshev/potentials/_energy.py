@@ -10,27 +10,30 @@ and the distance :math:`c` from which on the short-range part is below the toler
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from tdecomp._errors import ToleranceError
 from tdecomp._precision import full_precision
-from tdecomp._shim import host, index_add
+from tdecomp._shim import index_add
 from tdecomp._typing import Array
-from tdecomp._xp import device, integers, namespace
-from tdecomp.chebyshev._calculus import diff
+from tdecomp._xp import device, eps, integers, namespace
+from tdecomp.chebyshev._algebra._fields import gradient
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.chebyshev.potentials._assembly import (
+    LEAST,
     assembled,
     box_around,
     check_distances,
     tolerance,
 )
-from tdecomp.chebyshev.potentials._clouds import Cloud, cloud
+from tdecomp.chebyshev.potentials._clouds import Cloud, cloud, known
 from tdecomp.chebyshev.potentials._gaussians import GaussianSum, gaussians
-from tdecomp.chebyshev.potentials._split import as_sum, cutoff, split
+from tdecomp.chebyshev.potentials._short import Places, neighbours
+from tdecomp.chebyshev.potentials._split import as_sum, cutoff, sampled, split
 
 # By default, how many lengths of separation the longest side of all particles has: series of some
 # eighty coefficients.
@@ -58,7 +61,8 @@ def energy(
     g : GaussianSum
         The kernel, for all distances of the particles and of the box around them.
     sigma : float, optional
-        The length that separates ranges; by default a 20th of the longest side.
+        The length that separates ranges; by default a 20th of the longest side, or the least
+        distance that `g` is for.
     rtol : float, optional
         The tolerance of the long-range potential, as of `long_range`, and of what the short-range
         part leaves at the distance where it is cut.
@@ -74,7 +78,7 @@ def energy(
         As `long_range` does; if two particles are nearer than the distances that `g` is for, which
         are named; or if `sigma` is out of range.
     ToleranceError
-        If `rtol` is below what rounding allows.
+        If `rtol` is below what rounding allows, more so where Gaussians of both signs cancel.
 
     Notes
     -----
@@ -91,7 +95,7 @@ def energy(
     -0.500000
     """
     parts = _parts(cloud(positions, charges), as_sum(g), sigma, rtol)
-    return _energy(parts, _pairs(parts))
+    return _energy(parts)
 
 
 @full_precision
@@ -127,7 +131,7 @@ def forces(
     0.25000 -0.25000
     """
     parts = _parts(cloud(positions, charges), as_sum(g), sigma, rtol)
-    return _forces(parts, _pairs(parts))
+    return _forces(parts)
 
 
 @full_precision
@@ -153,12 +157,11 @@ def energy_and_forces(
     0.50000 0.25000
     """
     parts = _parts(cloud(positions, charges), as_sum(g), sigma, rtol)
-    pairs = _pairs(parts)
-    return _energy(parts, pairs), _forces(parts, pairs)
+    return _energy(parts), _forces(parts)
 
 
 class _Parts(NamedTuple):
-    """Particles, their long-range potential and its kernel, the short-range kernel, near pairs.
+    """Particles, their long-range potential and its kernel, the short-range kernel and its end.
 
     A single particle has no potential that counts.
     """
@@ -167,18 +170,20 @@ class _Parts(NamedTuple):
     f: ChebyshevTucker | None
     long: GaussianSum
     short: GaussianSum
-    near: tuple[Array, Array] | None
+    end: float
 
 
 class _Pairs(NamedTuple):
-    """Differences (P, d) of positions of near pairs, their squares, and products of charges."""
+    """Pairs (P,) of particles, differences (P, d) of their positions, squares, and charges."""
 
+    first: Array
+    second: Array
     gaps: Array
     squares: Array
     charges: Array
 
 
-def _energy(parts: _Parts, pairs: _Pairs | None) -> Array:
+def _energy(parts: _Parts) -> Array:
     """Return the energy of both ranges."""
     x, q, _ = parts.particles
     xp = namespace(q)
@@ -186,86 +191,98 @@ def _energy(parts: _Parts, pairs: _Pairs | None) -> Array:
         return xp.sum(xp.zeros_like(q))
     own = float(np.sum(parts.long.weights))
     total = xp.sum(q * (evaluate(parts.f, x) - own * q)) / 2
-    if pairs is None:
-        return total
-    values = gaussians(parts.short, pairs.squares, parts.short.weights, xp)
-    return total + xp.sum(pairs.charges * values)
+    for pairs in _pairs(parts):
+        values = gaussians(parts.short, pairs.squares, parts.short.weights, xp)
+        total = total + xp.sum(pairs.charges * values)
+    return total
 
 
-def _forces(parts: _Parts, pairs: _Pairs | None) -> Array:
+def _forces(parts: _Parts) -> Array:
     """Return the forces of both ranges."""
     x, q, _ = parts.particles
     xp = namespace(q)
     if parts.f is None:
         return xp.zeros_like(x)
-    slopes = [evaluate(diff(parts.f, k), x) for k in range(int(x.shape[1]))]
-    total = -q[:, None] * xp.stack(slopes, axis=1)
-    if pairs is None or parts.near is None:
-        return total
+    total = -q[:, None] * gradient(parts.f, x)
     # The derivative of exp(-p r^2) over r is -2 p exp(-p r^2).
     weights = 2 * parts.short.weights * parts.short.exponents
-    slope = gaussians(parts.short, pairs.squares, weights, xp)
-    pushes = (pairs.charges * slope)[:, None] * pairs.gaps
-    total = index_add(total, parts.near[0], pushes, xp)
-    return index_add(total, parts.near[1], -pushes, xp)
+    for pairs in _pairs(parts):
+        slope = gaussians(parts.short, pairs.squares, weights, xp)
+        pushes = (pairs.charges * slope)[:, None] * pairs.gaps
+        total = index_add(total, pairs.first, pushes, xp)
+        total = index_add(total, pairs.second, -pushes, xp)
+    return total
 
 
 def _parts(particles: Cloud, g: GaussianSum, sigma: float | None, rtol: float | None) -> _Parts:
     """Separate ranges."""
     x = particles.positions
-    xp, known = namespace(x), host(x).astype(float)
+    xp, places = namespace(x), known(x)
     rtol = tolerance(rtol, x.dtype, xp)
-    if known.shape[0] == 1:
-        return _Parts(particles, None, g, g, None)
-    if sigma is None:
-        sigma = float(np.max(np.ptp(known, axis=0))) / _LENGTHS or g.interval[0]
-    check_distances([particles], g, np.stack([known.min(axis=0), known.max(axis=0)], axis=1))
-    long, short = split(g, sigma=sigma)
-    pairs = _near(known, max(cutoff(g, short, rtol), g.interval[0]))
-    _check_apart(known, pairs, g.interval[0])
-    f = assembled([particles], long, box_around([particles], long, None), rtol=rtol, rank=None)
-    if not pairs.size or not short.rank:
-        return _Parts(particles, f.tensor, long, short, None)
-    first, second = (
-        xp.asarray(np.ascontiguousarray(end), dtype=integers(xp), device=device(x))
-        for end in pairs.T
-    )
-    return _Parts(particles, f.tensor, long, short, (first, second))
+    if places.shape[0] == 1:
+        return _Parts(particles, None, g, g, 0.0)
+    check_distances([particles], g, np.stack([places.min(axis=0), places.max(axis=0)], axis=1))
+    _check_apart(places, g.interval[0])
+    long, short = split(g, sigma=_length(places, g) if sigma is None else sigma)
+    finer = _finer(rtol, long, g, LEAST * eps(x.dtype, xp))
+    f = assembled([particles], long, box_around([particles], long, None), rtol=finer, rank=None)
+    return _Parts(particles, f.tensor, long, short, cutoff(g, short, rtol))
 
 
-def _near(x: npt.NDArray[np.float64], distance: float) -> npt.NDArray[np.intp]:
-    """Return all pairs (P, 2) of points within a distance."""
+def _length(places: Places, g: GaussianSum) -> float:
+    """Return a length of separation: no shorter than distances, no longer than Gaussians."""
+    length = max(float(np.max(np.ptp(places, axis=0))) / _LENGTHS, g.interval[0])
+    return min(length, float(g.exponents[0]) ** -0.5) if g.exponents[0] else length
+
+
+def _finer(rtol: float, long: GaussianSum, g: GaussianSum, least: float) -> float:
+    """Return the tolerance of a potential whose terms cancel to no more than the kernel.
+
+    What every particle does to itself is taken off, and Gaussians of both signs, sharper than
+    distances are, may add up to little: errors of the potential are relative to what they are.
+    """
+    ratio = float(np.sum(np.abs(long.weights))) / float(np.max(np.abs(g(sampled(g)))))
+    finer = rtol / max(1.0, ratio)
+    if finer < least:
+        raise ToleranceError(
+            f"rtol={rtol:.3g} is lost where Gaussians cancel that add up to {ratio:.3g} times the "
+            f"largest value of g: ask for a larger sigma, or rtol >= {least * ratio:.3g}",
+            reachable=least * ratio,
+        )
+    return finer
+
+
+def _check_apart(x: Places, least: float) -> None:
+    """Refuse particles that are nearer than the kernel is known, or coincide."""
     from scipy.spatial import cKDTree
 
-    pairs: npt.NDArray[np.intp] = cKDTree(x).query_pairs(distance, output_type="ndarray")
-    return pairs
-
-
-def _check_apart(x: npt.NDArray[np.float64], pairs: npt.NDArray[np.intp], least: float) -> None:
-    """Refuse particles that are nearer than the kernel is known, or coincide."""
-    if not pairs.size:
+    distances, nearest = cKDTree(x).query(x, k=2)
+    i = int(np.argmin(distances[:, 1]))
+    apart = float(distances[i, 1])
+    if apart >= least * (1 - 1e-12):
         return
-    distances = np.linalg.norm(x[pairs[:, 0]] - x[pairs[:, 1]], axis=1)
-    k = int(np.argmin(distances))
-    i, j = sorted(pairs[k].tolist())
-    if distances[k] == 0:
+    i, j = sorted({i, *nearest[i].tolist()})[:2]
+    if apart == 0:
         raise ValueError(
             f"particles {i} and {j} are at the same place, {x[i].tolist()}: their energy is "
             "infinite; merge them into one"
         )
-    if distances[k] < least * (1 - 1e-12):
-        raise ValueError(
-            f"particles {i} and {j} are {distances[k]:.6g} apart, but g is known from "
-            f"{least:.6g} on only; make it with rmin={distances[k]:.6g}"
-        )
+    raise ValueError(
+        f"particles {i} and {j} are {apart:.6g} apart, but g is known from {least:.6g} on only; "
+        f"make it with rmin={apart:.6g}"
+    )
 
 
-def _pairs(parts: _Parts) -> _Pairs | None:
-    """Return what both energies and forces take of near pairs, if there are any."""
-    if parts.near is None:
-        return None
+def _pairs(parts: _Parts) -> Iterator[_Pairs]:
+    """Yield near pairs, some at a time."""
+    if not parts.end:
+        return
     x, q, _ = parts.particles
-    xp = namespace(q)
-    (first, second) = ([xp.take(a, i, axis=0) for a in (x, q)] for i in parts.near)
-    gaps = first[0] - second[0]
-    return _Pairs(gaps, xp.sum(gaps * gaps, axis=1), first[1] * second[1])
+    xp, places = namespace(x), known(x)
+    for rows, near in neighbours(places, places, parts.end):
+        once = rows < near
+        i, j = (xp.asarray(k[once], dtype=integers(xp), device=device(x)) for k in (rows, near))
+        if i.shape[0]:
+            gaps = xp.take(x, i, axis=0) - xp.take(x, j, axis=0)
+            charges = xp.take(q, i, axis=0) * xp.take(q, j, axis=0)
+            yield _Pairs(i, j, gaps, xp.sum(gaps * gaps, axis=1), charges)

@@ -45,6 +45,8 @@ _LOW_POSITIVE = (0.4, 0.3, 0.2)
 _DENSE, _FINER = 12, 10
 # Singular values below that part of the largest are noise.
 _NOISE = 1e-14
+# The least distance whose square, and that of its inverse, are numbers with room to spare.
+_LEAST = 1e-150
 
 Vector = npt.NDArray[np.float64]
 
@@ -80,6 +82,12 @@ class GaussianSum(NamedTuple):
 
 def gaussians(g: GaussianSum, squares: Array, weights: Vector, xp: Any) -> Array:
     """Return sums of the Gaussians with other weights, at squared distances, term by term."""
+    limits, exponents = xp.finfo(squares.dtype), g.exponents[g.exponents > 0]
+    if not np.all((exponents >= limits.smallest_normal) & (exponents <= limits.max)):
+        raise ValueError(
+            f"exponents from {exponents[0]:.3g} to {exponents[-1]:.3g} are no numbers of "
+            f"{squares.dtype}: choose another unit of length, or a higher precision"
+        )
     total = xp.zeros_like(squares)
     for weight, exponent in zip(weights.tolist(), g.exponents.tolist(), strict=True):
         total = total + weight * xp.exp(-exponent * squares)
@@ -154,7 +162,7 @@ def gaussian_sum(
     0.50000
     """
     check_callable(kernel, name="kernel")
-    interval = _interval(rmin, rmax)
+    interval = distances(rmin, rmax)
     rtol = check_rtol(rtol)
     most = check_count(max_terms, name="max_terms", least=1)
     floor = check_size(floor, name="floor")
@@ -289,8 +297,8 @@ class _Family:
 
     def _sampled(self, r: Vector) -> _Samples:
         """Return values of the kernel at distances, and what errors are relative to."""
-        values = np.asarray(self.kernel(r))
-        if values.shape != r.shape or not np.isrealobj(values):
+        values = np.asarray(self.kernel(r.copy()))
+        if values.shape != r.shape or values.dtype.kind not in "fiub":
             raise ValueError(
                 f"kernel must return one real number for each of {r.size} distances, got "
                 f"shape {values.shape} and dtype {values.dtype}"
@@ -331,9 +339,14 @@ def _flattest(known: _Samples) -> float:
     return math.sqrt(max(1.0, falls)) / float(far)
 
 
-def _interval(rmin: object, rmax: object) -> tuple[float, float]:
+def distances(rmin: object, rmax: object) -> tuple[float, float]:
     """Validate the distances."""
     low, high = check_number(rmin, name="rmin"), check_number(rmax, name="rmax")
     if not 0 < low < high < math.inf:
         raise ValueError(f"distances must be finite with 0 < rmin < rmax, got {low} and {high}")
+    if low < _LEAST or high > 1 / _LEAST:
+        raise ValueError(
+            f"distances from {low:.3g} to {high:.3g} have squares that are no numbers: choose "
+            f"another unit of length, so that they are from {_LEAST:.0e} to {1 / _LEAST:.0e}"
+        )
     return low, high

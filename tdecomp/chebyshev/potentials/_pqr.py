@@ -58,8 +58,8 @@ def read_pqr(path: str | os.PathLike[str], /) -> Molecule:
     OSError
         If the file cannot be read.
     ValueError
-        If a line of an atom does not have these fields, or a number is not finite, or there is no
-        atom; the message has the number of the line.
+        If a line of an atom does not have these fields, or a number is not finite, there is a
+        second model, or no atom; the message has the number of the line.
 
     References
     ----------
@@ -79,10 +79,15 @@ def read_pqr(path: str | os.PathLike[str], /) -> Molecule:
     """
     numbers: list[list[float]] = []
     names: list[str] = []
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            if line.startswith(_RECORDS):
-                name, values = _atom(line, f"{os.fspath(path)}, line {number}")
+    models = 0
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        for number, text in enumerate(file, start=1):
+            line, place = text.strip(), f"{os.fspath(path)}, line {number}"
+            models += line.upper().startswith("MODEL")
+            if models > 1:
+                raise ValueError(f"{place}: a second model; write one molecule to a file")
+            if line.upper().startswith(_RECORDS):
+                name, values = _atom(line, place)
                 names.append(name)
                 numbers.append(values)
     if not numbers:
@@ -95,14 +100,14 @@ def _atom(line: str, place: str) -> tuple[str, list[float]]:
     """Return the name and the last five numbers of a line."""
     found = _LAST_FIVE.search(line)
     # Of what comes before, the record and the serial number may touch.
-    record = next(word for word in _RECORDS if line.startswith(word))
+    record = next(word for word in _RECORDS if line.upper().startswith(word))
     fields = line[len(record) : found.start() if found else 0].split()
     if found is None or len(fields) < 4 or not _RESIDUE.search(fields[-1]):
         raise ValueError(
             f"{place}: an atom needs a serial number, names of atom and residue, the number of "
-            f"the residue, and five numbers x, y, z, charge, radius; got {line.strip()!r}"
+            f"the residue, and five numbers x, y, z, charge, radius; got {line!r}"
         )
     values = [float(text) for text in found.groups()]
     if not np.all(np.isfinite(values)):
-        raise ValueError(f"{place}: numbers must be finite, got {line.strip()!r}")
+        raise ValueError(f"{place}: numbers must be finite, got {line!r}")
     return fields[1], values

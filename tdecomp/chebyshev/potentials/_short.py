@@ -9,16 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from tdecomp._precision import full_precision
-from tdecomp._shim import host, index_add
+from tdecomp._shim import index_add
 from tdecomp._typing import Array
 from tdecomp._xp import device, integers, namespace, prepare
 from tdecomp.chebyshev.potentials._assembly import tolerance
-from tdecomp.chebyshev.potentials._clouds import cloud
+from tdecomp.chebyshev.potentials._clouds import cloud, known
 from tdecomp.chebyshev.potentials._gaussians import GaussianSum, gaussians
 from tdecomp.chebyshev.potentials._split import as_sum, cutoff, split
 
 # Pairs of a point and a particle at a time.
 _PAIRS = 1 << 20
+
+Places = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.intp]
 
 
 @full_precision
@@ -88,7 +91,9 @@ def short_range(
     _, short = split(g, sigma=sigma)
     end = max(cutoff(g, short, tolerance(rtol, x.dtype, xp)), g.interval[0])
     total = xp.zeros_like(at[:, 0])
-    for rows, near in _near(host(at), host(x), end, g.interval[0]):
+    places, centres = known(at), known(x)
+    _check_apart(places, centres, g.interval[0])
+    for rows, near in neighbours(places, centres, end):
         first, second = (xp.asarray(i, dtype=integers(xp), device=device(x)) for i in (rows, near))
         gaps = xp.take(at, first, axis=0) - xp.take(x, second, axis=0)
         values = gaussians(short, xp.sum(gaps * gaps, axis=1), short.weights, xp)
@@ -96,28 +101,31 @@ def short_range(
     return total
 
 
-def _near(
-    points: npt.NDArray[Any], x: npt.NDArray[Any], distance: float, least: float
-) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """Yield numbers of points, and of particles within a distance, pair by pair."""
+def _check_apart(points: Places, x: Places, least: float) -> None:
+    """Refuse points that are nearer to particles than the kernel is known."""
     from scipy.spatial import cKDTree
 
-    tree = cKDTree(x)
-    nearest, which = tree.query(points)
+    nearest, which = cKDTree(x).query(points)
     k = int(np.argmin(nearest))
     if nearest[k] < least * (1 - 1e-12):
         raise ValueError(
             f"points[{k}] is {nearest[k]:.6g} from particle {int(which[k])}, but g is known from "
             f"{least:.6g} on only; make it with a smaller rmin="
         )
-    counts = tree.query_ball_point(points, distance, return_length=True)
-    total = np.cumsum(counts)
+
+
+def neighbours(points: Places, x: Places, distance: float) -> Iterator[tuple[Numbers, Numbers]]:
+    """Yield numbers of points, and of particles within a distance, some pairs at a time."""
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(x)
+    total = np.cumsum(tree.query_ball_point(points, distance, return_length=True))
     start = 0
     while start < total.size:
         before = total[start - 1] if start else 0
         end = max(start + 1, int(np.searchsorted(total, before + _PAIRS, side="right")))
-        lists = tree.query_ball_point(points[start:end], distance)
-        near = np.concatenate([np.asarray(one, dtype=np.intp) for one in lists])
+        some = cKDTree(points[start:end])
+        near = some.sparse_distance_matrix(tree, distance, output_type="ndarray")
         if near.size:
-            yield np.repeat(np.arange(start, end), counts[start:end]), near
+            yield start + near["i"], np.ascontiguousarray(near["j"])
         start = end

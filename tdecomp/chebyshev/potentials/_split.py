@@ -3,11 +3,13 @@ r"""Range separation: wide Gaussians make a smooth function, sharp ones vanish s
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tdecomp._errors import check_number, check_rtol
-from tdecomp.chebyshev.potentials._gaussians import GaussianSum
+from tdecomp.chebyshev.potentials._gaussians import GaussianSum, distances
 
 # Distances that are looked at for each factor of e.
 _DENSE = 200
@@ -67,12 +69,17 @@ def cutoff(g: GaussianSum, short: GaussianSum, rtol: float) -> float:
     """Return the distance from which on a short-range part is below `rtol` times the whole."""
     if short.rank == 0:
         return 0.0
-    low, high = g.interval
-    r = np.geomspace(low, high, 2 + round(_DENSE * math.log(high / low)))
+    r = sampled(g)
     # Weights of both signs might cancel here and there: magnitudes do not.
     bound = GaussianSum(np.abs(short.weights), short.exponents, g.interval)(r)
     large = np.flatnonzero(bound > check_rtol(rtol) * np.abs(g(r)))
     return float(r[min(int(large[-1]) + 1, r.size - 1)]) if large.size else 0.0
+
+
+def sampled(g: GaussianSum) -> npt.NDArray[np.float64]:
+    """Return distances, dense enough to tell a sum of Gaussians by its values."""
+    low, high = g.interval
+    return np.geomspace(low, high, 2 + round(_DENSE * math.log(high / low)))
 
 
 def as_sum(g: object, *, name: str = "g") -> GaussianSum:
@@ -89,4 +96,10 @@ def as_sum(g: object, *, name: str = "g") -> GaussianSum:
     if not np.all(np.isfinite(weights) & (exponents >= 0) & (exponents < np.inf)):
         raise ValueError(f"{name} must have finite weights, and exponents that are not negative")
     order = np.argsort(exponents, kind="stable")
-    return GaussianSum(weights[order], exponents[order], g.interval)
+    return GaussianSum(weights[order], exponents[order], distances(*_pair(g.interval)))
+
+
+def _pair(interval: Any) -> tuple[Any, Any]:
+    if not isinstance(interval, tuple | list) or len(interval) != 2:
+        raise TypeError(f"interval must be a tuple: rmin, rmax; got {interval!r}")
+    return interval[0], interval[1]

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from tdecomp import ToleranceError
 from tdecomp.chebyshev.potentials import (
     GaussianSum,
+    _short,
     energy,
     energy_and_forces,
     forces,
+    gaussian_sum,
     newton,
     yukawa,
 )
@@ -73,6 +76,43 @@ def test_forces_are_derivatives_of_the_energy():
     ahead, behind = (energy(X + s * h * step, Q, G, sigma=1.0, rtol=1e-11) for s in (1, -1))
     slope = float(np.sum(forces(X, Q, G, sigma=1.0, rtol=1e-11) * step))
     assert -(ahead - behind) / (2 * h) == pytest.approx(slope, abs=1e-5)
+
+
+def test_gradients_of_the_energy_are_forces():
+    torch = pytest.importorskip("torch")
+    x = torch.asarray(X, dtype=torch.float64).requires_grad_()
+    energy(x, torch.asarray(Q), G, sigma=1.0, rtol=1e-10).backward()
+    found = forces(X, Q, G, sigma=1.0, rtol=1e-10)
+    assert np.abs(-x.grad.numpy() - found).max() <= 1e-7 * np.abs(found).max()
+
+
+def test_there_is_no_program_of_what_positions_decide():
+    jax = pytest.importorskip("jax")
+    with pytest.raises(ValueError, match=r"no program \(jit\) of them"):
+        jax.jit(lambda x: energy(x, x[:, 0], G))(X)
+
+
+def test_near_pairs_come_in_batches(monkeypatch):
+    whole = energy_and_forces(X, Q, G, sigma=1.0)
+    monkeypatch.setattr(_short, "_PAIRS", 7)
+    total, found = energy_and_forces(X, Q, G, sigma=1.0)
+    assert total == pytest.approx(whole[0], abs=1e-12)
+    assert np.abs(found - whole[1]).max() <= 1e-12
+
+
+@pytest.mark.parametrize("sigma", [None, 1.5])
+def test_kernels_that_rise_and_fall_keep_their_digits(sigma):
+    def kernel(r):
+        return 4 * (r**-12.0 - r**-6.0)
+
+    g = gaussian_sum(kernel, 0.9, 20.0, floor=1e-3, rtol=1e-7).tensor
+    x = np.stack(np.meshgrid(*[1.1 * np.arange(3.0)] * 3), axis=-1).reshape(-1, 3)
+    i, j = np.triu_indices(27, k=1)
+    exact = np.sum(kernel(np.linalg.norm(x[i] - x[j], axis=1)))
+    assert energy(x, np.ones(27), g, sigma=sigma) == pytest.approx(exact, rel=1e-6)
+    with pytest.raises(ToleranceError, match="ask for a larger sigma") as info:
+        energy(x, np.ones(27), g, sigma=0.3)
+    assert info.value.reachable > 1e-7
 
 
 def test_energies_do_not_change_as_all_particles_move():

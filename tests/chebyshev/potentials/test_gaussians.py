@@ -91,6 +91,9 @@ def test_values_are_those_of_the_library_of_distances(xp):
         (lambda: newton(0, 1), ValueError, "rmin < rmax"),
         (lambda: newton(2, 1), ValueError, "rmin < rmax"),
         (lambda: newton(1, np.inf), ValueError, "finite"),
+        (lambda: newton(1e-160, 1), ValueError, "choose another unit of length"),
+        (lambda: newton(1, 1e160), ValueError, "choose another unit of length"),
+        (lambda: gaussian_sum(lambda r: r.astype(str), 1, 2), ValueError, "one real number"),
         (lambda: newton(1, "2"), TypeError, "rmax must be a number"),
         (lambda: newton(1, 2, rtol=0), ValueError, "rtol"),
         (lambda: newton(1, 2, max_terms=0), ValueError, "max_terms"),
@@ -113,6 +116,18 @@ def test_values_are_those_of_the_library_of_distances(xp):
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_kernel_may_overwrite_what_it_is_given():
+    fit = gaussian_sum(lambda r: np.divide(1, r, out=r), 0.1, 10.0, rtol=1e-6)
+    assert fit.tensor.rank == newton(0.1, 10.0, rtol=1e-6).tensor.rank
+
+
+def test_exponents_that_single_precision_lacks_are_refused():
+    g = newton(1e-26, 1e-24, rtol=1e-2).tensor
+    assert float(g(1e-25)) == pytest.approx(1e25, rel=1e-2)
+    with pytest.raises(ValueError, match="no numbers of float32: choose another unit"):
+        g(np.float32(1e-25))
 
 
 def test_a_sum_is_a_plain_tuple():

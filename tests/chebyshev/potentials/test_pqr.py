@@ -44,6 +44,20 @@ def test_a_number_of_a_residue_may_touch_a_coordinate(tmp_path):
     assert molecule.positions.tolist() == [[-123, 1, 2]]
 
 
+@pytest.mark.parametrize("start", ["\ufeff", "  ", "\t"])
+def test_no_atom_is_passed_over(tmp_path, start):
+    text = f"{start}ATOM 1 N ALA 1 1 2 3 4 5\r\n{start}hetatm 2 N ALA 1 6 7 8 9 1\r\n"
+    molecule = read_pqr(written(tmp_path, text.replace("\ufeffhetatm", "hetatm")))
+    assert molecule.charges.tolist() == [4, 9]
+
+
+def test_two_models_are_not_taken_for_one_molecule(tmp_path):
+    model = "MODEL {}\nATOM 1 N ALA 1 1 2 3 4 5\nENDMDL\n"
+    assert read_pqr(written(tmp_path, model.format(1))).charges.tolist() == [4]
+    with pytest.raises(ValueError, match="line 4: a second model"):
+        read_pqr(written(tmp_path, model.format(1) + model.format(2)))
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

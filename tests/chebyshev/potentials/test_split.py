@@ -54,6 +54,8 @@ def test_terms_are_sorted_from_the_widest_on():
         (lambda: as_sum(GaussianSum([1], [1, 2], (1, 2))), ValueError, "as many weights"),
         (lambda: as_sum(GaussianSum([], [], (1, 2))), ValueError, "at least one"),
         (lambda: as_sum(GaussianSum([1], [-1], (1, 2))), ValueError, "not negative"),
+        (lambda: as_sum(GaussianSum([1], [1], None)), TypeError, "interval must be a tuple"),
+        (lambda: as_sum(GaussianSum([1], [1], (2, 1))), ValueError, "0 < rmin < rmax"),
         (lambda: as_sum(GaussianSum([np.nan], [1], (1, 2))), ValueError, "finite weights"),
     ],
 )
