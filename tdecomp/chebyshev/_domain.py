@@ -42,7 +42,8 @@ def to_unit(x: Array, domain: Array, xp: Namespace, *, name: str = "points") -> 
     """
     low, high = domain[..., 0], domain[..., 1]
     # Either difference is exact near its end: the ends themselves come out as -1 and 1.
-    t = ((x - low) - (high - x)) / (high - low)
+    with np.errstate(over="ignore"):
+        t = ((x - low) - (high - x)) / (high - low)
     inside = xp.abs(t) <= 1 + SLACK * eps(t.dtype, xp)
     verdict = concrete(xp.all(inside))
     if verdict is False:
@@ -58,7 +59,8 @@ def to_unit(x: Array, domain: Array, xp: Namespace, *, name: str = "points") -> 
             f"[{float(low[k])}, {float(high[k])}] of variable {k}"
         )
     one = xp.ones_like(t)
-    clipped = xp.minimum(xp.maximum(t, -one), one)
+    # At an end the slope is one, of which a minimum would give half to the end.
+    clipped = xp.where(t > 1, one, xp.where(t < -1, -one, t))
     return clipped if verdict else xp.where(inside, clipped, xp.nan * one)
 
 
@@ -81,4 +83,4 @@ def as_points(points: Any, domain: Array, xp: Namespace) -> Array:
 def from_unit(t: Array, domain: Array, xp: Namespace) -> Array:
     """Return points (N, d) of ``[-1, 1]`` as those of a box."""
     one = xp.ones((1,), dtype=t.dtype, device=device(t))
-    return (domain[:, 0] * (one - t) + domain[:, 1] * (one + t)) / 2
+    return domain[:, 0] * ((one - t) / 2) + domain[:, 1] * ((one + t) / 2)

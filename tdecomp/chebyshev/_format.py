@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tdecomp._precision import full_precision
+from tdecomp._shim import host
 from tdecomp._typing import Array, DType, Namespace
-from tdecomp._xp import device, namespace, prepare
+from tdecomp._xp import device, namespace, prepare, traced
 from tdecomp.chebyshev._core import arrays, as_core, expanded, of_arrays, variables
 from tdecomp.chebyshev._domain import as_domain
 from tdecomp.chebyshev._transform import values
@@ -102,11 +103,17 @@ def as_function(
 
 
 def boxed(domain: Any, core: Any, xp: Namespace) -> Array:
-    """Return the box in the library, real dtype and device of a core."""
+    """Return the box in the library, real dtype and device of a core; refuse what is none."""
     d, first = variables(core), arrays(core)[0]
     real = xp.real(first) if xp.isdtype(first.dtype, "complex floating") else first
     known = getattr(domain, "shape", None) == (d, 2) and hasattr(domain, "dtype")
-    if known and namespace(domain) is xp:
-        return xp.astype(domain, real.dtype, copy=False)
-    box = as_domain(domain, d)
-    return xp.asarray(box, dtype=real.dtype, device=device(first))
+    if not (known and namespace(domain) is xp):
+        box = xp.asarray(as_domain(domain, d), dtype=real.dtype, device=device(first))
+    elif xp.isdtype(domain.dtype, "complex floating"):
+        raise TypeError(f"domain must be real, got {domain.dtype}")
+    else:
+        box = xp.astype(domain, real.dtype, copy=False)
+    if not traced(box):
+        # In single precision too its intervals must have a length.
+        as_domain(host(box), d)
+    return box

@@ -80,15 +80,18 @@ def test_no_points_have_no_values(xp):
 
 @pytest.mark.parametrize("xp", ["torch", "jax"], indirect=True)
 def test_programs_compile_and_gradients_are_differences(xp):
+    """At the corners of the box too, where one half of a difference is missing."""
     f, known = function((4, 5), (2, 3), xp), function((4, 5), (2, 3))
-    x = np.array([[0.3, -0.4], [0.9, 1.7]])
+    x = np.array([[0.3, -0.4], [-1.0, 3.0], [1.0, -2.0]])
     compiled = xp.jit(lambda x: evaluate(f, x))
     assert np.abs(xp.to_numpy(compiled(xp.asarray(x))) - evaluate(known, x)).max() <= 1e-13
     gradient = xp.gradient(lambda x: evaluate(f, x).sum(), x)
+    inward = np.where(x > 0, -1e-5, 1e-5)
     for k in range(2):
-        step = 1e-6 * np.eye(2)[k]
-        slope = (evaluate(known, x + step) - evaluate(known, x - step)) / 2e-6
-        assert np.abs(gradient[:, k] - slope).max() <= 1e-6
+        step = inward * np.eye(2)[k]
+        near, far = evaluate(known, x + step), evaluate(known, x + 2 * step)
+        slope = (4 * near - far - 3 * evaluate(known, x)) / (2 * inward[:, k])
+        assert np.abs(gradient[:, k] - slope).max() <= 1e-5
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,10 @@ def test_programs_compile_and_gradients_are_differences(xp):
         (lambda f, x: (f, x + 100), ValueError, r"points\[0, 0\] is 100.0, outside"),
         (lambda f, x: (f._replace(factors=f.factors[:2]), x), ValueError, "core must have 2"),
         (lambda f, x: (f._replace(core=f.core[1:]), x), ValueError, "must have 1 columns"),
+        (lambda f, x: (f, x + 1e308), ValueError, r"points\[0, 0\] is 1e\+308, outside"),
         (lambda f, x: (f._replace(domain=(1, 0)), x), ValueError, r"domain\[0\] must be"),
+        (lambda f, x: (f._replace(domain=f.domain * 0), x), ValueError, r"domain\[0\] must be"),
+        (lambda f, x: (f._replace(domain=f.domain * 1j), x), TypeError, "domain must be real"),
     ],
 )
 def test_bad_input_is_named(change, error, message):
