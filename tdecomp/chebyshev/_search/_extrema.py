@@ -200,9 +200,8 @@ def _returned(found: Lowest, sign: float, exponent: int, domain: Array, xp: Name
     t = xp.asarray(found.t[None, :], dtype=domain.dtype, device=device(domain))
     dtype = host(domain).dtype.type
     with np.errstate(over="ignore"):
-        value, exact = np.ldexp([found.value, found.bound], exponent)
-        bound = dtype(exact)
-        if bound > exact:
+        value, bound = dtype(np.ldexp([found.value, found.bound], exponent))
+        if np.ldexp(np.float64(bound), -exponent) > found.bound:
             bound = np.nextafter(bound, dtype(-np.inf))
 
     def back(number: float) -> Array:

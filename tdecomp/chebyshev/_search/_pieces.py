@@ -121,25 +121,24 @@ class Pieces:
     def __init__(self, core: Host, factors: Sequence[Host], *, cut: float = 0.0) -> None:
         self.work = 0
         self._eps = float(np.finfo(np.float64).eps)
-        self.core, factors = _turned(core, factors)
-        self.series = [factor[None, :, :] for factor in factors]
-        self._weights, self.size = weights(self.core, factors)
-        self.unit = self._eps * self._rounding(factors)
+        self.core, turned = _turned(core, factors)
+        self.series = [factor[None, :, :] for factor in turned]
+        self._weights, self.size = weights(self.core, turned)
+        # Terms of what is turned may cancel, and their rounding is left.
+        magnified = _of_products(core, factors) + _of_products(self.core, turned)
+        self.unit = self._eps * (magnified + self._of_series(turned))
         self._cut = max(cut, self.unit / _PARTS)
         # What is left out from each coefficient on, of each interval, may amount to.
-        self._tails = [np.zeros((1, 1)) for _ in factors]
-        for k in range(core.ndim):
+        self._tails = [np.zeros((1, 1)) for _ in turned]
+        for k in range(self.core.ndim):
             self._shorten(k, np.zeros(1))
 
-    def _rounding(self, factors: Sequence[Host]) -> float:
-        """Return how rounding is magnified.
+    def _of_series(self, factors: Sequence[Host]) -> float:
+        """Return how series magnify rounding of points.
 
-        That of turns is small beside the norm of the core, that of series grows with the slopes of
-        polynomials at the ends, which are squares of degrees.
+        It grows with the slopes of polynomials at the ends, which are squares of degrees.
         """
-        sizes = [float(np.linalg.norm(tops(factor))) for factor in factors]
-        total = float(np.linalg.norm(self.core)) * math.prod(sizes)
-        total *= sum(sum(factor.shape) for factor in factors)
+        total = 0.0
         for factor, weight in zip(factors, self._weights, strict=True):
             squares = (1.0 + np.arange(factor.shape[0])) ** 2
             total += float(squares @ np.abs(factor) @ weight)
@@ -253,6 +252,13 @@ def weights(core: Host, factors: Sequence[Host]) -> tuple[list[Points], float]:
                 rest = np.tensordot(rest, most[other], axes=(other, 0))
         found.append(rest)
     return found, float(found[0] @ most[0])
+
+
+def _of_products(core: Host, factors: Sequence[Host]) -> float:
+    """Return how products of a core with factors magnify rounding."""
+    sizes = [float(np.linalg.norm(tops(factor))) for factor in factors]
+    count = sum(sum(factor.shape) for factor in factors)
+    return count * float(np.linalg.norm(core)) * math.prod(sizes)
 
 
 def tops(factor: Host) -> Points:

@@ -1,5 +1,7 @@
 """Extrema: those of known functions, and bounds that no value passes."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -147,10 +149,29 @@ def test_scales_are_no_matter():
         scaled = minimum(f._replace(core=f.core * scale, domain=f.domain * 1e100))
         assert scaled.value / scale == pytest.approx(found.value, rel=1e-12)
         assert scaled.bound <= scaled.value
+    far = minimum(f._replace(domain=np.array([[1e308, 1.2e308]] * 2)))
+    assert far.value == pytest.approx(found.value, rel=1e-12)
+    assert np.all((far.point >= 1e308) & (far.point <= 1.2e308))
     steep = minimum(
         f._replace(factors=tuple(1e160 * factor for factor in f.factors), core=f.core * 1e-300)
     )
     assert steep.value / 1e20 == pytest.approx(found.value, rel=1e-12)
+
+
+def test_bounds_hold_where_terms_cancel_and_where_they_are_denormal():
+    """For constants, exactly: what a sum of products is in fractions."""
+    rng = np.random.default_rng(0)
+    cases = [
+        ([-s, s], [v, v + 1 / s])
+        for s, v in zip(10.0 ** np.arange(12), rng.random(12), strict=True)
+    ]
+    cases += [([v], [1e-320]) for v in rng.random(9)]
+    for core, values in cases:
+        f = ChebyshevTucker(np.array(core), (np.array([values]),), np.array([[-1.0, 1.0]]))
+        exact = sum(Fraction(a) * Fraction(b) for a, b in zip(core, values, strict=True))
+        low, high, size = (Fraction(float(g(f).bound)) for g in (minimum, maximum, sup_norm))
+        assert low <= exact <= high
+        assert abs(exact) <= size
 
 
 def test_trains_are_searched_along_lines():
