@@ -120,6 +120,9 @@ def chebyshev_tucker(
     What is measured at points says nothing of what they do not meet: a spike that is narrower
     than their distance may be missed.
 
+    What the rounding of points makes of values counts as resolved: of a small box far from zero
+    that is more than `rtol`, and `error` tells how much.
+
     References
     ----------
     .. [1] S. Dolgov, D. Kressner, C. Stroessner, "Functional Tucker approximation using Chebyshev
@@ -140,9 +143,10 @@ def chebyshev_tucker(
     check_callable(f, name="f")
     box = as_domain(domain)
     like, unit = _likeness(like)
-    for wanted in rank if isinstance(rank, tuple | list) else (rank,):
-        if wanted is not None:
-            check_rank(wanted)
+    if rank is not None:
+        _check_ranks(rank, len(box))
+    if callback is not None:
+        check_callable(callback, name="callback")
     rtol = _USUAL * unit if rtol is None else _reachable(check_rtol(rtol), unit)
     ask = Sampler(f, box, like, check_count(max_evals, name="max_evals", least=1))
     sizes = None if size is None else _sizes(size, ask.d)
@@ -186,6 +190,15 @@ def _reachable(rtol: float, unit: float) -> float:
     return rtol
 
 
+def _check_ranks(rank: Any, d: int) -> None:
+    """Refuse what cannot be ranks of any function of so many variables."""
+    ranks = rank if isinstance(rank, tuple | list) else (rank,) * d
+    if len(ranks) != d:
+        raise ValueError(f"rank must be an int or have {d} entries, got {rank}")
+    for r in ranks:
+        check_rank(r)
+
+
 def _sizes(size: Any, d: int) -> tuple[int, ...]:
     """Return how many coefficients there are for each variable."""
     sizes = tuple(size) if isinstance(size, tuple | list) else (size,) * d
@@ -217,7 +230,10 @@ def _complaint(fit: Fit[ChebyshevTucker], ask: Sampler) -> str:
     if fit.status is Status.STAGNATED:
         why = "the series of a fibre does not end: f may jump, or have a kink or a singularity"
     else:
-        why = f"after {fit.n_iter} rounds, {ask.evaluations} values; raise max_evals= or rtol="
+        why = (
+            f"{ask.evaluations} values were asked for in {fit.n_iter} round(s): raise max_evals=, "
+            "or rtol= far above the noise of f"
+        )
     return (
         f"f is not resolved: {why}; the latest approximation, with an error of "
         f"{fit.error:.1e}, is in the attribute best of this error"

@@ -12,6 +12,8 @@ from tdecomp._xp import concrete, device, eps, namespace, prepare
 
 # By how many units of rounding a point may lie outside.
 SLACK = 8.0
+# Halves of intervals in between neither lose digits nor overflow.
+_SHORTEST, _LONGEST = 2.0**-1000, 2.0**1021
 
 
 def as_domain(domain: Any, d: int | None = None) -> npt.NDArray[np.float64]:
@@ -31,6 +33,11 @@ def as_domain(domain: Any, d: int | None = None) -> npt.NDArray[np.float64]:
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise ValueError(
                 f"domain[{k}] must be a finite interval (a, b) with a < b, got ({low}, {high})"
+            )
+        if not _SHORTEST <= high / 2 - low / 2 <= _LONGEST:
+            raise ValueError(
+                f"domain[{k}] is too {'short' if high - low < 1 else 'long'} to compute with: "
+                f"({low}, {high})"
             )
     return box
 

@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from tdecomp._errors import ToleranceError
 from tdecomp.chebyshev._sampling._combinations import Combinations, Indices
-from tdecomp.chebyshev._sampling._fibres import row_pivots
+from tdecomp.chebyshev._sampling._pivots import row_pivots
 from tdecomp.chebyshev._sampling._sampler import Values
 from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank

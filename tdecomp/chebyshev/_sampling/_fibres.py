@@ -2,20 +2,13 @@ r"""The fibres of one variable: a function along lines through the box.
 
 A fibre is the function of one variable that is left when the others are held at an *anchor*. All
 fibres of a function of multilinear rank :math:`r_k` lie in a space of that dimension. Values of
-fibres at Chebyshev points are columns of a matrix; a QR decomposition with pivoting tells which of
-them span all, to a tolerance, and one of the adjoint basis at which points a function of that
-space can be interpolated:
-
-.. math:: v \approx C\, v_I , \qquad C = Q\, (Q_I)^{-1} ,
-
-where :math:`I` are the pivots. The larger :math:`\|(Q_I)^{-1}\|`, the more interpolation amplifies
-what is missing; pivoting keeps it small (Q-DEIM).
+fibres at Chebyshev points are columns of a matrix; pivots of its columns tell which fibres span
+all, to a tolerance, and pivots of its rows at which points a function of that space can be
+interpolated, the nodes.
 
 References
 ----------
-.. [1] Z. Drmac, S. Gugercin, "A new selection operator for the discrete empirical interpolation
-   method", SIAM J. Sci. Comput. 38, 2016. doi:10.1137/15M1019271
-.. [2] S. Dolgov, D. Kressner, C. Stroessner, "Functional Tucker approximation using Chebyshev
+.. [1] S. Dolgov, D. Kressner, C. Stroessner, "Functional Tucker approximation using Chebyshev
    interpolation", SIAM J. Sci. Comput. 43, 2021. doi:10.1137/20M1356944
 """
 
@@ -28,32 +21,41 @@ import numpy as np
 import numpy.typing as npt
 
 from tdecomp._xp import namespace
-from tdecomp.chebyshev._chop import LEAST, chop
+from tdecomp.chebyshev._chop import LEAST
 from tdecomp.chebyshev._points import points
+from tdecomp.chebyshev._sampling._pivots import (
+    cardinal,
+    column_pivots,
+    row_pivots,
+    span,
+    unspanned,
+)
 from tdecomp.chebyshev._sampling._sampler import Points, Sampler, Values
+from tdecomp.chebyshev._sampling._settled import settled_length
 from tdecomp.chebyshev._transform import coefficients
 
 # No fibre is asked at more points.
 _MOST = 2**16 + 1
 
-# The noise of values is so many times that of their points, until slopes are seen as they are.
-_NOISY = 2.0
-# What is left of a series counts from so many tolerances on, and is level, the noise of values, if
-# its second half is no less than this part of the first. To know what is left takes more of it.
-_COUNTS, _LEVEL, _SEEN = 50.0, 0.3, 3.0
+# The noise of values is so many times that of their points, until slopes are seen as they are;
+# and so many of the least numbers, where values are as small.
+_NOISY, _TINY = 2.0, 4.0
 
 # Nodes are numbered in a grid that holds all; they stay where no cardinal function exceeds this.
-FINEST, _STABLE = 2**20, 4.0
+_FINEST, _STABLE = 2**20, 4.0
 
 
 class Basis(NamedTuple):
     """Functions that span all fibres: which points interpolate them, their values and series.
 
     ``values`` (n, r) are one at a point of ``nodes`` each, and zero at the others; ``series``
-    (m, r) are their coefficients, chopped.
+    (m, r) are their coefficients, chopped. ``numbers`` are those of the nodes in a grid of which
+    all others are a part, and ``places`` their coordinates.
     """
 
     nodes: npt.NDArray[np.intp]
+    numbers: npt.NDArray[np.intp]
+    places: Points
     values: Values
     series: Values
 
@@ -64,10 +66,22 @@ class Basis(NamedTuple):
 
 
 class Fibres:
-    """Fibres of variable `k`, through anchors (p, d) of the unit box, at `n` points."""
+    """Fibres of variable `k`, through anchors (p, d) of the unit box, at `n` points.
+
+    Attributes
+    ----------
+    values : array, shape (n, p)
+        Those along the fibres.
+    tried : int
+        How many fibres these are known to span.
+    length : int or None
+        How many coefficients their series have; None if they do not end.
+    numbers : array
+        Those of the nodes of the latest basis; if they are to stay, the next has them too.
+    """
 
     def __init__(
-        self, ask: Sampler, k: int, anchors: Points, n: int = LEAST, *, stable: bool = False
+        self, ask: Sampler, k: int, anchors: Points, n: int = LEAST, *, stay: bool = False
     ) -> None:
         self.ask = ask
         self.k = k
@@ -75,8 +89,9 @@ class Fibres:
         self.n = n
         self.values = self.along(anchors)
         self.tried = self.count
-        self.stable = stable
-        self.nodes: npt.NDArray[np.intp] = np.empty(0, np.intp)
+        self.length: int | None = None
+        self.stay = stay
+        self.numbers: npt.NDArray[np.intp] = np.empty(0, np.intp)
 
     @property
     def count(self) -> int:
@@ -101,8 +116,9 @@ class Fibres:
         low, high = self.ask.domain[self.k]
         reach = max(abs(low), abs(high)) / ((high - low) / 2)
         slopes = np.abs(np.diff(self.values, axis=0)) / np.diff(self.points)[:, None]
-        unit = float(np.finfo(self.values.dtype).eps)
-        found: npt.NDArray[np.float64] = unit * max(1.0, float(reach)) * slopes
+        kind = np.finfo(self.values.dtype)
+        found: npt.NDArray[np.float64] = float(kind.eps) * max(1.0, float(reach)) * slopes
+        found += _TINY * float(kind.smallest_subnormal)
         return found
 
     def _noisy(self, tol: float) -> float:
@@ -112,8 +128,6 @@ class Fibres:
         """
         roundings = self._roundings()
         largest = float(np.max(roundings))
-        if largest == 0.0:
-            return tol
         norms = np.linalg.norm(roundings / largest, axis=0)
         return max(tol, _NOISY * largest * float(np.max(norms)))
 
@@ -144,7 +158,7 @@ class Fibres:
         coarse = np.zeros(self.n, bool)
         coarse[::step] = True
         asked = self.along(anchors, self.points[coarse])
-        chosen = self._unspanned(asked, coarse, tol / math.sqrt(step))
+        chosen = unspanned(self.values[coarse], asked, tol / math.sqrt(step))
         self.tried += anchors.shape[0] - chosen.size
         if chosen.size:
             anchors, asked = anchors[chosen], asked[:, chosen]
@@ -153,18 +167,6 @@ class Fibres:
             new[coarse], new[~coarse] = asked, others
             self.append(anchors, new)
         return None
-
-    def _unspanned(
-        self, fibres: Values, rows: npt.NDArray[np.bool_], tol: float
-    ) -> npt.NDArray[np.intp]:
-        """Return which of other fibres, known in some rows, these do not span there."""
-        from scipy.linalg import qr
-
-        q, _ = qr(self.values[rows], mode="economic", check_finite=False)
-        rest = fibres - q @ (np.conj(q.T) @ fibres)
-        triangle, order = qr(rest, mode="r", pivoting=True, check_finite=False)
-        chosen: npt.NDArray[np.intp] = order[: int(np.sum(np.abs(np.diagonal(triangle)) > tol))]
-        return chosen
 
     def refine(self) -> None:
         """Halve the distance of points: what is known stays known."""
@@ -176,81 +178,37 @@ class Fibres:
 
     def pivots(self, tol: float) -> npt.NDArray[np.intp]:
         """Return which fibres span all of them up to `tol`, or noise: at least one."""
-        from scipy.linalg import qr
-
-        triangle, order = qr(self.values, mode="r", pivoting=True, check_finite=False)
-        rank = int(np.sum(np.abs(np.diagonal(triangle)) > self._noisy(tol)))
-        found: npt.NDArray[np.intp] = order[: max(rank, 1)]
-        return found
+        return column_pivots(self.values, self._noisy(tol), least=1)
 
     def keep(self, which: Any) -> None:
         """Forget all fibres but some."""
         self.anchors, self.values = self.anchors[which], self.values[:, which]
         self.tried = self.count
 
-    def settle(self, tol: float) -> int | None:
-        """Refine until all series end, up to `tol`; return where, None if none is in sight.
+    def settle(self, tol: float) -> None:
+        """Refine until all series end, up to `tol`, or points are too many.
 
         Finer points show steeper slopes, and that some fibres are but noise: they are forgotten.
         """
-        while True:
-            c = coefficients(self.values, namespace(self.values))
-            sizes = np.sum(np.abs(c), axis=1)
-            largest = float(np.max(sizes))
-            if largest <= tol:
-                return 1
-            end = chop(sizes, max(tol / largest, float(np.finfo(c.dtype).eps)))
-            if end is not None:
-                end = _further(np.abs(c), end, tol)
-            if end is not None:
-                return end
-            if 2 * self.n - 1 > _MOST:
-                return None
+        self.length = settled_length(self.values, tol)
+        while self.length is None and 2 * self.n - 1 <= _MOST:
             self.refine()
             self.keep(self.pivots(tol))
+            self.length = settled_length(self.values, tol)
 
-    def basis(self, length: int) -> Basis:
-        """Return what interpolates all fibres, by series of that length.
+    def basis(self) -> Basis:
+        """Return what interpolates all fibres, by series as long as theirs.
 
-        Of `stable` fibres the nodes of the basis before are among its nodes, if they do as well.
+        Nodes that are to stay do so where what interpolates remains small.
         """
-        from scipy.linalg import qr, solve
-
-        q, _ = qr(self.values, mode="economic", check_finite=False)
-        former = self.nodes[: self.nodes.size * self.stable] // (FINEST // (self.n - 1))
+        q = span(self.values)
+        spacing = _FINEST // (self.n - 1)
+        former = self.numbers[: self.numbers.size * self.stay] // spacing
         for known in (former[: q.shape[1]], former[:0]):
             nodes = np.sort(row_pivots(q, known))
-            values = solve(q[nodes].T, q.T, check_finite=False).T
+            values = cardinal(q, nodes)
             if float(np.max(np.abs(values))) <= _STABLE:
                 break
-        self.nodes = nodes * (FINEST // (self.n - 1))
-        series = coefficients(values, namespace(values))[:length]
-        return Basis(nodes, values, series)
-
-
-def row_pivots(q: Values, known: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Return as many rows as there are columns: `known` ones, and pivots of what these leave."""
-    from scipy.linalg import qr
-
-    spanned, _ = qr(np.conj(q[known].T), mode="economic", check_finite=False)
-    rest = q - (q @ spanned) @ np.conj(spanned.T)
-    _, order = qr(np.conj(rest.T), mode="r", pivoting=True, check_finite=False)
-    found: npt.NDArray[np.intp] = np.concatenate([known, order[: q.shape[1] - known.size]])
-    return found
-
-
-def _further(sizes: npt.NDArray[np.float64], end: int, tol: float) -> int | None:
-    """Return where series end that are said to end earlier, None if none is in sight.
-
-    The rule that ends them takes one that falls slowly, that of a kink, for level. What is left
-    of a series may only count where it is level, the noise of values.
-    """
-    n = sizes.shape[0]
-    rest = np.max(np.cumsum(sizes[::-1], axis=0)[::-1], axis=1)
-    if rest[end] <= _COUNTS * tol:
-        return end
-    half = (end + n) // 2
-    if _SEEN * end <= n and np.max(sizes[half:]) > _LEVEL * np.max(sizes[end:half]):
-        return end
-    further = int(np.sum(rest > _COUNTS * tol))
-    return further if _SEEN * further <= n else None
+        self.numbers = nodes * spacing
+        series = coefficients(values, namespace(values))[: self.length]
+        return Basis(nodes, self.numbers, self.points[nodes], values, series)

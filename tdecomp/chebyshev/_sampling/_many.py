@@ -13,8 +13,6 @@ import numpy as np
 from tdecomp.chebyshev._sampling._fibres import Fibres
 from tdecomp.chebyshev._sampling._sampler import Points, Sampler, Values
 
-# More variables than that are many.
-FEW = 3
 # Corners of the box to begin with, and other points.
 _CORNERS, _OTHERS = 64, 64
 # A value that exceeds all others by that factor stands out.

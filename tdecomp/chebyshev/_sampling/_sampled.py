@@ -2,21 +2,23 @@ r"""Functional Tucker approximation by fibres: as few values of a function as it
 
 Every round
 
-1. grows the fibres of each variable until no new one adds to what the others span, and refines
-   those that span all until their series have settled;
-2. interpolates: factors are the cardinal functions of the fibres, the core holds the values at
-   all combinations of their nodes, of which those known from the round before are not asked for
-   again; or, where this and one more round would ask for as many values as a whole grid, takes all
-   values on that;
-3. compares fibres through nodes of the other variables, some of them where the core is largest,
-   with their interpolation, and the whole with values at fresh points. Fibres through what is
-   missed join in, and the next round begins.
-
-Of many variables fibres through nodes are compared before values at combinations of nodes are
-asked for, and these are a tensor train where one takes fewer values than there are combinations.
+1. grows the fibres of each variable until no new one adds to what the others span, or they span
+   all polynomials that their series need, and refines those that span all until their series have
+   settled: to the tolerance, or to the noise of values;
+2. interpolates, by what asks for the fewest values: factors are the cardinal functions of the
+   fibres, and the core holds the values at all combinations of their nodes, of which those known
+   from the round before are not asked for again; or a tensor train stands for these, found from
+   few of them; or all values on a grid as fine as the series are long are taken, where ranks are
+   nearly as large as degrees;
+3. compares fibres through nodes of the other variables with their interpolation - before a train
+   is built, after a core is known - and the whole with values at fresh points. Fibres through what
+   is missed join in, and the next round begins.
 
 Without the comparison of fibres through nodes a function with a peak looks resolved as soon as
-its flanks are.
+its flanks are. Where no fibre is missed but the whole is, the tolerance of fibres falls.
+
+A tenth of the values that may be asked for is held back until there is a first approximation: if
+the others run out, it is made of the fibres that there are.
 
 References
 ----------
@@ -27,57 +29,51 @@ References
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
-from tdecomp.chebyshev._chop import LEAST
-from tdecomp.chebyshev._core import arrays, of_arrays
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._points import points
 from tdecomp.chebyshev._sampling._combinations import Combinations
 from tdecomp.chebyshev._sampling._cross import crossed, expected, pays
-from tdecomp.chebyshev._sampling._fibres import FINEST, Basis, Fibres
-from tdecomp.chebyshev._sampling._many import FEW, begun, climbed, peaks, scattered
+from tdecomp.chebyshev._sampling._fibres import Basis, Fibres
+from tdecomp.chebyshev._sampling._manner import Manner, manner_of
+from tdecomp.chebyshev._sampling._many import begun, climbed, peaks
+from tdecomp.chebyshev._sampling._nodes import Core, core_of, function_of
 from tdecomp.chebyshev._sampling._sampler import Points, Sampler, Values
-from tdecomp.chebyshev._sampling._screen import missed_fibres
+from tdecomp.chebyshev._sampling._screen import missed_fibres, missed_of_core
+from tdecomp.chebyshev._sampling._settled import settled_length
 from tdecomp.chebyshev._sampling._whole import interpolated
 from tdecomp.chebyshev._values._evaluate import evaluate
-from tdecomp.tt import TensorTrain
 from tdecomp.tt._sampler import ExhaustedError
 
 # The seed: a grid of at most so many points, at most so many for each variable.
 _SEED, _SIDE, _LEAST_SIDE = 200, 9, 3
-# Fibres to begin with, through the largest values of the seed and through random points.
-_FIBRES, _FIBRES_OF_MANY = (2, 4), (1, 2)
-# At how many points fibres of many variables are asked at first.
-_COARSE = 9
 # Fibres are enough if they are so many times their rank, and points too.
 _SPARE = 1.8
-# The least numbers of points by which the whole is judged, and a fibre; and in units of the
-# tolerance what is let pass: by fibres through nodes, and by the whole, where all errors meet.
-_JUDGED, _COMPARED, _COMPARED_MOST, _FIBRE_SLACK, SLACK = 64, 16, 64, 30.0, 50.0
-# Of many variables fibres are compared before the whole, which all their errors meet.
-_MISSED_SLACK = 5.0
+# The least number of points by which the whole is judged. In units of the tolerance, what is let
+# pass: by fibres through nodes, before a train and of a core, and by the whole, where all errors
+# meet.
+_JUDGED, _MISSED_SLACK, _FIBRE_SLACK, SLACK = 64, 5.0, 30.0, 50.0
 # A round that lies ahead, as fibres join in, asks for so many times as many; whole grids
 # are so much finer than series are long.
 _AHEAD, _FINER = 1.0, 1.2
 # By what factor tolerances of fibres fall.
 _NEARER = 3.0
-# The whole is judged by that part of all values; of many variables it takes more to meet errors.
-_PART, _PART_OF_MANY = 100, 30
 _ROUNDS = 20
-# A train of so many entries, or fewer, is handed on as an array.
-_DENSE = 1 << 17
+# What part of the values is held back, and how many a last resort asks for.
+_HELD, _LAST = 10, 1 << 17
 
 
 class _Task(NamedTuple):
-    """What is asked, how exactly, and where chance comes from."""
+    """What is asked, how exactly, in which manner, and where chance comes from."""
 
     ask: Sampler
     tol: float
+    manner: Manner
     rng: np.random.Generator
     table: Combinations
 
@@ -86,17 +82,8 @@ class _Task(NamedTuple):
         return max(self.tol * self.ask.largest, *(line.noise for line in lines))
 
     def anywhere(self, count: int) -> Points:
-        """Return random points of the unit box, as dense near its faces as Chebyshev points."""
-        if self.ask.d > FEW:
-            return scattered(self.ask.d, count, self.rng)
-        return np.sin(np.pi / 2 * self.rng.uniform(-1, 1, (count, self.ask.d)))
-
-
-class _Core(NamedTuple):
-    """Values at all combinations of nodes, which are numbers in the finest of all grids."""
-
-    values: Values
-    nodes: list[npt.NDArray[np.intp]]
+        """Return random points of the unit box."""
+        return self.manner.anywhere(self.ask.d, count, self.rng)
 
 
 class _State(NamedTuple):
@@ -108,10 +95,18 @@ class _State(NamedTuple):
     lines: list[Fibres]
     seen: Points
     values: Values
-    core: _Core | None
-    function: ChebyshevTucker | None
-    error: float
+    core: Core | None = None
+    function: ChebyshevTucker | None = None
+    error: float = math.inf
     part: float = 1.0
+
+
+class _Found(NamedTuple):
+    """What interpolates, its core if that is known as an array, and whether no fibre is missed."""
+
+    function: ChebyshevTucker
+    core: Core | None = None
+    consistent: bool = True
 
 
 def fibre_sampled(
@@ -122,19 +117,10 @@ def fibre_sampled(
     Its error is the largest seen, over the largest value. The status is MAX_ITER if evaluations
     were used up, and STAGNATED if a series does not end.
     """
-    task = _Task(ask, tol, rng, Combinations(ask, rng))
-    seen, values = _seeded(task)
-    # Through the largest values, and anywhere.
-    few = _FIBRES if ask.d <= FEW else _FIBRES_OF_MANY
-    largest = np.argsort(-np.abs(values), kind="stable")[: few[0]]
-    first = np.concatenate([seen[largest], task.anywhere(few[1])])
-    n = LEAST if ask.d <= FEW else _COARSE
-    lines = [Fibres(ask, k, first, n, stable=ask.d > FEW) for k in range(ask.d)]
-    if ask.d > FEW:
-        seen, values = climbed(ask, lines, seen, values)
+    task = _Task(ask, tol, manner_of(ask.d), rng, Combinations(ask, rng))
     return iterate(
         lambda state: _step(task, state),
-        _State(lines, seen, values, None, None, math.inf),
+        _begun(task),
         max_iter=_ROUNDS,
         tol=-1.0,
         callback=callback,
@@ -142,13 +128,32 @@ def fibre_sampled(
     )
 
 
+def _begun(task: _Task) -> _State:
+    """Return the first values and fibres, through the largest of them and anywhere."""
+    ask, manner = task.ask, task.manner
+    side = min(_SIDE, int(_SEED ** (1 / ask.d)))
+    if side >= _LEAST_SIDE:
+        axes = np.meshgrid(*[points(side)] * ask.d, indexing="ij")
+        seen = np.stack(axes, axis=-1).reshape(-1, ask.d)
+    else:
+        seen = begun(ask.d, task.rng)
+    values = ask(seen)
+    largest = np.argsort(-np.abs(values), kind="stable")[: manner.peaks]
+    first = np.concatenate([seen[largest], task.anywhere(manner.others)])
+    lines = [Fibres(ask, k, first, manner.n, stay=manner.searches) for k in range(ask.d)]
+    if manner.searches:
+        seen, values = climbed(ask, lines, seen, values)
+    return _State(lines, seen, values)
+
+
 def _step(task: _Task, state: _State) -> Step[_State]:
-    """Make a round, of which nothing is left where evaluations run out."""
+    """Make a round, of which nothing is left where evaluations run out; but of the first."""
+    task.ask.held = task.ask.limit // _HELD if state.function is None else 0
     try:
         return _round(task, state)
     except ExhaustedError:
         if state.function is None:
-            raise
+            state = _last_resort(task, state)
         return Step(state, state.error, verdict=Status.MAX_ITER)
 
 
@@ -156,204 +161,142 @@ def _round(task: _Task, state: _State) -> Step[_State]:
     """Let fibres grow, interpolate, and compare."""
     lines = state.lines
     finer = task._replace(tol=state.part * task.tol)
-    ends = [_spanned(line, finer) for line in lines]
-    function, core, consistent = _interpolated(finer, state, ends)
-    part = _PART if task.ask.d <= FEW else _PART_OF_MANY
-    fresh = task.anywhere(max(_JUDGED, task.ask.evaluations // part))
+    for line in lines:
+        _grown(line, finer)
+    found = _interpolated(finer, state)
+    fresh = task.anywhere(max(_JUDGED, task.ask.evaluations // task.manner.judged))
     seen = np.concatenate([state.seen, fresh])
     values = np.concatenate([state.values, task.ask(fresh)])
-    missed = np.abs(evaluate(function, seen) - values)
+    missed = np.abs(evaluate(found.function, seen) - values)
+    error = float(np.max(missed)) / (task.ask.largest or 1.0)
     good = float(np.max(missed)) <= SLACK * task.small(*lines)
-    error = float(np.max(missed)) / task.ask.largest if task.ask.largest else 0.0
-    verdict = (
-        Status.STAGNATED if None in ends else Status.CONVERGED if good and consistent else None
-    )
-    if verdict is None and not good:
+    verdict = None
+    if not _ended(lines):
+        verdict = Status.STAGNATED
+    elif good and found.consistent:
+        verdict = Status.CONVERGED
+    elif not good:
         _joined(lines, seen, missed)
-    # Errors of all variables meet in the whole: where no fibre is missed, all are to be nearer. Of
-    # many variables, fibres may have been missed the first time.
-    again = task.ask.d <= FEW or state.function is not None
-    nearer = state.part / _NEARER if again and consistent and not good else state.part
-    return Step(_State(lines, seen, values, core, function, error, nearer), error, verdict=verdict)
+    # Errors of all variables meet in the whole: where no fibre is missed, all are to be nearer;
+    # but not yet where fibres are only searched for from now on.
+    first = task.manner.searches and state.function is None
+    nearer = found.consistent and not good and not first
+    part = state.part / _NEARER if nearer else state.part
+    return Step(
+        _State(lines, seen, values, found.core, found.function, error, part),
+        error,
+        verdict=verdict,
+    )
 
 
-def _interpolated(
-    task: _Task, state: _State, ends: list[int | None]
-) -> tuple[ChebyshevTucker, _Core | None, bool]:
-    """Return what interpolates, its core if that is an array, and whether no fibre is missed."""
-    lines = state.lines
-    sizes = _whole(lines, ends)
-    if sizes:
-        return _shortened(interpolated(task.ask, sizes, task.tol), ends), None, True
-    bases = [line.basis(end or line.n) for line, end in zip(lines, ends, strict=True)]
-    train = _train(task, state, ends, bases)
-    if train is not None:
-        return _function(train, bases), None, True
-    core = _core(task.ask, lines, bases, state.core)
-    return _function(core.values, bases), core, _crossed(lines, bases, core, task)
+def _ended(lines: list[Fibres]) -> bool:
+    """Tell whether all series end."""
+    return all(line.length is not None for line in lines)
 
 
-def _seeded(task: _Task) -> tuple[Points, Values]:
-    """Return the points of a coarse grid, of many variables random ones, and their values."""
-    d = task.ask.d
-    side = min(_SIDE, int(_SEED ** (1 / d)))
-    axes = np.meshgrid(*[points(side)] * d, indexing="ij")
-    grid = np.stack(axes, axis=-1).reshape(-1, d)
-    seen = grid if side >= _LEAST_SIDE else begun(d, task.rng)
-    return seen, task.ask(seen)
+def _grown(line: Fibres, task: _Task) -> None:
+    """Let fibres and points grow until few span all, and settle.
 
-
-def _spanned(line: Fibres, task: _Task) -> int | None:
-    """Let fibres and points grow until few span all, and settle; return the length of series."""
-    # Of many variables, fibres that are missed are found by other means from then on.
-    grown = task.ask.d > FEW and line.nodes.size > 0
+    Fibres whose series have so many coefficients cannot span more than as many: further ones are
+    noise, or what series leave out, as of kinks.
+    """
+    known = task.manner.searches and line.numbers.size > 0
     while True:
-        pivots = line.pivots(task.small(line))
-        if grown or _SPARE * pivots.size <= min(line.tried, line.n):
+        small = task.small(line)
+        pivots = line.pivots(small)
+        if known or _SPARE * pivots.size <= min(line.tried, line.n):
+            break
+        length = settled_length(line.values, small)
+        if length is not None and pivots.size >= length:
+            pivots = pivots[:length]
             break
         if line.n < 2 * pivots.size:
             line.refine()
         else:
-            line.offer(
-                task.anywhere(max(4 if task.ask.d <= FEW else 2, line.count // 2)),
-                task.small(line),
-            )
+            count = max(task.manner.offered, line.count // 2)
+            line.offer(task.anywhere(count), small)
     line.keep(pivots)
-    return line.settle(task.small(line))
+    line.settle(task.small(line))
 
 
-def _whole(lines: list[Fibres], ends: list[int | None]) -> list[int]:
+def _interpolated(task: _Task, state: _State) -> _Found:
+    """Interpolate, by what is expected to ask for the fewest values."""
+    lines = state.lines
+    sizes = _whole(lines)
+    if sizes:
+        f = interpolated(task.ask, sizes, task.tol)
+        pairs = zip(f.factors, lines, strict=True)
+        return _Found(f._replace(factors=tuple(u[: line.length] for u, line in pairs)))
+    bases = [line.basis() for line in lines]
+    if pays([basis.nodes.size for basis in bases]):
+        bases = _completed(task, state, bases)
+        return _Found(function_of(crossed(task.table, task.small(*lines)), bases))
+    core = core_of(task.ask, bases, state.core)
+    consistent = True
+    for line in lines:
+        tol = _FIBRE_SLACK * task.small(line)
+        missed = missed_of_core(line, bases, core.values, tol, task.rng)
+        if missed.size:
+            consistent = False
+            line.append(missed)
+    return _Found(function_of(core.values, bases), core, consistent)
+
+
+def _whole(lines: list[Fibres]) -> list[int]:
     """Return the sizes of a whole grid if it asks for fewer values than rounds; else nothing.
 
     What a series leaves out is aliased: the grid is finer than the series are long.
     """
-    sizes = [math.ceil(_FINER * (end or 0)) for end in ends]
+    sizes = [math.ceil(_FINER * (line.length or 0)) for line in lines]
     nodes = expected([line.count for line in lines])
     fibres = sum(line.count * line.n for line in lines)
     return sizes if 0 < math.prod(sizes) <= _AHEAD * (nodes + fibres) else []
 
 
-def _shortened(f: ChebyshevTucker, ends: list[int | None]) -> ChebyshevTucker:
-    """Return a function with as many coefficients as series need."""
-    factors = zip(f.factors, ends, strict=True)
-    return ChebyshevTucker(f.core, tuple(factor[:end] for factor, end in factors), f.domain)
+def _completed(task: _Task, state: _State, bases: list[Basis]) -> list[Basis]:
+    """Let fibres through nodes join in until none is missed; return what interpolates them."""
+    lines, bases = state.lines, list(bases)
 
+    def put() -> None:
+        task.table.put([basis.places for basis in bases], [basis.numbers for basis in bases])
 
-def _train(
-    task: _Task, state: _State, ends: list[int | None], bases: list[Basis]
-) -> TensorTrain | Values | None:
-    """Return the values at all combinations of nodes as a train, where that asks for fewer.
-
-    Before, fibres through nodes join in until none is missed.
-    """
-    if not pays([basis.nodes.size for basis in bases]):
-        return None
-    for line in state.lines if None not in ends else ():
+    put()
+    for line in lines if _ended(lines) else ():
         small = task.small(line)
         looked = peaks(state.seen, state.values, line.count // 4 + 1)
         for _ in range(_ROUNDS):
-            task.table.put(*_nodes(state.lines, bases))
             missed = missed_fibres(line, bases[line.k], task.table, looked, _MISSED_SLACK * small)
             if not missed.size:
                 break
             line.append(missed)
             line.keep(line.pivots(small))
-            ends[line.k] = line.settle(small)
-            bases[line.k] = line.basis(ends[line.k] or line.n)
-    return crossed(task.table, task.small(*state.lines))
-
-
-def _core(ask: Sampler, lines: list[Fibres], bases: list[Basis], known: _Core | None) -> _Core:
-    """Return the values at all combinations of nodes, asking for those that are new."""
-    places, nodes = _nodes(lines, bases)
-    grid = np.stack(np.meshgrid(*places, indexing="ij"), axis=-1)
-    new = np.ones(grid.shape[:-1], bool)
-    if known is not None:
-        pairs = [np.intersect1d(a, b, return_indices=True)[1:] for a, b in _both(nodes, known)]
-        new[np.ix_(*(here for here, _ in pairs))] = False
-    parts = [ask(grid[new])] if np.any(new) else []
-    parts += [] if known is None else [known.values]
-    values = np.empty(new.shape, np.result_type(*parts))
-    if np.any(new):
-        values[new] = parts[0]
-    if known is not None:
-        here, there = (np.ix_(*side) for side in zip(*pairs, strict=True))
-        values[here] = known.values[there]
-    return _Core(values, nodes)
-
-
-def _both(
-    nodes: list[npt.NDArray[np.intp]], known: _Core
-) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    return list(zip(nodes, known.nodes, strict=True))
-
-
-def _nodes(
-    lines: list[Fibres], bases: list[Basis]
-) -> tuple[list[Points], list[npt.NDArray[np.intp]]]:
-    """Return nodes, and their numbers in a grid of which all others are a part."""
-    pairs = list(zip(lines, bases, strict=True))
-    places = [line.points[basis.nodes] for line, basis in pairs]
-    return places, [basis.nodes * (FINEST // (line.n - 1)) for line, basis in pairs]
-
-
-def _function(core: Values | TensorTrain | None, bases: list[Basis]) -> ChebyshevTucker:
-    """Return the interpolation on the unit box; a train that is no larger becomes an array."""
-    if isinstance(core, TensorTrain) and math.prod(core.shape) <= _DENSE:
-        core = core.to_array()
-    dtype = np.result_type(*arrays(core), *(basis.series for basis in bases))
-    factors = tuple(basis.series.astype(dtype) for basis in bases)
-    box = np.tile([-1.0, 1.0], (len(bases), 1))
-    core = of_arrays(core, [part.astype(dtype) for part in arrays(core)])
-    return ChebyshevTucker(core, factors, box)
-
-
-def _crossed(lines: list[Fibres], bases: list[Basis], core: _Core, task: _Task) -> bool:
-    """Compare fibres through nodes with their interpolation; those that are missed join in."""
-    consistent = True
-    places = [line.points[basis.nodes] for line, basis in zip(lines, bases, strict=True)]
-    for line, basis in zip(lines, bases, strict=True):
-        chosen = _combinations(core, line, task)
-        through = np.stack([p[i] for p, i in zip(places, chosen, strict=True)], axis=-1)
-        # At the nodes their values are in the core: a part of the other points is enough.
-        known: Any = np.moveaxis(core.values, line.k, 0)
-        others = tuple(index for k, index in enumerate(chosen) if k != line.k)
-        at = _compared(line, basis, task)
-        ends = known[:, *others].reshape(known.shape[0], -1)
-        asked = line.along(through, line.points[at])
-        missed = np.abs(asked - basis.values[at] @ ends)
-        bad = np.max(missed, axis=0) > _FIBRE_SLACK * task.small(line)
-        # Of fibres that are far smaller than others too few digits are resolved.
-        bad |= np.max(np.abs(asked), axis=0) > _FIBRE_SLACK * np.max(np.abs(line.values))
-        if np.any(bad):
-            consistent = False
-            line.append(through[bad])
-    return consistent
-
-
-def _compared(line: Fibres, basis: Basis, task: _Task) -> npt.NDArray[np.intp]:
-    """Return points along a variable, half of them where the interpolation is large."""
-    count = max(_COMPARED, min(line.n // 8, _COMPARED_MOST))
-    sizes = np.sum(np.abs(basis.values), axis=1)
-    sizes[basis.nodes] = 0.0
-    largest = np.argsort(-sizes, kind="stable")[: count // 2]
-    anywhere = task.rng.permutation(line.n)[: count - largest.size]
-    return np.concatenate([largest, anywhere])
-
-
-def _combinations(core: _Core, line: Fibres, task: _Task) -> list[npt.NDArray[np.intp]]:
-    """Return nodes to put fibres through, half of them where the core is large."""
-    count = max(2, line.count // 2)
-    chosen = [task.rng.integers(n, size=count) for n in core.values.shape]
-    peaks = np.max(np.abs(core.values), axis=line.k, keepdims=True)
-    highest = np.argsort(-peaks, axis=None, kind="stable")[: count // 2]
-    for index, peak in zip(chosen, np.unravel_index(highest, peaks.shape), strict=True):
-        index[: peak.size] = peak
-    return chosen
+            line.settle(small)
+            bases[line.k] = line.basis()
+            put()
+    return bases
 
 
 def _joined(lines: list[Fibres], seen: Points, missed: npt.NDArray[np.float64]) -> None:
     """Add fibres through the points that are missed most."""
+    worst = np.argsort(-missed, kind="stable")
     for line in lines:
-        worst = np.argsort(-missed, kind="stable")[: max(3, line.count // 4)]
-        line.append(seen[worst])
+        line.append(seen[worst[: max(3, line.count // 4)]])
+
+
+def _last_resort(task: _Task, state: _State) -> _State:
+    """Return what comes of fibres that still grow, by as many nodes as values are left for."""
+    ask, lines = task.ask, state.lines
+    ask.held = 0
+    # One half is for nodes, the other to judge by: what was seen may lie on them.
+    half = min((ask.limit - ask.evaluations) // 2, _LAST)
+    most = max(1, int(half ** (1 / ask.d)))
+    for line in lines:
+        line.keep(line.pivots(task.small(line))[:most])
+    bases = [line.basis() for line in lines]
+    core = core_of(ask, bases, None)
+    function = function_of(core.values, bases)
+    t = task.anywhere(min(half, _JUDGED))
+    missed = float(np.max(np.abs(evaluate(function, t) - ask(t)), initial=0.0))
+    seen = float(np.max(np.abs(evaluate(function, state.seen) - state.values)))
+    error = max(missed, seen) / (ask.largest or 1.0)
+    return state._replace(function=function, core=core, error=error)

@@ -22,6 +22,8 @@ Values = npt.NDArray[Any]
 
 # Points handed over at a time, and those of a grid, which stay in the cache.
 _BATCH, _CACHED = 1 << 17, 1 << 15
+# By what factor values are to be below the largest number.
+_HEADROOM = 2.0**20
 
 
 class Sampler:
@@ -36,6 +38,8 @@ class Sampler:
         How many values were asked for.
     largest : float
         The largest magnitude among them.
+    held : int
+        How many of those that may be asked for are held back.
     """
 
     def __init__(self, f: Callable[..., Any], domain: Points, like: Array, limit: int) -> None:
@@ -45,6 +49,7 @@ class Sampler:
         self.limit = limit
         self.evaluations = 0
         self.largest = 0.0
+        self.held = 0
         self._tried = False
 
     @property
@@ -93,7 +98,7 @@ class Sampler:
 
     def _granted(self, count: int) -> None:
         """Refuse what would exceed the limit."""
-        if self.evaluations + count > self.limit:
+        if self.evaluations + count > self.limit - self.held:
             raise ExhaustedError
 
     def _batch(self, x: list[Points]) -> Values:
@@ -110,8 +115,16 @@ class Sampler:
         if np.any(bad):
             row = int(np.argmax(bad))
             raise ValueError(f"f returned {values[row]} at {_named(x, row)}; it must be finite")
+        sizes = np.abs(values)
+        row = int(np.argmax(sizes))
+        most = float(np.finfo(values.dtype).max) / _HEADROOM
+        if sizes[row] > most:
+            raise ValueError(
+                f"f returned {values[row]} at {_named(x, row)}; sums of values above {most:.1e} "
+                f"overflow: divide f by a constant"
+            )
         self.evaluations += values.size
-        self.largest = max(self.largest, float(np.max(np.abs(values))))
+        self.largest = max(self.largest, float(sizes[row]))
         return values
 
     def _asked(self, x: list[Points]) -> Values:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tdecomp import Status
-from tdecomp.chebyshev import chebyshev_tucker, diff, evaluate, integrate
+from tdecomp.chebyshev import UnresolvedError, chebyshev_tucker, diff, evaluate, integrate
 from tdecomp.chebyshev._points import points
-from tdecomp.chebyshev._sampling import _sampled
+from tdecomp.chebyshev._sampling import _fibres, _nodes
 from tdecomp.chebyshev._sampling._combinations import Combinations
 from tdecomp.chebyshev._sampling._fibres import Fibres
 from tdecomp.chebyshev._sampling._many import begun, climbed, peaks, scattered
@@ -55,7 +55,7 @@ def test_many_variables_take_few_values(f, d, evaluations, seed):
 
 
 def test_a_core_that_is_too_large_stays_a_train(monkeypatch):
-    monkeypatch.setattr(_sampled, "_DENSE", 1000)
+    monkeypatch.setattr(_nodes, "_DENSE", 1000)
     box = [(0, 1)] * 5
     fit = chebyshev_tucker(pole, box, rtol=1e-8)
     f = fit.tensor
@@ -63,6 +63,13 @@ def test_a_core_that_is_too_large_stays_a_train(monkeypatch):
     assert worst(pole, f, box) <= 1e-7
     assert worst(lambda *x: -(pole(*x) ** 2), diff(f, 2), box) <= 1e-5
     assert type(chebyshev_tucker(pole, box, rtol=1e-8, rank=3).tensor.core) is TensorTrain
+
+
+def test_what_jumps_is_refused_of_many_variables_too(monkeypatch):
+    monkeypatch.setattr(_fibres, "_MOST", 65)
+    with pytest.raises(UnresolvedError, match="does not end") as info:
+        chebyshev_tucker(lambda *x: pole(*x) + np.sign(x[0] - 0.4), [(0, 1)] * 6, rtol=1e-6)
+    assert 0.1 < info.value.best.error < 2
 
 
 def test_ten_and_twenty_variables():
@@ -76,7 +83,7 @@ def test_ten_and_twenty_variables():
 
 def test_other_libraries_get_trains_of_their_own(monkeypatch):
     torch = pytest.importorskip("torch")
-    monkeypatch.setattr(_sampled, "_DENSE", 1)
+    monkeypatch.setattr(_nodes, "_DENSE", 1)
     like = torch.empty(0, dtype=torch.float64)
     fit = chebyshev_tucker(pole, [(0, 1)] * 5, rtol=1e-6, like=like)
     assert all(isinstance(core, torch.Tensor) for core in fit.tensor.core.cores)
@@ -119,15 +126,15 @@ def asked(f, d=4):
 
 
 def test_nodes_stay_when_fibres_join():
-    line = Fibres(asked(pole_of_unit), 1, scattered(4, 3, np.random.default_rng(0)), stable=True)
-    before = set(line.basis(9).nodes.tolist())
+    line = Fibres(asked(pole_of_unit), 1, scattered(4, 3, np.random.default_rng(0)), stay=True)
+    before = set(line.basis().nodes.tolist())
     line.append(scattered(4, 2, np.random.default_rng(1)))
-    after = line.basis(9)
+    after = line.basis()
     assert before < set(after.nodes.tolist())
     assert len(after.nodes) == 5
     assert np.abs(after.values[after.nodes] - np.eye(5)).max() <= 1e-10
     line.refine()
-    assert set(points(17)[sorted(before)]) <= set(points(33)[line.basis(9).nodes])
+    assert set(points(17)[sorted(before)]) <= set(points(33)[line.basis().nodes])
 
 
 def pole_of_unit(*x):
@@ -137,7 +144,7 @@ def pole_of_unit(*x):
 def test_fibres_that_are_missed_are_told_before_values_at_combinations():
     ask = asked(lambda *x: x[0] * (2 + x[1] * x[2]) + x[3] * np.exp(x[0]))
     line = Fibres(ask, 0, np.zeros((1, 4)))
-    basis = line.basis(9)
+    basis = line.basis()
     table = Combinations(ask, np.random.default_rng(0))
     own, ends, middle = basis.nodes, np.array([0, 16]), np.array([8])
     for last, told in ((middle, False), (np.concatenate([middle, ends[1:]]), True)):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tdecomp import Status
-from tdecomp.chebyshev._sampling import _fibres, _sampled
+from tdecomp.chebyshev._sampling import _fibres
+from tdecomp.chebyshev._sampling._nodes import core_of
 from tdecomp.chebyshev._sampling._sampled import fibre_sampled
 from tdecomp.chebyshev._sampling._sampler import Sampler
 from tdecomp.chebyshev._values._evaluate import evaluate
@@ -120,13 +121,54 @@ def test_what_jumps_does_not_pass(monkeypatch):
 
 
 def test_the_limit_of_evaluations_is_kept():
-    f = RUNGE
     with pytest.raises(ExhaustedError):
-        sampled(f, limit=1000)
-    found, ask = sampled(f, limit=30_000)
+        sampled(RUNGE, limit=200)
+    found, ask = sampled(RUNGE, limit=30_000)
     assert found.status is Status.MAX_ITER
     assert ask.evaluations <= 30_000
     assert found.tensor.core.ndim == 3
+
+
+@pytest.mark.parametrize("limit", [500, 1000, 3000])
+@pytest.mark.parametrize("d", [3, 5])
+def test_there_is_a_first_approximation_with_its_error_where_values_run_out(limit, d):
+    def f(*x):
+        return 1 / (len(x) + 1.5 + sum(x))
+
+    found, ask = sampled(f, d=d, limit=limit)
+    assert found.status is Status.MAX_ITER
+    assert ask.evaluations <= limit
+    assert worst(f, found, d=d) <= 10 * found.error * ask.largest
+    assert found.error < 0.3
+
+
+def test_noise_ends_the_growth_of_fibres():
+    noise = np.random.default_rng(1)
+
+    def f(x, y):
+        return np.cos(3 * x * y) + 1e-6 * noise.standard_normal(x.size)
+
+    found, ask = sampled(f, d=2, tol=1e-6)
+    assert found.status is Status.CONVERGED
+    assert worst(lambda x, y: np.cos(3 * x * y), found, d=2) <= 2e-5
+    assert ask.evaluations <= 5000
+
+
+def test_kinks_of_full_rank_take_no_more_than_a_grid():
+    def f(x, y, z):
+        return np.abs(x - y) + z
+
+    found, ask = sampled(f, tol=2e-4)
+    assert found.status is Status.CONVERGED
+    assert worst(f, found) <= 2e-2
+    assert ask.evaluations <= 65 * 65 * 17
+
+
+def test_values_that_are_nearly_zero_are_resolved_as_far_as_their_digits():
+    found, ask = sampled(lambda x, y, z: 1e-310 / (2.5 + x * y + z * z))
+    assert found.status is Status.CONVERGED
+    assert found.error <= 1e-10
+    assert ask.evaluations <= 10_000
 
 
 def test_rounds_without_new_values_keep_the_precision():
@@ -137,10 +179,10 @@ def test_rounds_without_new_values_keep_the_precision():
     found = fibre_sampled(ask, 1e-5, np.random.default_rng(0))
     assert found.tensor.dtype == np.float32
     lines = [_fibres.Fibres(ask, k, np.zeros((1, 3))) for k in range(3)]
-    bases = [line.basis(9) for line in lines]
-    core = _sampled._core(ask, lines, bases, None)
+    bases = [line.basis() for line in lines]
+    core = core_of(ask, bases, None)
     before = ask.evaluations
-    again = _sampled._core(ask, lines, bases, core)
+    again = core_of(ask, bases, core)
     assert ask.evaluations == before
     assert again.values.dtype == np.float32
     assert np.all(again.values == core.values)

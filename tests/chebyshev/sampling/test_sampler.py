@@ -90,6 +90,14 @@ def test_a_value_that_is_not_finite_is_named_with_its_point(bad):
         sampler(f)(t)
 
 
+def test_values_of_which_sums_overflow_are_named_with_their_point():
+    t = np.array([[0.0, 0.0, 0.0], [1.0, 0.5, -1.0]])
+    for kind, scale in ((np.float64, 5e307), (np.float32, 1e38)):
+        like = np.empty(0, kind)
+        with pytest.raises(ValueError, match=r"at \(2, 0.5, 10\); sums of values above"):
+            sampler(lambda x, *_, s=scale: np.where(x == 2, s * x, x).astype(x.dtype), like)(t)
+
+
 def test_a_wrong_shape_is_named():
     with pytest.raises(ValueError, match=r"each of 4 points, or one for all, got shape \(3,\)"):
         sampler(lambda x, *_: x[:3])(np.zeros((4, 3)))
