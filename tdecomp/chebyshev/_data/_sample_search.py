@@ -125,7 +125,7 @@ def _judged(model: Model, fitted: Samples, held: Samples, ridge: float, xp: Name
 
     A multiple of the unknowns is enough of the samples, whose order is random.
     """
-    enough = max(_ENOUGH, _PER_UNKNOWN * _unknowns(model))
+    enough = min(int(fitted.t.shape[0]), max(_ENOUGH, _PER_UNKNOWN * _unknowns(model)))
     step = sweep(Samples(*(x[:enough, ...] for x in fitted)), ridge, xp)
     for _ in range(_SWEEPS):
         model = step(model).state
