@@ -51,7 +51,7 @@ SYSTEMS = {
 class Minimum:
     """The lowest value of a function, and its bound."""
 
-    params = tuple(FUNCTIONS)
+    params = tuple(FUNCTIONS) if FULL else ("waves",)
     param_names = ("function",)
     timeout = 300
 
@@ -94,7 +94,7 @@ class Minimum:
 class Roots:
     """All common roots of as many functions as variables."""
 
-    params = tuple(SYSTEMS)
+    params = tuple(SYSTEMS) if FULL else ("plane",)
     param_names = ("system",)
     timeout = 300
 
