@@ -23,8 +23,9 @@ from tdecomp.chebyshev._sampling._whole import judged
 from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.tt._sampler import ExhaustedError
 
-# In units of eps, the least tolerance, and the one that is meant where none is given.
-_LEAST, _USUAL = 1e3, 2.5e3
+# In units of eps, the least tolerance, and the one that is meant where none is given; from the
+# fourth variable on each amplifies rounding, up to some.
+_LEAST, _USUAL, _EACH, _SOME = 1e3, 2.5e3, 2.0, 13
 # Points at which a truncation is judged.
 _JUDGED = 1000
 
@@ -75,7 +76,8 @@ def chebyshev_tucker(
         The box, an interval (a, b) in each row.
     rtol : float, optional
         What counts as resolved: errors below it, relative to the largest magnitude of the values.
-        By default some thousand eps, at least one thousand.
+        By default some thousand eps, twice as much for each variable from the fourth on; at least
+        one thousand.
     rank : int or tuple of int, optional
         Truncate the result, in the norm of L2.
     size : int or tuple of int, optional
@@ -147,7 +149,8 @@ def chebyshev_tucker(
         _check_ranks(rank, len(box))
     if callback is not None:
         check_callable(callback, name="callback")
-    rtol = _USUAL * unit if rtol is None else _reachable(check_rtol(rtol), unit)
+    usual = _USUAL * _EACH ** max(0, min(len(box), _SOME) - 3) * unit
+    rtol = usual if rtol is None else _reachable(check_rtol(rtol), unit)
     ask = Sampler(f, box, like, check_count(max_evals, name="max_evals", least=1))
     sizes = None if size is None else _sizes(size, ask.d)
     watch = None if callback is None else _watched(callback, ask)

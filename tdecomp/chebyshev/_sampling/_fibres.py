@@ -105,14 +105,15 @@ class Fibres:
 
     @property
     def noise(self) -> float:
-        """What the rounding of points makes of values: eps times the steepest slope seen.
+        """What rounding makes of values: eps times the largest, or that of their points.
 
         Points far from zero, of a small box, are rounded by more.
         """
-        return float(np.max(self._roundings()))
+        own = float(np.finfo(self.values.dtype).eps) * float(np.max(np.abs(self.values)))
+        return max(own, float(np.max(self._roundings())))
 
     def _roundings(self) -> npt.NDArray[np.float64]:
-        """Return what the rounding of points makes of values, between neighbours."""
+        """Return what the rounding of points makes of values: eps times slopes, and reach."""
         low, high = self.ask.domain[self.k]
         reach = max(abs(low), abs(high)) / ((high - low) / 2)
         slopes = np.abs(np.diff(self.values, axis=0)) / np.diff(self.points)[:, None]

@@ -15,8 +15,8 @@ from tdecomp.chebyshev._sampling._fibres import Basis
 from tdecomp.chebyshev._sampling._sampler import Sampler, Values
 from tdecomp.tt import TensorTrain
 
-# A train of so many entries, or fewer, is handed on as an array.
-_DENSE = 1 << 17
+# A train of so many entries, or fewer, is handed on as an array; of more variables none is formed.
+_DENSE, MOST_AXES = 1 << 17, 24
 
 
 class Core(NamedTuple):
@@ -48,8 +48,8 @@ def core_of(ask: Sampler, bases: Sequence[Basis], known: Core | None) -> Core:
 
 def function_of(core: Values | TensorTrain, bases: Sequence[Basis]) -> ChebyshevTucker:
     """Return the interpolation on the unit box; a train that is no larger becomes an array."""
-    if isinstance(core, TensorTrain) and math.prod(core.shape) <= _DENSE:
-        core = core.to_array()
+    if isinstance(core, TensorTrain) and len(bases) <= MOST_AXES:
+        core = core.to_array() if math.prod(core.shape) <= _DENSE else core
     dtype = np.result_type(*arrays(core), *(basis.series for basis in bases))
     factors = tuple(basis.series.astype(dtype) for basis in bases)
     box = np.tile([-1.0, 1.0], (len(bases), 1))

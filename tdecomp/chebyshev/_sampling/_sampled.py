@@ -42,7 +42,7 @@ from tdecomp.chebyshev._sampling._cross import crossed, expected, pays
 from tdecomp.chebyshev._sampling._fibres import Basis, Fibres
 from tdecomp.chebyshev._sampling._manner import Manner, manner_of
 from tdecomp.chebyshev._sampling._many import begun, climbed, peaks
-from tdecomp.chebyshev._sampling._nodes import Core, core_of, function_of
+from tdecomp.chebyshev._sampling._nodes import MOST_AXES, Core, core_of, function_of
 from tdecomp.chebyshev._sampling._sampler import Points, Sampler, Values
 from tdecomp.chebyshev._sampling._screen import missed_fibres, missed_of_core
 from tdecomp.chebyshev._sampling._settled import settled_length
@@ -61,8 +61,9 @@ _JUDGED, _MISSED_SLACK, _FIBRE_SLACK, SLACK = 64, 5.0, 30.0, 50.0
 # A round that lies ahead, as fibres join in, asks for so many times as many; whole grids
 # are so much finer than series are long.
 _AHEAD, _FINER = 1.0, 1.2
-# By what factor tolerances of fibres fall.
-_NEARER = 3.0
+# By what factor tolerances of fibres fall, and how many eps are the least: below, the rounding of
+# interpolation is met, and where errors do not fall by that factor either, they will not.
+_NEARER, _NEAREST, _FALLING = 3.0, 0.3, 2.0
 _ROUNDS = 20
 # What part of the values is held back, and how many a last resort asks for.
 _HELD, _LAST = 10, 1 << 17
@@ -170,23 +171,23 @@ def _round(task: _Task, state: _State) -> Step[_State]:
     missed = np.abs(evaluate(found.function, seen) - values)
     error = float(np.max(missed)) / (task.ask.largest or 1.0)
     good = float(np.max(missed)) <= SLACK * task.small(*lines)
-    verdict = None
-    if not _ended(lines):
-        verdict = Status.STAGNATED
-    elif good and found.consistent:
-        verdict = Status.CONVERGED
-    elif not good:
-        _joined(lines, seen, missed)
     # Errors of all variables meet in the whole: where no fibre is missed, all are to be nearer;
     # but not yet where fibres are only searched for from now on.
     first = task.manner.searches and state.function is None
     nearer = found.consistent and not good and not first
     part = state.part / _NEARER if nearer else state.part
-    return Step(
-        _State(lines, seen, values, found.core, found.function, error, part),
-        error,
-        verdict=verdict,
-    )
+    rounding = part * task.tol < _NEAREST * float(np.finfo(values.dtype).eps)
+    verdict = None
+    if not _ended(lines):
+        verdict = Status.STAGNATED
+    elif good and found.consistent:
+        verdict = Status.CONVERGED
+    elif nearer and rounding and error > state.error / _FALLING:
+        verdict = Status.MAX_ITER
+    elif not good:
+        _joined(lines, seen, missed)
+    after = _State(lines, seen, values, found.core, found.function, error, part)
+    return Step(after, error, verdict=verdict)
 
 
 def _ended(lines: list[Fibres]) -> bool:
@@ -223,12 +224,12 @@ def _interpolated(task: _Task, state: _State) -> _Found:
     """Interpolate, by what is expected to ask for the fewest values."""
     lines = state.lines
     sizes = _whole(lines)
-    if sizes:
+    if sizes and len(sizes) <= MOST_AXES:
         f = interpolated(task.ask, sizes, task.tol)
         pairs = zip(f.factors, lines, strict=True)
         return _Found(f._replace(factors=tuple(u[: line.length] for u, line in pairs)))
     bases = [line.basis() for line in lines]
-    if pays([basis.nodes.size for basis in bases]):
+    if len(lines) > MOST_AXES or pays([basis.nodes.size for basis in bases]):
         bases = _completed(task, state, bases)
         return _Found(function_of(crossed(task.table, task.small(*lines)), bases))
     core = core_of(task.ask, bases, state.core)

@@ -46,6 +46,7 @@ class Sampler:
         self.f = f
         self.domain = domain
         self.like = like
+        self._real = host(like).dtype
         self.limit = limit
         self.evaluations = 0
         self.largest = 0.0
@@ -158,10 +159,17 @@ class Sampler:
         ]
 
     def _host(self, values: Any) -> Values:
-        """Return values of any library, or a number, as an array of NumPy."""
-        if not array_api_compat.is_array_api_obj(values):
+        """Return values of any library, or a number, as an array of NumPy.
+
+        Whole numbers get the precision of points, and no value has more.
+        """
+        if isinstance(values, np.generic) or not array_api_compat.is_array_api_obj(values):
             values = np.asarray(values)
-        return host(as_floating(values, namespace(values), name="f(...)"))
+        xp = namespace(values)
+        whole = xp.isdtype(values.dtype, ("bool", "integral"))
+        found = host(values if whole else as_floating(values, xp, name="f(...)"))
+        most = np.result_type(self._real, np.complex64 if found.dtype.kind == "c" else self._real)
+        return found.astype(most) if whole or found.itemsize > most.itemsize else found
 
 
 def _combined(axes: list[Points]) -> list[Points]:

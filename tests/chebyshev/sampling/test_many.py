@@ -81,6 +81,30 @@ def test_ten_and_twenty_variables():
         assert float(integrate(fit.tensor)) == pytest.approx(exact, abs=1e-9)
 
 
+def test_more_variables_than_arrays_have_axes():
+    fit = chebyshev_tucker(lambda *x: np.sin(x[0] + x[3]) + 0 * x[-1], [(-1, 1)] * 40)
+    assert type(fit.tensor.core) is TensorTrain
+    assert sorted(fit.tensor.rank, reverse=True)[:3] == [2, 2, 1]
+    assert worst(lambda *x: np.sin(x[0] + x[3]), fit.tensor, [(-1, 1)] * 40) <= 1e-11
+
+
+@pytest.mark.parametrize("rtol", [None, 1e-12])
+def test_rounding_is_met_or_refused_soon(rtol):
+    counted = []
+
+    def f(*x):
+        counted.append(x[0].size)
+        return 1 / (7 + sum(x))
+
+    try:
+        fit = chebyshev_tucker(f, [(-1, 1)] * 5, rtol=rtol)
+    except UnresolvedError as refused:
+        fit = refused.best
+        assert rtol is not None
+    assert worst(f, fit.tensor, [(-1, 1)] * 5) <= 3e-12
+    assert sum(counted) <= 100_000
+
+
 def test_other_libraries_get_trains_of_their_own(monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(_nodes, "_DENSE", 1)

@@ -49,6 +49,18 @@ def test_constants_are_spread_and_whole_numbers_promoted():
     assert sampler(lambda *_: 3)(np.zeros((2, 3))).dtype == np.float64
 
 
+def test_numbers_and_whole_numbers_get_the_precision_of_points(xp):
+    for kind in (np.float32, np.float64):
+        like = xp.asarray(np.empty(0, kind))
+        whole = xp.asarray(np.array([3, 3]))
+        for value in (True, 3, 3.0, np.float64(3), [3.0, 3.0], whole, whole == 3):
+            found = sampler(lambda *_, value=value: value, like)(np.zeros((2, 3)))
+            assert found.dtype == kind
+        assert sampler(lambda *_: 3j, like)(np.zeros((2, 3))).dtype == np.result_type(kind, 1j)
+    # What is known to fewer digits stays so.
+    assert sampler(lambda *_: np.float32(3))(np.zeros((2, 3))).dtype == np.float32
+
+
 def test_batches_agree_with_the_whole(monkeypatch):
     t = np.random.default_rng(0).uniform(-1, 1, (50, 3))
     whole = sampler(lambda x, y, z: x * y + z)(t)
