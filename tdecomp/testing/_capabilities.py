@@ -19,6 +19,7 @@ _RANK = "at fixed `rank`: an array's shape cannot depend on its values"
 _PRODUCTS = "at fixed `rank` and `power`: how many products are made cannot depend on values"
 _AT_RANDOM = "with `init='random'`: other starts look at values"
 _ENTRIES = "how many entries there are depends on values, an array's shape cannot"
+_WHOLE = "without `rtol`, and without truncation: ranks cannot depend on values"
 _HOST = "SciPy takes NumPy arrays only"
 
 _SWEEPS = "at fixed `max_iter`, plain sweeps: when to stop cannot depend on values"
@@ -32,6 +33,39 @@ CONDITIONS: dict[str, dict[str, str]] = {
     "procrustes": {},
     "randomized_polar": {},
     "relative_error": {},
+    "chebyshev.add": {"jit": _WHOLE, "grad": _WHOLE},
+    "chebyshev.chebyshev_tucker": {},
+    "chebyshev.compose": {},
+    "chebyshev.cumulative_integral": {},
+    "chebyshev.diff": {},
+    "chebyshev.evaluate": {},
+    "chebyshev.evaluate_grid": {},
+    "chebyshev.fix": {},
+    "chebyshev.from_cp": {"jit": _RANK, "grad": _RANK},
+    "chebyshev.from_grid": {"jit": _RANK, "grad": _RANK},
+    "chebyshev.from_samples": {},
+    "chebyshev.gradient": {},
+    "chebyshev.hessian": {},
+    "chebyshev.inner": {},
+    "chebyshev.integrate": {},
+    "chebyshev.laplacian": {"jit": _WHOLE, "grad": _WHOLE},
+    "chebyshev.maximum": {},
+    "chebyshev.minimum": {},
+    "chebyshev.multiply": {"jit": _WHOLE, "grad": _WHOLE},
+    "chebyshev.norm": {},
+    "chebyshev.permute": {},
+    "chebyshev.restrict": {},
+    "chebyshev.roots": {},
+    "chebyshev.scale": {},
+    "chebyshev.simplify": {},
+    "chebyshev.sup_norm": {},
+    "chebyshev.to_tucker": {},
+    "chebyshev.potentials.energy": {},
+    "chebyshev.potentials.energy_and_forces": {},
+    "chebyshev.potentials.forces": {},
+    "chebyshev.potentials.lattice_sum": {},
+    "chebyshev.potentials.long_range": {},
+    "chebyshev.potentials.short_range": {},
     "convert.to_cp": {},
     "convert.to_svd": {"jit": _RANK, "grad": _RANK},
     "convert.to_tt": {"jit": _RANK, "grad": _RANK},
@@ -118,10 +152,50 @@ _STEPS = "how many steps are made depends on values"
 _ASSIGNMENT = "components are assigned on the host"
 _DRAWN = "rows are drawn by their values"
 _CHOSEN = "rows are chosen by their values"
+_FIBRES = "degrees, ranks and fibres are chosen by values"
+_NEAR = "which particles are near depends on values"
+_NEEDED = "the ranks that are needed depend on values"
+_SEARCH = "where to search depends on values: differentiate `chebyshev.evaluate` at what is found"
 _RANKS = "ranks are compared on the host"
 _SHAPES = "shapes are compared on the host"
 
 LIMITS: dict[tuple[str, str, str], str] = {
+    ("chebyshev.chebyshev_tucker", "torch", "grad"): _FIBRES,
+    ("chebyshev.chebyshev_tucker", "jax", "jit"): _FIBRES,
+    ("chebyshev.chebyshev_tucker", "jax", "grad"): _FIBRES,
+    ("chebyshev.compose", "torch", "grad"): _FIBRES,
+    ("chebyshev.compose", "jax", "jit"): _FIBRES,
+    ("chebyshev.compose", "jax", "grad"): _FIBRES,
+    ("chebyshev.from_samples", "torch", "grad"): _STEPS,
+    ("chebyshev.from_samples", "jax", "jit"): _STEPS,
+    ("chebyshev.from_samples", "jax", "grad"): _STEPS,
+    ("chebyshev.maximum", "torch", "grad"): _SEARCH,
+    ("chebyshev.maximum", "jax", "jit"): _SEARCH,
+    ("chebyshev.maximum", "jax", "grad"): _SEARCH,
+    ("chebyshev.minimum", "torch", "grad"): _SEARCH,
+    ("chebyshev.minimum", "jax", "jit"): _SEARCH,
+    ("chebyshev.minimum", "jax", "grad"): _SEARCH,
+    ("chebyshev.roots", "torch", "grad"): _SEARCH,
+    ("chebyshev.roots", "jax", "jit"): _SEARCH,
+    ("chebyshev.roots", "jax", "grad"): _SEARCH,
+    ("chebyshev.simplify", "torch", "grad"): _NEEDED,
+    ("chebyshev.simplify", "jax", "jit"): _NEEDED,
+    ("chebyshev.simplify", "jax", "grad"): _NEEDED,
+    ("chebyshev.sup_norm", "torch", "grad"): _SEARCH,
+    ("chebyshev.sup_norm", "jax", "jit"): _SEARCH,
+    ("chebyshev.sup_norm", "jax", "grad"): _SEARCH,
+    ("chebyshev.potentials.energy", "jax", "jit"): _NEEDED,
+    ("chebyshev.potentials.energy", "jax", "grad"): _NEEDED,
+    ("chebyshev.potentials.energy_and_forces", "jax", "jit"): _NEEDED,
+    ("chebyshev.potentials.energy_and_forces", "jax", "grad"): _NEEDED,
+    ("chebyshev.potentials.forces", "jax", "jit"): _NEEDED,
+    ("chebyshev.potentials.forces", "jax", "grad"): _NEEDED,
+    ("chebyshev.potentials.lattice_sum", "jax", "jit"): _NEEDED,
+    ("chebyshev.potentials.lattice_sum", "jax", "grad"): _NEEDED,
+    ("chebyshev.potentials.long_range", "jax", "jit"): _NEEDED,
+    ("chebyshev.potentials.long_range", "jax", "grad"): _NEEDED,
+    ("chebyshev.potentials.short_range", "jax", "jit"): _NEAR,
+    ("chebyshev.potentials.short_range", "jax", "grad"): _NEAR,
     ("cp.align", "jax", "jit"): _ASSIGNMENT,
     ("cp.align", "jax", "grad"): _ASSIGNMENT,
     ("cp.cp_gauss_newton", "torch", "grad"): _STEPS,

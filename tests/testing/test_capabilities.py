@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tdecomp as td
+import tdecomp.chebyshev
 import tdecomp.convert
 import tdecomp.cp
 import tdecomp.kronecker
@@ -57,6 +58,28 @@ def sparse(x):
     return td.ops.coo([[0, 1, 0], [2, 0, 2]], x[0, :3], (2, 3))
 
 
+BOX = ((-1.0, 1.0), (0.0, 2.0))
+WIDE = td.chebyshev.potentials.GaussianSum(np.ones(1), np.asarray([0.5]), (1e-3, 9.0))
+KERNEL = WIDE._replace(weights=np.ones(2), exponents=np.asarray([0.5, 4.0]))
+
+
+def smooth(x, start=0):
+    """Return a function of two variables, its core and series pieces of a matrix."""
+    factors = (x[start : start + 4, :2], x[start + 4 : start + 7, 1:3])
+    return td.chebyshev.ChebyshevTucker(x[:2, :2] + 0.5, factors, BOX)
+
+
+def curve(x, start=0):
+    """Return a function of one variable."""
+    return td.chebyshev.ChebyshevTucker(x[0, 1:3] + 0.5, (x[start : start + 4, :2],), BOX[:1])
+
+
+def valued(f):
+    """Return a function at two points."""
+    points = np.asarray([[0.3, 0.4], [-0.8, 1.9]])[:, : len(f.factors)]
+    return td.chebyshev.evaluate(f, points.tolist())
+
+
 # At fixed rank and power everywhere: the conditions of the table. Results that signs and the
 # choice of a basis do not touch.
 CALLS = {
@@ -68,6 +91,78 @@ CALLS = {
     "procrustes": lambda x: td.procrustes(x[:8, :3], x[:8, 3:6], scaling=True).rotation,
     "randomized_polar": lambda x: td.randomized_polar(x, rank=2, oversample=4, rng=0).U * x,
     "relative_error": lambda x: td.relative_error(x, td.LowRank(x[:, :1], x[:1, :])),
+    "chebyshev.add": lambda x: td.chebyshev.add(curve(x), curve(x, 2)).to_array(),
+    "chebyshev.chebyshev_tucker": lambda x: valued(
+        td.chebyshev.chebyshev_tucker(
+            lambda s: x[0, 0] * s + 1.0, BOX[:1], rank=1, size=3, like=x
+        ).tensor
+    ),
+    "chebyshev.compose": lambda x: valued(
+        td.chebyshev.compose(lambda v: v + 1.0, curve(x)).tensor
+    ),
+    "chebyshev.cumulative_integral": lambda x: valued(
+        td.chebyshev.cumulative_integral(smooth(x), 0)
+    ),
+    "chebyshev.diff": lambda x: valued(td.chebyshev.diff(smooth(x), 1)),
+    "chebyshev.evaluate": lambda x: td.chebyshev.evaluate(smooth(x), x[:5, :2] ** 2),
+    "chebyshev.evaluate_grid": lambda x: td.chebyshev.evaluate_grid(
+        smooth(x), x[:3, 0], x[:2, 1] ** 2
+    ),
+    "chebyshev.fix": lambda x: td.chebyshev.fix(smooth(x), {1: 0.5}).to_array(),
+    "chebyshev.from_cp": lambda x: valued(
+        td.chebyshev.from_cp(td.cp.CP(x[0, :2], (x[:4, :2],)), BOX[:1], rank=1)
+    ),
+    "chebyshev.from_grid": lambda x: valued(td.chebyshev.from_grid(x[:4, :3], BOX, rank=2)),
+    "chebyshev.from_samples": lambda x: valued(
+        td.chebyshev.from_samples(
+            x[:30, :1] ** 2, x[:30, 0], BOX[:1], size=2, rank=1, max_iter=2
+        ).tensor
+    ),
+    "chebyshev.gradient": lambda x: td.chebyshev.gradient(smooth(x), x[:2, :2] ** 2),
+    "chebyshev.hessian": lambda x: td.chebyshev.hessian(smooth(x), x[:2, :2] ** 2),
+    "chebyshev.inner": lambda x: td.chebyshev.inner(smooth(x), smooth(x, 2)),
+    "chebyshev.integrate": lambda x: td.chebyshev.integrate(smooth(x)),
+    "chebyshev.laplacian": lambda x: valued(td.chebyshev.laplacian(curve(x))),
+    "chebyshev.maximum": lambda x: td.chebyshev.maximum(smooth(x)).value,
+    "chebyshev.minimum": lambda x: td.chebyshev.minimum(smooth(x)).value,
+    "chebyshev.multiply": lambda x: valued(td.chebyshev.multiply(curve(x), curve(x, 2))),
+    "chebyshev.norm": lambda x: td.chebyshev.norm(smooth(x)),
+    "chebyshev.permute": lambda x: td.chebyshev.permute(smooth(x), (1, 0)).to_array(),
+    "chebyshev.restrict": lambda x: valued(td.chebyshev.restrict(curve(x), ((-0.9, 0.5),))),
+    "chebyshev.roots": lambda x: (
+        td.chebyshev.roots(
+            td.chebyshev.ChebyshevTucker(x[:1, 0] * 0 + 1.0, (x[:2, :1],), ((-1.0, 1.0),))
+        )
+        * x[0, 0]
+    ),
+    "chebyshev.scale": lambda x: valued(td.chebyshev.scale(smooth(x), 3)),
+    "chebyshev.simplify": lambda x: valued(td.chebyshev.simplify(smooth(x), rank=1)),
+    "chebyshev.sup_norm": lambda x: td.chebyshev.sup_norm(smooth(x)).value,
+    "chebyshev.to_tucker": lambda x: td.chebyshev.to_tucker(
+        smooth(x), x[:2, 0], x[:2, 1] ** 2
+    ).to_array(),
+    "chebyshev.potentials.energy": lambda x: td.chebyshev.potentials.energy(
+        x[:4, :1], x[:4, 2], KERNEL, sigma=1.0
+    ),
+    "chebyshev.potentials.energy_and_forces": lambda x: td.chebyshev.potentials.energy_and_forces(
+        x[:4, :1], x[:4, 2], KERNEL, sigma=1.0
+    )[1],
+    "chebyshev.potentials.forces": lambda x: td.chebyshev.potentials.forces(
+        x[:4, :1], x[:4, 2], KERNEL, sigma=1.0
+    ),
+    "chebyshev.potentials.lattice_sum": lambda x: valued(
+        td.chebyshev.potentials.lattice_sum(
+            x[:4, :1], x[:4, 2], WIDE, cell=1.0, repeats=2, domain=BOX[:1], rank=1
+        ).tensor
+    ),
+    "chebyshev.potentials.long_range": lambda x: valued(
+        td.chebyshev.potentials.long_range(
+            x[:4, :1], x[:4, 2], WIDE, domain=BOX[:1], rank=1
+        ).tensor
+    ),
+    "chebyshev.potentials.short_range": lambda x: td.chebyshev.potentials.short_range(
+        x[4:6, :1], x[:4, :1], x[:4, 2], KERNEL, sigma=1.0
+    ),
     "convert.to_cp": lambda x: td.convert.to_cp(td.LowRank(x[:, :2], x[:2, :])).to_array(),
     "convert.to_svd": lambda x: td.convert.to_svd(td.LowRank(x[:, :2], x[:2, :])).to_array(),
     "convert.to_tt": lambda x: td.convert.to_tt(cp(x), rank=1).to_array(),
@@ -211,6 +306,8 @@ def test_the_table_is_true(xp, name, mode):
     library = xp.name.removesuffix("-readonly")
     if (library, mode) not in COLUMNS:
         pytest.skip(limitation(name, library, mode))
+    if library == "jax" and mode == "eager" and limitation(name, library, "jit") is None:
+        pytest.skip("its program stands for it: operations one by one take as long to compile")
     if limitation(name, library, mode) is None:
         # A gradient in one program: a hundred small ones take ten times as long to compile.
         works(xp, CALLS[name], mode, compiled=limitation(name, library, "jit") is None)
@@ -223,14 +320,28 @@ def test_the_table_is_true(xp, name, mode):
 
 def test_the_table_is_complete():
     functions = {}
-    for room in (td.convert, td.cp, td.kronecker, td.ops, td.tt, td.tucker, td):
+    for room in (
+        td.chebyshev,
+        td.chebyshev.potentials,
+        td.convert,
+        td.cp,
+        td.kronecker,
+        td.ops,
+        td.tt,
+        td.tucker,
+        td,
+    ):
         where = room.__name__.removeprefix("tdecomp").removeprefix(".")
         for name in room.__all__:
             member = getattr(room, name)
             if inspect.isfunction(member) and member not in functions.values():
                 functions[f"{where}.{name}".removeprefix(".")] = member
-    # These count, or build a loss; they compute nothing from arrays.
+    # These count, build a loss or a kernel, or read a file; they compute nothing from arrays.
     others = {"n_parameters", "compression_ratio", "cp.huber", "cp.negative_binomial"}
+    others |= {
+        f"chebyshev.potentials.{name}"
+        for name in ("gaussian_sum", "newton", "read_pqr", "slater", "split", "yukawa")
+    }
     assert set(CONDITIONS) == set(CALLS) == set(functions) - others
     assert {name for name, _, _ in LIMITS} <= set(CONDITIONS)
     assert {(library, mode) for _, library, mode in LIMITS} <= set(COLUMNS)

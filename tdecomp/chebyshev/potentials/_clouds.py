@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import array_api_compat as compat
 import numpy as np
 import numpy.typing as npt
 
-from tdecomp._shim import constant, host
+from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, namespace, prepare, traced
+from tdecomp._xp import device, differentiated, namespace, prepare
 from tdecomp.chebyshev.potentials._gaussians import GaussianSum, gaussians
 from tdecomp.ops._operands import promoted
 
@@ -52,12 +53,11 @@ class Cloud(NamedTuple):
 
 
 def known(x: Array) -> npt.NDArray[np.float64]:
-    """Return values to decide by; gradients flow past what is decided."""
-    x = constant(x)
-    if traced(x):
+    """Return values to decide by; gradients of PyTorch flow past what is decided."""
+    if compat.is_jax_array(x) and differentiated(x):
         raise ValueError(
-            "potentials are built by what positions are: there is no program (jit) of them; build "
-            "outside, and trace evaluate"
+            "potentials are built by what positions are: in JAX there is no program (jit) or "
+            "gradient of them; build outside, and trace evaluate, or call forces"
         )
     return host(x).astype(np.float64)
 

@@ -88,7 +88,7 @@ def test_gradients_of_the_energy_are_forces():
 
 def test_there_is_no_program_of_what_positions_decide():
     jax = pytest.importorskip("jax")
-    with pytest.raises(ValueError, match=r"no program \(jit\) of them"):
+    with pytest.raises(ValueError, match=r"no program \(jit\) or gradient"):
         jax.jit(lambda x: energy(x, x[:, 0], G))(X)
 
 
