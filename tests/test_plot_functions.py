@@ -85,7 +85,9 @@ def test_slices_show_the_values_on_planes():
         assert axes.get_xlim() == pytest.approx(BOX[k])
         assert axes.get_ylim() == pytest.approx(BOX[j])
         (other,) = {0, 1, 2} - {k, j}
-        assert axes._left_title.get_text() == f"{LABELS[other]} = {at[other]:.3g}"
+        assert axes._left_title.get_text() == f"{LABELS[other]} = {at[other]:.3g}".replace(
+            "-", "\N{MINUS SIGN}"
+        )
         filled = axes.collections[0]
         low, high = filled.levels[[0, -1]]
         x = np.tile(at, (100, 1))
@@ -95,7 +97,7 @@ def test_slices_show_the_values_on_planes():
 
 
 def test_planes_can_be_chosen_and_turned():
-    figure = slices(function(4), planes=[(2, 1)])
+    figure = slices(function(4), planes=[(np.int64(2), 1)])
     assert len(figure.axes) == 2
     assert figure.axes[0].get_xlabel() == "variable 2"
     assert figure.axes[0].get_xlim() == pytest.approx(BOX[2])
@@ -106,6 +108,13 @@ def test_planes_can_be_chosen_and_turned():
     ]
     assert sizes[0] > 0
     assert turned.get_xlim() == upright.get_ylim()
+
+
+def test_points_are_those_of_the_precision_of_the_box():
+    f = function(dtype="float32")
+    f = f._replace(domain=np.array([[0.1, 0.7]] * 3, np.float32))
+    assert float(f.domain[0, 0]) > 0.1
+    assert slices(f, at=[0.1, 0.7, 0.3], points=3).axes[0].get_xlim()[0] == f.domain[0, 0]
 
 
 def test_colours_tell_signs_where_there_are_two():
@@ -192,7 +201,13 @@ def test_pictures_of_functions_are_drawn_into_a_given_figure():
         (lambda _: slices(function(1)), ValueError, "at least 2 variables, got 1"),
         (lambda f: slices(f, planes=[(0, 3)]), ValueError, r"variables from 0 to 2, got \(0, 3\)"),
         (lambda f: slices(f, planes=[(1, 1)]), ValueError, "different variables"),
-        (lambda f: slices(f, planes=[]), ValueError, "nothing to draw"),
+        (lambda f: slices(f, planes=[(True, 0)]), ValueError, r"got \(True, 0\)"),
+        (lambda f: slices(f, planes=(0, 1)), ValueError, "different variables .*, got 0"),
+        (lambda f: slices(f, planes=[]), ValueError, "to draw"),
+        (lambda f: slices(f, planes=5), ValueError, "to draw, got 5"),
+        (lambda f: slices(f, labels=5), TypeError, "labels must be a sequence"),
+        (lambda f: slices(f, at=[0, 1, 1j]), TypeError, "at must be real"),
+        (lambda f: slices(f, at="abc"), TypeError, "at must be an array"),
         (lambda f: slices(f, at=[0, 1]), ValueError, "at must have 3 coordinates"),
         (lambda f: slices(f, at=[0, 9, -2]), ValueError, r"at\[1\] is 9.0, outside of the domain"),
         (lambda f: slices(f, points=1), ValueError, "points"),

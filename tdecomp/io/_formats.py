@@ -94,7 +94,7 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
         way = "; of a fit pass its tensor" if name == "Fit" else ""
         raise TypeError(f"fmt must be one of {', '.join(_CLASSES)}, got {name}{way}")
     if isinstance(fmt, ChebyshevTucker):
-        fmt = fmt._replace(domain=_box(fmt))
+        fmt = fmt._replace(factors=tuple(fmt.factors), domain=_box(fmt))
     fields = dict(_fields(fmt))
     arrays = {key: _to_numpy(part) for key, part in _flat(fields) if part is not None}
     metadata = {_CLASS_KEY: name, _SUM_KEY: _checksum(arrays)}

@@ -80,10 +80,9 @@ def coefficient_decay(
     axes.set_yscale("log")
     for k, y in enumerate(sizes):
         color, _, marker = STYLES[k % len(STYLES)]
-        size = 3.6 if y.size <= _MANY else 2.4
-        axes.plot(
-            np.arange(y.size), logarithmic(y), marker, c=color, ms=size, mec="none", alpha=0.85
-        )
+        # Marks are open: often those of several variables coincide.
+        size = 5.0 if y.size <= _MANY else 3.0
+        axes.plot(np.arange(y.size), logarithmic(y), marker, c=color, ms=size, mfc="none", mew=0.9)
     axes.set_ylim(_bottom(sizes), 2.5)
     longest = max(y.size for y in sizes)
     axes.set_xlim(-0.02 * longest - 0.3, 1.02 * longest - 0.7)
@@ -124,7 +123,9 @@ def _draw_key(axes: Any, labels: list[str], notes: list[str]) -> None:
 
     styles = [STYLES[k % len(STYLES)] for k in range(len(labels))]
     legend = axes.legend(
-        handles=[Line2D([], [], c=c, ls="", marker=m, ms=5, mec="none") for c, _, m in styles],
+        handles=[
+            Line2D([], [], c=c, ls="", marker=m, ms=5, mfc="none", mew=0.9) for c, _, m in styles
+        ],
         labels=[f"{label}\n{note}" for label, note in zip(labels, notes, strict=True)],
         frameon=False,
         fontsize=SMALL,

@@ -9,7 +9,7 @@ import numpy as np
 from tdecomp._shim import host as on_host
 from tdecomp.chebyshev import ChebyshevTucker, evaluate_grid
 from tdecomp.chebyshev._format import as_function
-from tdecomp.plot._style import Values, host
+from tdecomp.plot._style import Values, check_labels, host
 
 
 class Drawn(NamedTuple):
@@ -34,8 +34,6 @@ def as_drawn(f: Any, labels: Any, *, least: int = 1) -> Drawn:
     d = len(factors)
     if d < least:
         raise ValueError(f"f must have at least {least} variables, got {d}")
-    names = [f"variable {k}" for k in range(d)] if labels is None else list(labels)
-    if len(names) != d:
-        raise ValueError(f"labels must have one entry for each of {d} variables, got {len(names)}")
+    names = check_labels(labels, d, kind="variable")
     box = np.asarray(on_host(domain), dtype=np.float64)
-    return Drawn(ChebyshevTucker(core, tuple(factors), domain), [str(n) for n in names], box)
+    return Drawn(ChebyshevTucker(core, tuple(factors), domain), names, box)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tdecomp._errors import check_count, check_number
 from tdecomp.plot._functions import Drawn, as_drawn
-from tdecomp.plot._style import INK, RULE, SMALL, SOFT, STYLES, TEXT, Values, new_figure
+from tdecomp.plot._style import INK, RULE, SMALL, SOFT, STYLES, TEXT, Values, new_figure, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +89,7 @@ def isosurface(
     axes.set_box_aspect((1, 1, 1), zoom=0.88)
     _draw(axes, corners, triangles, drawn.box)
     _finish(axes, drawn)
-    axes.set_title(f"value {level:.4g}", fontsize=TEXT, color=INK, y=0.97)
+    axes.set_title(f"value {number(level, 4)}", fontsize=TEXT, color=INK, y=0.97)
     return found
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from array_api_compat import is_array_api_obj
 
 from tdecomp._errors import check_count
+from tdecomp._shim import host
+from tdecomp._xp import prepare
 from tdecomp.plot._functions import Drawn, as_drawn
-from tdecomp.plot._style import INK, SMALL, SOFT, TEXT, Values, new_figure
+from tdecomp.plot._style import INK, SMALL, SOFT, TEXT, Values, new_figure, number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,7 +103,7 @@ def slices(
     4
     """
     drawn = as_drawn(f, labels, least=2)
-    point = _point(at, drawn.box)
+    point = _point(at, drawn)
     pairs = _pairs(planes, len(drawn.labels))
     count = check_count(points, name="points", least=2)
     panels = [_values(drawn, pair, point, count) for pair in pairs]
@@ -111,8 +114,8 @@ def slices(
     height = rows * (_FOOT + _PANEL + head)
     found: Figure = new_figure((width, height)) if figure is None else figure
     scale = _scale(panels)
-    for number, (pair, values) in enumerate(zip(pairs, panels, strict=True)):
-        row, column = divmod(number, columns)
+    for place, (pair, values) in enumerate(zip(pairs, panels, strict=True)):
+        row, column = divmod(place, columns)
         left = _LEFT + column * (_PANEL + _GAP)
         bottom = _FOOT + (rows - 1 - row) * (_FOOT + _PANEL + head)
         box = (left / width, bottom / height, _PANEL / width, _PANEL / height)
@@ -122,11 +125,16 @@ def slices(
     return found
 
 
-def _point(at: Any, box: Values) -> Values:
-    """Return the point that planes go through."""
+def _point(at: Any, drawn: Drawn) -> Values:
+    """Return the point that planes go through, in the precision of the box."""
+    box = drawn.box
     if at is None:
         return np.asarray(np.mean(box, axis=1))
-    point = np.asarray(at, dtype=np.float64)
+    like = np.empty(0, host(drawn.f.domain).dtype)
+    _, point = prepare(host(at) if is_array_api_obj(at) else at, ndim=1, like=like, name="at")
+    if point.dtype.kind == "c":
+        raise TypeError(f"at must be real, got {point.dtype}")
+    point = np.asarray(point.astype(like.dtype), dtype=np.float64)
     if point.shape != (box.shape[0],):
         raise ValueError(f"at must have {box.shape[0]} coordinates, got shape {point.shape}")
     outside = ~((box[:, 0] <= point) & (point <= box[:, 1]))
@@ -143,16 +151,21 @@ def _pairs(planes: Any, d: int) -> list[tuple[int, int]]:
     """Return the pairs of variables that run."""
     if planes is None:
         return list(itertools.combinations(range(d), 2))
-    pairs = [tuple(plane) for plane in planes]
-    for pair in pairs:
-        legal = len(pair) == 2 and all(isinstance(k, int) and 0 <= k < d for k in pair)
-        if not legal or pair[0] == pair[1]:
-            raise ValueError(
-                f"planes must be pairs of different variables from 0 to {d - 1}, got {pair}"
-            )
+    pairs = [_pair(plane, d) for plane in planes] if isinstance(planes, Iterable) else []
     if not pairs:
-        raise ValueError("planes is empty: there is nothing to draw")
+        raise ValueError(f"planes must be some pairs of variables to draw, got {planes!r}")
     return pairs
+
+
+def _pair(plane: Any, d: int) -> tuple[int, int]:
+    """Return two different variables."""
+    pair = tuple(plane) if isinstance(plane, Iterable) else (plane,)
+    ints = all(isinstance(k, int | np.integer) and not isinstance(k, bool) for k in pair)
+    if not ints or len(pair) != 2 or pair[0] == pair[1] or not all(0 <= k < d for k in pair):
+        raise ValueError(
+            f"planes must be pairs of different variables from 0 to {d - 1}, got {plane!r}"
+        )
+    return int(pair[0]), int(pair[1])
 
 
 def _values(drawn: Drawn, pair: tuple[int, int], point: Values, count: int) -> Values:
@@ -202,7 +215,9 @@ def _draw(axes: Any, drawn: Drawn, plane: _Plane, scale: _Scale) -> None:
         spine.set(color=SOFT, linewidth=0.7)
     axes.set_xlabel(drawn.labels[pair[0]], fontsize=TEXT, color=INK, labelpad=2)
     axes.set_ylabel(drawn.labels[pair[1]], fontsize=TEXT, color=INK, labelpad=2)
-    fixed = [f"{drawn.labels[k]} = {point[k]:.3g}" for k in range(len(point)) if k not in pair]
+    fixed = [
+        f"{drawn.labels[k]} = {number(point[k], 3)}" for k in range(len(point)) if k not in pair
+    ]
     title = ",\n".join(", ".join(fixed[i : i + _FIXED]) for i in range(0, len(fixed), _FIXED))
     axes.set_title(title, loc="left", fontsize=TEXT, color=INK, pad=5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,14 +43,23 @@ def new_figure(size: tuple[float, float]) -> Figure:
     return Figure(figsize=size, facecolor="white")
 
 
-def check_labels(labels: Any, modes: int) -> list[str]:
-    """Return a label for each mode."""
-    labels = [f"mode {k}" for k in range(modes)] if labels is None else list(labels)
-    if len(labels) != modes:
+def check_labels(labels: Any, count: int, *, kind: str = "mode") -> list[str]:
+    """Return a label for each mode, or whatever else they are for."""
+    if labels is None:
+        return [f"{kind} {k}" for k in range(count)]
+    if not isinstance(labels, Iterable):
+        raise TypeError(f"labels must be a sequence of str, got {labels!r}")
+    found = [str(label) for label in labels]
+    if len(found) != count:
         raise ValueError(
-            f"labels must have one entry for each of {modes} modes, got {len(labels)}"
+            f"labels must have one entry for each of {count} {kind}s, got {len(found)}"
         )
-    return [str(label) for label in labels]
+    return found
+
+
+def number(value: float, digits: int) -> str:
+    """Write a number of so many digits, with the minus that the numbers along axes have."""
+    return f"{value:.{digits}g}".replace("-", "\N{MINUS SIGN}")
 
 
 def host(x: Any) -> Values:

@@ -45,9 +45,12 @@ def roots(*functions: Any, max_boxes: int = 50_000) -> Array:
     or provably at most one, which Newton's method then finds. So all roots where the matrix of
     derivatives is regular are found, each once, of the polynomials that `functions` are, but for
     rounding; functions vanish, to rounding, at all that are returned. Boxes are not halved below
-    a millionth of the whole. Roots where the matrix is singular, as multiple ones, and those
-    nearer to one another than that or than rounding can tell, may be returned as one, with half
-    of the digits, or missed where rounding makes them vanish.
+    a millionth of the whole. Systems of two and three functions take up to some seconds, those of
+    six can take minutes: boxes are many, and each has coefficients of all combinations of degrees.
+
+    Roots where the matrix is singular, as multiple ones, and those nearer to one another than a
+    millionth or than rounding can tell, may be returned as one, with half of the digits, or missed
+    where rounding makes them vanish.
 
     Roots that fill a curve or a surface, as those of a function with itself, make ever more boxes
     and are refused.
