@@ -59,11 +59,6 @@ class Basis(NamedTuple):
     values: Values
     series: Values
 
-    def missing(self, fibres: Values) -> Values:
-        """Return what interpolation leaves of fibres (n, p): the largest magnitude of each."""
-        rest: Values = np.max(np.abs(fibres - self.values @ fibres[self.nodes]), axis=0)
-        return rest
-
 
 class Fibres:
     """Fibres of variable `k`, through anchors (p, d) of the unit box, at `n` points.

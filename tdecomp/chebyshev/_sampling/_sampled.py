@@ -58,9 +58,8 @@ _SPARE = 1.8
 # pass: by fibres through nodes, before a train and of a core, and by the whole, where all errors
 # meet.
 _JUDGED, _MISSED_SLACK, _FIBRE_SLACK, SLACK = 64, 5.0, 30.0, 50.0
-# A round that lies ahead, as fibres join in, asks for so many times as many; whole grids
-# are so much finer than series are long.
-_AHEAD, _FINER = 1.0, 1.2
+# Whole grids are so much finer than series are long.
+_FINER = 1.2
 # By what factor tolerances of fibres fall, and how many eps are the least: below, the rounding of
 # interpolation is met, and where errors do not fall by that factor either, they will not.
 _NEARER, _NEAREST, _FALLING = 3.0, 0.3, 2.0
@@ -224,7 +223,7 @@ def _interpolated(task: _Task, state: _State) -> _Found:
     """Interpolate, by what is expected to ask for the fewest values."""
     lines = state.lines
     sizes = _whole(lines)
-    if sizes and len(sizes) <= MOST_AXES:
+    if sizes:
         f = interpolated(task.ask, sizes, task.tol)
         pairs = zip(f.factors, lines, strict=True)
         return _Found(f._replace(factors=tuple(u[: line.length] for u, line in pairs)))
@@ -246,12 +245,15 @@ def _interpolated(task: _Task, state: _State) -> _Found:
 def _whole(lines: list[Fibres]) -> list[int]:
     """Return the sizes of a whole grid if it asks for fewer values than rounds; else nothing.
 
-    What a series leaves out is aliased: the grid is finer than the series are long.
+    A round that lies ahead, as fibres join in, asks for as many values again. What a series leaves
+    out is aliased: the grid is finer than the series are long.
     """
+    if len(lines) > MOST_AXES:
+        return []
     sizes = [math.ceil(_FINER * (line.length or 0)) for line in lines]
     nodes = expected([line.count for line in lines])
     fibres = sum(line.count * line.n for line in lines)
-    return sizes if 0 < math.prod(sizes) <= _AHEAD * (nodes + fibres) else []
+    return sizes if 0 < math.prod(sizes) <= nodes + fibres else []
 
 
 def _completed(task: _Task, state: _State, bases: list[Basis]) -> list[Basis]:
@@ -287,6 +289,8 @@ def _joined(lines: list[Fibres], seen: Points, missed: npt.NDArray[np.float64]) 
 def _last_resort(task: _Task, state: _State) -> _State:
     """Return what comes of fibres that still grow, by as many nodes as values are left for."""
     ask, lines = task.ask, state.lines
+    if ask.d > MOST_AXES:
+        raise ExhaustedError
     ask.held = 0
     # One half is for nodes, the other to judge by: what was seen may lie on them.
     half = min((ask.limit - ask.evaluations) // 2, _LAST)

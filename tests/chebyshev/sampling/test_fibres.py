@@ -21,6 +21,11 @@ def fibres(f, k=1, count=8):
     return Fibres(ask, k, anchors(count)), ask
 
 
+def missing(basis, values):
+    """What interpolation leaves of other fibres, the largest magnitude of each."""
+    return np.max(np.abs(values - basis.values @ values[basis.nodes]), axis=0)
+
+
 def rank_two(x, y, z):
     return np.exp(y) * (x + 2) + np.sin(3 * y) * np.cos(z)
 
@@ -52,8 +57,8 @@ def test_pivots_span_all_fibres():
     basis = lines.basis()
     assert np.abs(basis.values[basis.nodes] - np.eye(2)).max() <= 1e-14
     fresh = lines.along(anchors(20, rng=1))
-    assert np.all(basis.missing(fresh) <= 1e-13)
-    assert np.all(lines.basis().missing(np.cos(40 * lines.points)[:, None]) > 0.1)
+    assert np.all(missing(basis, fresh) <= 1e-13)
+    assert np.all(missing(basis, np.cos(40 * lines.points)[:, None]) > 0.1)
     t = np.linspace(-1, 1, 50)
     exact = rank_two(0.3, t, -0.2)
     at_nodes = rank_two(0.3, lines.points[basis.nodes], -0.2)
@@ -95,7 +100,7 @@ def test_complex_fibres_are_interpolated_too():
     basis = lines.basis()
     assert np.iscomplexobj(basis.series)
     known = lines.along(lines.anchors)
-    assert np.all(basis.missing(known) <= 1e-12)
+    assert np.all(missing(basis, known) <= 1e-12)
 
 
 def test_fibres_that_are_known_are_not_asked_for_again():

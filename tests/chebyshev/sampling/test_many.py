@@ -86,6 +86,8 @@ def test_more_variables_than_arrays_have_axes():
     assert type(fit.tensor.core) is TensorTrain
     assert sorted(fit.tensor.rank, reverse=True)[:3] == [2, 2, 1]
     assert worst(lambda *x: np.sin(x[0] + x[3]), fit.tensor, [(-1, 1)] * 40) <= 1e-11
+    with pytest.raises(UnresolvedError, match="too few for a first"):
+        chebyshev_tucker(lambda *x: np.sin(sum(x)), [(-1, 1)] * 40, max_evals=2500)
 
 
 @pytest.mark.parametrize("rtol", [None, 1e-12])
