@@ -89,7 +89,7 @@ def isosurface(
     axes.set_box_aspect((1, 1, 1), zoom=0.88)
     _draw(axes, corners, triangles, drawn.box)
     _finish(axes, drawn)
-    axes.set_title(f"value {number(level, 4)}", fontsize=TEXT, color=INK, y=0.97)
+    axes.set_title(f"value {number(level, 4)}", fontsize=TEXT, color=INK, y=1.0)
     return found
 
 
@@ -141,10 +141,14 @@ def _finish(axes: Any, drawn: Drawn) -> None:
     limits = (axes.set_xlim, axes.set_ylim, axes.set_zlim)
     for k, (side, limit) in enumerate(zip(sides, limits, strict=True)):
         limit(*drawn.box[k])
-        side.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        # Numbers at the ends of two sides would be written over one another.
+        side.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], prune="both"))
         side.set_label_text(drawn.labels[k], fontsize=TEXT, color=INK)
         side.labelpad = -2
         side.set_pane_color((1.0, 1.0, 1.0, 1.0))
+        side.pane.set(edgecolor=RULE, linewidth=0.5)
         side.line.set(color=SOFT, linewidth=0.7)
         side._axinfo["grid"].update(color=RULE, linewidth=0.5)
+        side.get_offset_text().set(fontsize=SMALL, color=INK)
+    axes.ticklabel_format(style="sci", scilimits=(-2, 4))
     axes.tick_params(labelsize=SMALL, labelcolor=INK, pad=-1, width=0.7)
