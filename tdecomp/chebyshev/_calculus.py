@@ -174,7 +174,9 @@ def _index(variable: Any, d: int) -> int:
     try:
         k = operator.index(variable)
     except TypeError:
-        raise TypeError(f"a variable is an int, got {type(variable).__name__}") from None
+        k = None
+    if k is None or isinstance(variable, bool):
+        raise TypeError(f"a variable is an int, got {type(variable).__name__}")
     if not -d <= k < d:
         raise ValueError(f"variable {k} is outside of {-d} ... {d - 1}")
     return k % d

@@ -79,6 +79,10 @@ def as_function(
     """
     if not isinstance(value, ChebyshevTucker):
         raise TypeError(f"{name} must be a ChebyshevTucker, got {type(value).__name__}")
+    if not isinstance(value.factors, list | tuple):
+        raise TypeError(
+            f"{name}.factors must be a tuple of arrays, got {type(value.factors).__name__}"
+        )
     if isinstance(value.core, TensorTrain) and not trains:
         raise TypeError(
             f"{name}.core must be an array here, got a TensorTrain; where the ranks "

@@ -15,6 +15,9 @@ from __future__ import annotations
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import device
 
+# Entries of a block of polynomials.
+_BLOCK_ENTRIES = 1 << 22
+
 
 def polynomials(t: Array, count: int, xp: Namespace) -> Array:
     r"""Return the first `count` polynomials at points `t`, along a new last axis.
@@ -34,6 +37,17 @@ def polynomials(t: Array, count: int, xp: Namespace) -> Array:
         known = xp.concat([known, last * first - square * beyond * beside], axis=-1)
         other = xp.concat([other, beyond * first + last * beside], axis=-1)
     return known[..., :count]
+
+
+def summed_at(t: Array, c: Array, xp: Namespace) -> Array:
+    """Return the values (N, ...) of series at points `t`, for a block of them at a time."""
+    n, m = int(t.shape[0]), int(c.shape[0])
+    step = max(1, _BLOCK_ENTRIES // m)
+    blocks = [
+        xp.astype(polynomials(t[i : min(i + step, n)], m, xp), c.dtype, copy=False) @ c
+        for i in range(0, n, step)
+    ]
+    return blocks[0] if len(blocks) == 1 else xp.concat(blocks)
 
 
 def derivative(c: Array, xp: Namespace) -> Array:

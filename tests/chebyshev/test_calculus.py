@@ -55,6 +55,7 @@ def test_the_integral_of_runge():
     assert float(integrate(f)) == pytest.approx(4.28685406230184188268, rel=1e-13)
 
 
+@pytest.mark.when_compiled(dtype="complex128")
 def test_derivatives_are_those_of_the_function(xp, dtype):
     f, known = function(xp, dtype), function()
     x = np.array([[0.3, 1.7, -2.2], [-0.9, 0.6, -1.1]])
@@ -72,6 +73,7 @@ def test_derivatives_are_those_of_the_function(xp, dtype):
     assert np.all(xp.to_numpy(constant.factors[0]) == 0)
 
 
+@pytest.mark.when_compiled(dtype="complex128")
 def test_integrals_and_derivatives_undo_each_other(xp, dtype):
     f = function(xp, dtype)
     eps = np.finfo(dtype).eps
@@ -86,6 +88,7 @@ def test_integrals_and_derivatives_undo_each_other(xp, dtype):
         )
 
 
+@pytest.mark.when_compiled(dtype="complex128")
 def test_integrals_over_some_variables_are_iterated(xp, dtype):
     f = function(xp, dtype)
     whole = xp.to_numpy(integrate(f))
@@ -98,6 +101,7 @@ def test_integrals_over_some_variables_are_iterated(xp, dtype):
     assert np.abs(xp.to_numpy(integrate(integrate(f, -1), (0, 1))) - whole) <= slack
 
 
+@pytest.mark.when_compiled(dtype="complex128")
 def test_orthonormal_factors_keep_the_function_and_show_its_norm(xp, dtype):
     f, eps = function(xp, dtype), np.finfo(dtype).eps
     core, factors = orthonormal(f.core, f.factors, namespace(f.core))

@@ -53,6 +53,7 @@ def test_values_shape_and_calculus_are_those_with_an_array(xp, dtype):
     assert np.abs(one - two).max() <= slack * np.abs(two).max()
 
 
+@pytest.mark.when_compiled(over=(3, 0, 1))
 @pytest.mark.parametrize("over", [(1, 2), (0,), (3, 0, 1), (0, 1, 2, 3)])
 def test_integrals_are_those_with_an_array(xp, over):
     one, two = (integrate(f, over) for f in both(xp))
@@ -148,6 +149,10 @@ def test_what_does_not_fit_is_named():
     train, _ = both_numpy()
     with pytest.raises(ValueError, match="must have 3 modes, one for each factor, got 4"):
         diff(train._replace(factors=train.factors[:3]), 0)
+    with pytest.raises(TypeError, match=r"f.factors must be a tuple of arrays, got NoneType"):
+        diff(train._replace(factors=None), 0)
+    with pytest.raises(TypeError, match="a variable is an int, got bool"):
+        diff(train, True)
     with pytest.raises(ValueError, match=r"f.factors\[1\] must have 3 columns"):
         evaluate(train._replace(factors=(train.factors[0],) * 4), X)
     with pytest.raises(TypeError, match=r"pass f._replace\(core=f.core.to_array\(\)\)"):

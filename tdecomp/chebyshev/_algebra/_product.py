@@ -60,7 +60,7 @@ def multiply(f: Any, g: Any, /, *, rtol: float | None = None) -> ChebyshevTucker
     Parameters
     ----------
     f, g : ChebyshevTucker
-        Functions of one box.
+        Functions of one box. Their cores must be arrays; `compose` multiplies values of others.
     rtol : float, optional
         Guarantee an error of at most `rtol` times the norm of the product. By default a few
         units of rounding of :math:`\max |f| \max |g|`.

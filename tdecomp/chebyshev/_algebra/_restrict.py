@@ -17,7 +17,7 @@ from tdecomp.chebyshev._core import dropped, mode_product
 from tdecomp.chebyshev._domain import as_domain, from_unit, to_unit
 from tdecomp.chebyshev._format import ChebyshevTucker, as_function
 from tdecomp.chebyshev._points import points
-from tdecomp.chebyshev._series import polynomials
+from tdecomp.chebyshev._series import polynomials, summed_at
 from tdecomp.chebyshev._transform import coefficients
 
 # By how many units of rounding, of half an interval, an end may lie outside.
@@ -53,7 +53,7 @@ def restrict(f: Any, domain: Any, /) -> ChebyshevTucker:
     Notes
     -----
     Exact for the polynomial that `f` is, to rounding: columns are evaluated at the Chebyshev
-    points of the new intervals, :math:`2 \sum_k m_k^2 r_k` flops.
+    points of the new intervals, :math:`2 \sum_k m_k^2 r_k` flops, for some points at a time.
 
     Examples
     --------
@@ -65,6 +65,8 @@ def restrict(f: Any, domain: Any, /) -> ChebyshevTucker:
     array([-0.25,  1.  ,  0.25])
     """
     xp, core, factors, old = as_function(f, trains=True)
+    if domain is None:
+        raise TypeError("domain must be a box, or an interval for all variables, got None")
     box = as_domain(host(domain) if is_array_api_obj(domain) else domain, len(factors))
     new = xp.asarray(box, dtype=old.dtype, device=device(old))
     _check_inside(new, old, xp)
@@ -131,7 +133,8 @@ def permute(f: Any, order: Sequence[int], /) -> ChebyshevTucker:
     Parameters
     ----------
     f : ChebyshevTucker
-        The function, of `d` variables.
+        The function, of `d` variables. Its core must be an array: in another order a tensor train
+        has other ranks, which may be large.
     order : sequence of int
         Which variable of `f` comes at each place, as in ``permute_dims`` of arrays; negative ones
         count from the last.
@@ -156,6 +159,8 @@ def permute(f: Any, order: Sequence[int], /) -> ChebyshevTucker:
     """
     xp, core, factors, domain = as_function(f)
     d = len(factors)
+    if not isinstance(order, Sequence | np.ndarray):
+        raise TypeError(f"order must be a sequence of ints, got {type(order).__name__}")
     chosen = [_index(k, d) for k in order]
     if sorted(chosen) != list(range(d)):
         raise ValueError(f"order must name each of {d} variables once, got {tuple(order)}")
@@ -166,7 +171,13 @@ def permute(f: Any, order: Sequence[int], /) -> ChebyshevTucker:
 
 
 def _check_inside(new: Array, old: Array, xp: Namespace) -> None:
-    """Refuse a box that is not inside of another one, up to rounding."""
+    """Refuse a box that is not inside of another one, up to rounding, or is a point of it."""
+    flat = new[:, 0] >= new[:, 1]
+    if concrete(xp.any(flat)):
+        k = int(xp.argmax(xp.astype(flat, xp.int32)))
+        raise ValueError(
+            f"domain[{k}] is shorter than {old.dtype} can tell: fix holds a variable at one value"
+        )
     slack = _SLACK * eps(old.dtype, xp) * (old[:, 1] / 2 - old[:, 0] / 2)
     outside = (new[:, 0] < old[:, 0] - slack) | (new[:, 1] > old[:, 1] + slack)
     if concrete(xp.any(outside)):
@@ -182,8 +193,7 @@ def _resampled(factor: Array, new: Array, old: Array, xp: Namespace) -> Array:
     m = int(factor.shape[0])
     nodes = xp.asarray(points(m)[:, None], dtype=old.dtype, device=device(old))
     t = to_unit(from_unit(nodes, new[None, :], xp), old[None, :], xp, name="domain")
-    rows = xp.astype(polynomials(t[:, 0], m, xp), factor.dtype, copy=False)
-    return coefficients(rows @ factor, xp)
+    return coefficients(summed_at(t[:, 0], factor, xp), xp)
 
 
 def _number(value: Any, domain: Array, k: int, xp: Namespace) -> Array:

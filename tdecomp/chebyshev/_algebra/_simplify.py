@@ -38,7 +38,7 @@ def simplify(
     Parameters
     ----------
     f : ChebyshevTucker
-        The function.
+        The function. Its core must be an array.
     rtol : float, optional
         Guarantee :math:`\|f - \hat f\| \le \mathtt{rtol}\, \|f\|`. By default what rounding may
         cost anyway.
@@ -59,7 +59,8 @@ def simplify(
 
     Notes
     -----
-    About :math:`4 \sum_k r_k \prod_j r_j` flops, and :math:`2 \sum_k m_k^2 r_k` for the factors.
+    About :math:`4 \sum_k r_k \prod_j r_j` flops, and :math:`2 \sum_k m_k^2 r_k` for the factors;
+    of series of more than a thousand coefficients :math:`O(m_k \log^2 m_k\, r_k)`.
     One half of what is allowed, in squares, is for the series; what they leave over is for the
     ranks.
 
@@ -94,6 +95,12 @@ def allowance(rtol: float | None, size: float, noise: float) -> float:
     rtol = check_rtol(rtol)
     if rtol * size < 4 * noise:
         reachable = 4 * noise / size if size > 0 else math.inf
+        if reachable >= 1:
+            raise ToleranceError(
+                f"rtol={rtol:.3g} cannot be guaranteed: the result is no larger than what "
+                "rounding alone may cost; leave rtol out",
+                reachable=reachable,
+            )
         raise ToleranceError(
             f"rtol={rtol:.3g} cannot be guaranteed: rounding alone may cost {reachable:.3g} of "
             f"the norm of the result; ask for rtol >= {reachable:.3g}, or leave it out",

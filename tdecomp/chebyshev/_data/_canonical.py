@@ -214,9 +214,11 @@ def _orthogonal(
     for factor in factors:
         safe, scale = equilibrate(xp.astype(factor, work, copy=False), xp, axis=(0, 1))
         m, count = factor.shape
-        column, q = to_legendre(safe, xp), xp.eye(m, dtype=work, device=device(safe))
+        column = to_legendre(safe, xp)
         if count < m:
             q, column = xp.linalg.qr(column)
+        else:
+            q = xp.eye(m, dtype=work, device=device(safe))
         lengths = xp.linalg.vector_norm(column, axis=0)
         lengths = xp.astype(xp.where(lengths > 0, lengths, xp.ones_like(lengths)), work)
         weights = weights * lengths

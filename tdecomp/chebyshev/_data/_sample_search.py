@@ -31,6 +31,8 @@ _NOISE = 1e3
 _OTHERS = (0.0, 1e-2, 1e2)
 # How many unknowns any number of samples allows, and how many samples judge each unknown.
 _ENOUGH, _PER_UNKNOWN = 500, 8
+# Entries of the equations for what is updated at once, at most.
+_TOO_LARGE = 1 << 28
 # The part of the samples that is held out, and by how much numbers of coefficients grow: that of
 # one variable, those of all.
 _HELD, _GROWTH, _GROWTH_OF_ALL = 0.2, 1.4, 2.0
@@ -58,6 +60,7 @@ def searched(
     """Return a model to go on from, and the smoothing."""
     d = int(samples.t.shape[1])
     size, rank = _first(wish, d)
+    _check_unknowns(size, rank)
     ridge = _RIDGE if wish.ridge is None else wish.ridge
     if None not in wish:
         return _started(size, rank, samples, ridge, rng, xp), ridge
@@ -90,6 +93,16 @@ def _first(wish: Wish, d: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return size, wish.rank
     rank = tuple(min(_RANK, m) for m in size)
     return size, check_ranks(rank, size, range(d))
+
+
+def _check_unknowns(size: tuple[int, ...], rank: tuple[int, ...]) -> None:
+    """Refuse a factor, or a core, whose equations are too large to solve."""
+    most = max(math.prod(rank), *(m * r for m, r in zip(size, rank, strict=True)))
+    if 2 * most**2 > _TOO_LARGE:
+        raise ValueError(
+            f"size={size} and rank={rank} mean {most} unknowns at once, which are too many for "
+            "least squares: pass a smaller size= or rank="
+        )
 
 
 def _started(  # noqa: PLR0917

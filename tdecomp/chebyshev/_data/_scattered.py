@@ -134,14 +134,17 @@ def from_samples(
     if xp.isdtype(x.dtype, "complex floating"):
         raise TypeError(f"points must be real, got {x.dtype}")
     wish = _wish(size, rank, ridge, d)
-    if None in wish and n < _FEWEST:
-        raise ValueError(f"{n} samples are too few to hold some out: pass size=, rank= and ridge=")
-    if weights is not None:
-        weights = _weights(weights, y, xp)
-        y = finite(xp.where(weights > 0, y, xp.zeros_like(y)), xp, name="values")
     max_iter = check_count(max_iter, name="max_iter", least=1)
     tol = check_number(tol, name="tol")
     dtype, box = y.dtype, _box(x, domain, d)
+    if weights is not None:
+        weights = _weights(weights, y, xp)
+        y = finite(xp.where(weights > 0, y, xp.zeros_like(y)), xp, name="values")
+        counted = xp.nonzero(weights > 0)[0]
+        x, y, weights = (xp.take(z, counted, axis=0) for z in (x, y, weights))
+        n = int(y.shape[0])
+    if None in wish and n < _FEWEST:
+        raise ValueError(f"{n} samples are too few to hold some out: pass size=, rank= and ridge=")
     y, scale = equilibrate(xp.astype(y, double(y, xp), copy=False), xp, axis=0)
     samples = _samples(x, y, weights, box, xp)
 

@@ -168,6 +168,12 @@ def test_where_ranks_cannot_depend_on_values_laplacians_are_exact():
         laplacian(g, rtol=1e-3)
 
 
+def test_the_laplacian_of_what_is_linear_is_zero_within_any_tolerance():
+    core, factors = gaussian((2, 2)), (gaussian((2, 2), rng=1), gaussian((2, 2), rng=2))
+    f = ChebyshevTucker(core, factors, np.array([[0.0, 1.0], [0.0, 2.0]]))
+    assert float(norm(laplacian(f, rtol=1e-3))) == 0
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

@@ -96,6 +96,7 @@ def test_permuted_variables_are_permuted_points(xp):
         (lambda f: restrict(f, [(0, 0), (1, 2), (-2, -1)]), ValueError, r"domain\[0\] must be"),
         (lambda f: restrict(f, [(0, 1)]), ValueError, r"shape \(3, 2\)"),
         (lambda f: restrict(f, BOX * np.nan), ValueError, "finite interval"),
+        (lambda f: restrict(f, None), TypeError, "domain must be a box"),
         (lambda f: restrict(f.core, BOX), TypeError, "must be a ChebyshevTucker"),
         (lambda f: fix(f, {3: 0.0}), ValueError, "variable 3 is outside"),
         (lambda f: fix(f, {0: 0.0, -3: 1.0}), ValueError, "variables must differ"),
@@ -104,6 +105,7 @@ def test_permuted_variables_are_permuted_points(xp):
         (lambda f: fix(f, {1: [1.0]}), ValueError, r"values\[1\]"),
         (lambda f: fix(f, {0.5: 1.0}), TypeError, "a variable is an int"),
         (lambda f: fix(f, [1.0]), TypeError, "dict of variables, got list"),
+        (lambda f: permute(f, 0), TypeError, "order must be a sequence of ints, got int"),
         (lambda f: permute(f, (0, 1)), ValueError, "each of 3 variables once"),
         (lambda f: permute(f, (0, 1, -2)), ValueError, r"once, got \(0, 1, -2\)"),
         (lambda f: permute(f, (0, 1, 3)), ValueError, "variable 3 is outside"),
@@ -112,3 +114,18 @@ def test_permuted_variables_are_permuted_points(xp):
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call(function())
+
+
+def test_boxes_that_single_precision_makes_points_are_refused():
+    f = function(dtype="float32")
+    with pytest.raises(ValueError, match=r"domain\[0\] is shorter than float32 can tell: fix"):
+        restrict(f, [(1, 1 + 1e-9), (1, 2), (-3, -2)])
+
+
+def test_long_series_are_restricted_without_a_matrix():
+    c = np.zeros((3000, 1))
+    c[[0, 2999]] = 1.0
+    f = ChebyshevTucker(np.ones(1), (c,), np.array([[-1.0, 1.0]]))
+    part = restrict(f, (0.0, 0.25))
+    x = np.linspace(0, 0.25, 7)[:, None]
+    assert np.abs(evaluate(part, x) - 1 - np.cos(2999 * np.arccos(x[:, 0]))).max() <= 1e-11

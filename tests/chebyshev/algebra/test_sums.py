@@ -1,5 +1,8 @@
 """Norms, inner products and sums: values by hand, axioms, and what rounding may cost."""
 
+import math
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -213,3 +216,23 @@ def test_where_ranks_cannot_depend_on_values_sums_are_exact():
     assert float((core.grad * core).sum().detach()) == pytest.approx(2 * slope, rel=1e-8)
     with pytest.raises(ValueError, match="leave rtol out"):
         add(g, g, rtol=1e-3)
+
+
+def test_long_series_cost_no_matrix():
+    falls = np.exp(-np.arange(20_000.0) / 500)[:, None]
+    f = ChebyshevTucker(np.ones((1, 1)), (falls, np.ones((1, 1))), np.array([[-1.0, 1.0]] * 2))
+    tracemalloc.start()
+    size = float(norm(f))
+    nothing = add(f, scale(f, -1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak <= 5e8
+    # The sum of q^j cos(j s), squared and weighted by sin(s), on a grid that resolves it.
+    q, (nodes, weights) = math.exp(-1 / 500), np.polynomial.legendre.leggauss(30)
+    ends = np.append(0, np.geomspace(1e-6, math.pi, 60))
+    half = np.diff(ends)[:, None] / 2
+    angle = ends[:-1, None] + half * (1 + nodes)
+    values = (1 - q * np.cos(angle)) / ((1 - q) ** 2 + 4 * q * np.sin(angle / 2) ** 2)
+    exact = 2 * np.sum(half * weights * values**2 * np.sin(angle))
+    assert size == pytest.approx(math.sqrt(exact), rel=1e-12)
+    assert float(norm(nothing)) <= 1e-13 * size

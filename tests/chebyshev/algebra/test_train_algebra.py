@@ -4,7 +4,21 @@ import numpy as np
 import pytest
 
 from tdecomp import ToleranceError
-from tdecomp.chebyshev import ChebyshevTucker, add, evaluate, inner, norm, scale
+from tdecomp.chebyshev import (
+    ChebyshevTucker,
+    add,
+    evaluate,
+    fix,
+    inner,
+    laplacian,
+    multiply,
+    norm,
+    permute,
+    restrict,
+    scale,
+    simplify,
+    to_tucker,
+)
 from tdecomp.testing import gaussian
 from tdecomp.tt import TensorTrain
 
@@ -78,3 +92,44 @@ def test_sums_that_are_differentiated_are_exact(xp):
     x = xp.to_numpy(f.core.cores[0])
     slope = xp.gradient(value, x)
     assert np.sum(slope * x) == pytest.approx(4 * float(norm(f)) ** 2, rel=1e-10)
+
+
+def plain():
+    class Plain:
+        asarray = staticmethod(np.asarray)
+
+    return function(Plain)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        laplacian,
+        lambda f: laplacian(f, rtol=1e-9),
+        lambda f: restrict(f, [(0, 1), (1, 2), (-3, -2), (0, 0.5)]),
+        lambda f: fix(f, {1: 1.5, -1: 0.25}),
+    ],
+)
+def test_what_trains_allow_is_what_arrays_give(change):
+    f = plain()
+    one, two = change(f), change(dense(f))
+    assert type(one.core) is TensorTrain
+    middle = two.domain.mean(axis=1)
+    assert float(evaluate(one, middle)) == pytest.approx(float(evaluate(two, middle)), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda f: multiply(f, f),
+        simplify,
+        lambda f: norm(f, 4),
+        lambda f: permute(f, (1, 0, 2, 3)),
+        lambda f: to_tucker(f, [0.0], [1.0], [-2.0], [0.5]),
+    ],
+)
+def test_what_trains_do_not_allow_names_the_way_out(call):
+    f = plain()
+    with pytest.raises(TypeError, match=r"pass f._replace\(core=f.core.to_array\(\)\)"):
+        call(f)
+    call(dense(f))

@@ -180,6 +180,12 @@ X, Y = drawn(20), np.ones(20)
         (lambda: from_samples(X, Y, weights=0 * Y), ValueError, "weights are all zero"),
         (lambda: from_samples(X, Y, weights=Y[:3]), ValueError, "weights must have 20"),
         (lambda: from_samples(X[:3], Y[:3]), ValueError, "3 samples are too few to hold some out"),
+        (
+            lambda: from_samples(X, Y, weights=np.arange(20.0) > 16),
+            ValueError,
+            "3 samples are too few",
+        ),
+        (lambda: from_samples(X, Y, size=10**9), ValueError, "too many for least squares"),
         (lambda: from_samples(X, Y, max_iter=0), ValueError, "max_iter must be"),
     ],
 )
