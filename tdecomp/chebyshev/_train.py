@@ -18,7 +18,7 @@ from typing import Any
 
 from tdecomp._errors import check_reachable
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import eps, namespace, traced
+from tdecomp._xp import eps, equilibrate, namespace, times_power, traced
 from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
@@ -43,6 +43,7 @@ def truncated_train(
     if any(map(traced, train.cores)):
         raise ValueError("under tracing (jit, vmap) the rank must be fixed: pass rank= alone")
     dtype = train.dtype
+    train, exponent = _at_safe_scale(train, xp)
     wide = doubled(train.cores, xp)
     stored = 0.0 if wide is None else stored_floor(2 * train.modes, dtype, xp)
     given = wide or train.cores
@@ -62,10 +63,18 @@ def truncated_train(
     if total > 0:
         left = math.sqrt(budget.rest / total**2 + (rtol - floor) ** 2 / 2)
         found = round(found, rtol=min(left, rtol))
+    first, *rest = (xp.astype(core, dtype, copy=False) for core in found.cores)
     return (
-        TensorTrain(tuple(xp.astype(core, dtype, copy=False) for core in found.cores)),
+        TensorTrain((times_power(first, exponent, xp), *rest)),
         tuple(xp.astype(basis, dtype, copy=False) for basis in bases),
     )
+
+
+def _at_safe_scale(train: TensorTrain, xp: Namespace) -> tuple[TensorTrain, float]:
+    """Return cores whose squares are safe, and the exponent of two that was set aside."""
+    pairs = [equilibrate(core, xp, axis=(0, 1, 2)) for core in train.cores]
+    exponent = sum(math.log2(abs(number(xp.reshape(scale, ())))) for _, scale in pairs)
+    return TensorTrain(tuple(core for core, _ in pairs)), exponent
 
 
 def _projected(

@@ -101,6 +101,16 @@ def plain():
     return function(Plain)
 
 
+@pytest.mark.parametrize("size", [2.0**990, 2.0**-990])
+def test_any_scale_is_safe(size):
+    f = plain()
+    first, *rest = f.core.cores
+    large = f._replace(core=TensorTrain((first * size, *rest)))
+    for change in (lambda f: add(f, f), laplacian):
+        found = float(norm(change(large))) / size
+        assert found == pytest.approx(float(norm(change(f))), rel=1e-12)
+
+
 @pytest.mark.parametrize(
     "change",
     [
