@@ -54,8 +54,9 @@ def evaluate(f: Any, points: Any, /) -> Array:
     three variables with ranks of 12 and 128 coefficients each, 7 million points a second on two
     cores, where products of arrays make half a million. Long series are then looked up in tables
     of short ones, from 64 points for each coefficient on. Its rounding errors grow with the
-    degree, not with its square. The first call loads it, which takes half a second, or compiles
-    it, once, which takes ten.
+    degree, those of products of arrays with its square towards the ends of an interval, where
+    slopes do. The first call loads it, which takes half a second, or compiles it, once, which
+    takes ten.
 
     Examples
     --------
