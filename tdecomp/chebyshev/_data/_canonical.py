@@ -14,13 +14,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tdecomp._errors import ToleranceError, check_reachable, check_rtol
+from tdecomp._errors import check_reachable, check_rtol
 from tdecomp._precision import full_precision
 from tdecomp._shim import constant
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate, namespace, traced
 from tdecomp.chebyshev._data._coordinates import Line, as_coordinates, check_differentiable
-from tdecomp.chebyshev._data._limits import lowered, storage
+from tdecomp.chebyshev._data._limits import lowered, missed_by, storage
 from tdecomp.chebyshev._data._through import series_through
 from tdecomp.chebyshev._format import ChebyshevTucker, boxed
 from tdecomp.chebyshev._legendre import to_chebyshev, to_legendre
@@ -149,12 +149,7 @@ def _as_series(cp: CP, lines: Sequence[Line | None], rtol: float | None, xp: Nam
     for k, (factor, line) in enumerate(zip(cp.factors, lines, strict=True)):
         series, missed = series_through(factor * scales, line, xp, small=_PART * (rtol or 0.0))
         if rtol is not None and missed > rtol:
-            raise ToleranceError(
-                f"rtol={rtol:.3g} cannot be guaranteed: values of variable {k} that are left out "
-                f"are missed by {missed:.3g}, as they are noisy, or too far apart; ask for rtol "
-                f">= {missed:.3g}",
-                reachable=missed,
-            )
+            raise missed_by(missed, rtol, missed, f" of variable {k}")
         found.append(series / scales)
     return CP(cp.weights, tuple(found))
 

@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tdecomp._errors import ToleranceError, check_reachable, check_rtol
+from tdecomp._errors import check_reachable, check_rtol
 from tdecomp._measure import relative_error
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import device, differentiated, equilibrate, namespace, prepare
 from tdecomp.chebyshev._compress import orthonormal, recompress
 from tdecomp.chebyshev._data._coordinates import Line, as_coordinates, check_differentiable
-from tdecomp.chebyshev._data._limits import lowered, storage
+from tdecomp.chebyshev._data._limits import lowered, missed_by, storage
 from tdecomp.chebyshev._data._through import series_through
 from tdecomp.chebyshev._format import ChebyshevTucker, boxed
 from tdecomp.chebyshev._legendre import root
@@ -211,11 +211,7 @@ def _near(
         return found.core, found.factors
     part = max(part, _missed(x, f, lines, xp) + stored)
     if part > rtol / 2:
-        raise ToleranceError(
-            f"rtol={rtol:.3g} cannot be guaranteed: values that are left out are missed by "
-            f"{part:.3g}, as they are noisy, or too far apart; ask for rtol >= {2 * part:.3g}",
-            reachable=2 * part,
-        )
+        raise missed_by(part, rtol, 2 * part)
     small = rtol / 2
     while True:
         found = _truncated(f, small, rank)

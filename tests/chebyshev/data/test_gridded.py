@@ -142,6 +142,13 @@ def test_data_that_are_too_coarse_are_refused():
         from_grid(values, points=(None, "uniform"), rtol=1e-8)
 
 
+def test_noise_is_called_noise():
+    values = gaussian((20, 20))
+    with pytest.raises(ToleranceError, match="noisy, or too far apart; leave rtol out"):
+        from_grid(values, points="uniform", rtol=1e-3)
+    assert from_grid(values, points="uniform").rank == (1, 1)
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_few_values_are_interpolated(n):
     x = np.linspace(0, 1, n) if n > 1 else np.array([0.5])
