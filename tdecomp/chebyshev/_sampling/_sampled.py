@@ -45,7 +45,7 @@ from tdecomp.chebyshev._sampling._many import begun, climbed, peaks
 from tdecomp.chebyshev._sampling._nodes import MOST_AXES, Core, core_of, function_of
 from tdecomp.chebyshev._sampling._sampler import Points, Sampler, Values
 from tdecomp.chebyshev._sampling._screen import missed_fibres, missed_of_core
-from tdecomp.chebyshev._sampling._settled import settled_length
+from tdecomp.chebyshev._sampling._settled import falls_like_a_power, settled_length
 from tdecomp.chebyshev._sampling._whole import interpolated
 from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.tt._sampler import ExhaustedError
@@ -54,6 +54,8 @@ from tdecomp.tt._sampler import ExhaustedError
 _SEED, _SIDE, _LEAST_SIDE = 200, 9, 3
 # Fibres are enough if they are so many times their rank, and points too.
 _SPARE = 1.8
+# Of as many fibres as points, more than so many, series are not followed that fall like powers.
+_ENDLESS = 500
 # The least number of points by which the whole is judged. In units of the tolerance, what is let
 # pass: by fibres through nodes, before a train and of a core, and by the whole, where all errors
 # meet.
@@ -198,7 +200,8 @@ def _grown(line: Fibres, task: _Task) -> None:
     """Let fibres and points grow until few span all, and settle.
 
     Fibres whose series have so many coefficients cannot span more than as many: further ones are
-    noise, or what series leave out, as of kinks.
+    noise, or what series leave out, as of kinks. Where they are still many at many points, and
+    series fall slowly, there are not values enough to see them end.
     """
     known = task.manner.searches and line.numbers.size > 0
     while True:
@@ -208,9 +211,13 @@ def _grown(line: Fibres, task: _Task) -> None:
             break
         length = settled_length(line.values, small)
         if length is not None and pivots.size >= length:
-            pivots = pivots[:length]
-            break
+            most = pivots[:length]
+            if settled_length(line.values[:, most], small) is not None:
+                pivots = most
+                break
         if line.n < 2 * pivots.size:
+            if line.n > _ENDLESS and falls_like_a_power(line.values):
+                return
             line.refine()
         else:
             count = max(task.manner.offered, line.count // 2)

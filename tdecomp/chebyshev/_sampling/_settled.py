@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,9 @@ from tdecomp.chebyshev._transform import coefficients
 # What is left of a series counts from so many tolerances on, and is level, the noise of values, if
 # its second half is no less than this part of the first. To know what is left takes more of it.
 _COUNTS, _LEVEL, _SEEN = 50.0, 0.3, 3.0
+
+# Series fall like powers if from octave to octave they fall by much the same factor; no less.
+_STEADY, _FALLS = 1.3, 1.3
 
 
 def settled_length(values: Values, tol: float) -> int | None:
@@ -41,3 +46,18 @@ def _further(sizes: npt.NDArray[np.float64], end: int, tol: float) -> int | None
         return end
     further = int(np.sum(rest > _COUNTS * tol))
     return further if _SEEN * further <= n else None
+
+
+def falls_like_a_power(values: Values) -> bool:
+    """Tell whether series of values (n, p) fall so, as those of kinks and jumps do.
+
+    Those of smooth functions, once they fall, do so the faster the further.
+    """
+    sizes = np.max(np.abs(coefficients(values, namespace(values))), axis=1)
+    ends = [sizes.size // 8, sizes.size // 4, sizes.size // 2, sizes.size]
+    first, second, third = (float(np.max(sizes[a:b])) for a, b in itertools.pairwise(ends))
+    return (
+        first >= _FALLS * second
+        and second >= _FALLS * third > 0
+        and (second / third <= (first / second) ** _STEADY)
+    )

@@ -164,6 +164,13 @@ def test_kinks_of_full_rank_take_no_more_than_a_grid():
     assert ask.evaluations <= 65 * 65 * 17
 
 
+def test_kinks_of_full_rank_are_refused_soon():
+    found, ask = sampled(lambda x, y: np.abs(x - y), d=2)
+    assert found.status is Status.STAGNATED
+    assert 1e-6 < found.error < 1e-1
+    assert ask.evaluations <= 10**6
+
+
 def test_values_that_are_nearly_zero_are_resolved_as_far_as_their_digits():
     found, ask = sampled(lambda x, y, z: 1e-310 / (2.5 + x * y + z * z))
     assert found.status is Status.CONVERGED
