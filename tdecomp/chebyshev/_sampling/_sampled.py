@@ -217,6 +217,7 @@ def _grown(line: Fibres, task: _Task) -> None:
                 break
         if line.n < 2 * pivots.size:
             if line.n > _ENDLESS and falls_like_a_power(line.values):
+                line.length = None
                 return
             line.refine()
         else:
