@@ -95,7 +95,10 @@ def energy(
     -0.500000
     """
     parts = _parts(cloud(positions, charges), as_sum(g), sigma, rtol)
-    return _energy(parts)
+    total = _far_energy(parts)
+    for pairs in _pairs(parts):
+        total = total + _near_energy(parts.short, pairs)
+    return total
 
 
 @full_precision
@@ -131,7 +134,10 @@ def forces(
     0.25000 -0.25000
     """
     parts = _parts(cloud(positions, charges), as_sum(g), sigma, rtol)
-    return _forces(parts)
+    found = _far_forces(parts)
+    for pairs in _pairs(parts):
+        found = _pushed(found, parts.short, pairs)
+    return found
 
 
 @full_precision
@@ -157,7 +163,11 @@ def energy_and_forces(
     0.50000 0.25000
     """
     parts = _parts(cloud(positions, charges), as_sum(g), sigma, rtol)
-    return _energy(parts), _forces(parts)
+    total, found = _far_energy(parts), _far_forces(parts)
+    for pairs in _pairs(parts):
+        total = total + _near_energy(parts.short, pairs)
+        found = _pushed(found, parts.short, pairs)
+    return total, found
 
 
 class _Parts(NamedTuple):
@@ -183,35 +193,35 @@ class _Pairs(NamedTuple):
     charges: Array
 
 
-def _energy(parts: _Parts) -> Array:
-    """Return the energy of both ranges."""
+def _far_energy(parts: _Parts) -> Array:
+    """Return the energy of the long range."""
     x, q, _ = parts.particles
     xp = namespace(q)
     if parts.f is None:
         return xp.sum(xp.zeros_like(q))
     own = float(np.sum(parts.long.weights))
-    total = xp.sum(q * (evaluate(parts.f, x) - own * q)) / 2
-    for pairs in _pairs(parts):
-        values = gaussians(parts.short, pairs.squares, parts.short.weights, xp)
-        total = total + xp.sum(pairs.charges * values)
-    return total
+    return xp.sum(q * (evaluate(parts.f, x) - own * q)) / 2
 
 
-def _forces(parts: _Parts) -> Array:
-    """Return the forces of both ranges."""
+def _far_forces(parts: _Parts) -> Array:
+    """Return the forces of the long range."""
     x, q, _ = parts.particles
-    xp = namespace(q)
-    if parts.f is None:
-        return xp.zeros_like(x)
-    total = -q[:, None] * gradient(parts.f, x)
+    return namespace(x).zeros_like(x) if parts.f is None else -q[:, None] * gradient(parts.f, x)
+
+
+def _near_energy(short: GaussianSum, pairs: _Pairs) -> Array:
+    """Return the energy of near pairs."""
+    xp = namespace(pairs.gaps)
+    return xp.sum(pairs.charges * gaussians(short, pairs.squares, short.weights, xp))
+
+
+def _pushed(forces: Array, short: GaussianSum, pairs: _Pairs) -> Array:
+    """Return forces, and those of near pairs added."""
+    xp = namespace(pairs.gaps)
     # The derivative of exp(-p r^2) over r is -2 p exp(-p r^2).
-    weights = 2 * parts.short.weights * parts.short.exponents
-    for pairs in _pairs(parts):
-        slope = gaussians(parts.short, pairs.squares, weights, xp)
-        pushes = (pairs.charges * slope)[:, None] * pairs.gaps
-        total = index_add(total, pairs.first, pushes, xp)
-        total = index_add(total, pairs.second, -pushes, xp)
-    return total
+    slope = gaussians(short, pairs.squares, 2 * short.weights * short.exponents, xp)
+    pushes = (pairs.charges * slope)[:, None] * pairs.gaps
+    return index_add(index_add(forces, pairs.first, pushes, xp), pairs.second, -pushes, xp)
 
 
 def _parts(particles: Cloud, g: GaussianSum, sigma: float | None, rtol: float | None) -> _Parts:
