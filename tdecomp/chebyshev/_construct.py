@@ -36,7 +36,8 @@ class UnresolvedError(ToleranceError):
     Attributes
     ----------
     best : Fit or None
-        The latest approximation with its error; None if there was no first one.
+        The latest approximation with its error, whose factors are not orthonormal; None if there
+        was no first one.
     reachable : float
         The error of that, infinite without one.
     """
@@ -165,9 +166,10 @@ def chebyshev_tucker(
             + ("" if sizes is None else f" on a grid of size {sizes}"),
             best=None,
         ) from None
-    finished = fit._replace(tensor=_finished(fit.tensor, ask))
     if fit.status not in (Status.CONVERGED, Status.INTERRUPTED):
-        raise UnresolvedError(_complaint(fit, ask), best=finished)
+        best = fit._replace(tensor=_placed(fit.tensor, ask))
+        raise UnresolvedError(_complaint(fit, ask), best=best)
+    finished = fit._replace(tensor=_finished(fit.tensor, ask))
     return finished if rank is None else _truncated(finished, rank, ask)
 
 
@@ -216,16 +218,21 @@ def _watched(callback: Callback, ask: Sampler) -> Callback:
 
 
 def _finished(f: ChebyshevTucker, ask: Sampler) -> ChebyshevTucker:
-    """Return a function of the unit box as one of the box, in the library of the callable."""
+    """Return the same as `_placed` with orthonormal factors."""
     core, factors = orthonormal(f.core, f.factors, namespace(*f.factors))
+    return _placed(ChebyshevTucker(core, factors, f.domain), ask)
+
+
+def _placed(f: ChebyshevTucker, ask: Sampler) -> ChebyshevTucker:
+    """Return a function of the unit box as one of the box, in the library of the callable."""
     xp, place = namespace(ask.like), device(ask.like)
 
     def back(x: Array) -> Array:
         return xp.asarray(np.ascontiguousarray(x), device=place)
 
     box = xp.asarray(ask.domain, dtype=ask.like.dtype, device=place)
-    core = of_arrays(core, list(map(back, arrays(core))))
-    return ChebyshevTucker(core, tuple(map(back, factors)), box)
+    core = of_arrays(f.core, list(map(back, arrays(f.core))))
+    return ChebyshevTucker(core, tuple(map(back, f.factors)), box)
 
 
 def _complaint(fit: Fit[ChebyshevTucker], ask: Sampler) -> str:

@@ -21,7 +21,15 @@ def as_domain(domain: Any, d: int | None = None) -> npt.NDArray[np.float64]:
 
     Nothing is ``[-1, 1]``; without the number `d` of variables it takes a box.
     """
-    box = np.asarray([-1.0, 1.0] if domain is None else domain, dtype=float)
+    try:
+        given = np.asarray([-1.0, 1.0] if domain is None else domain)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"domain must have an interval (a, b) in each row, got {domain}"
+        ) from None
+    if given.dtype.kind not in "iuf":
+        raise TypeError(f"domain must hold real numbers, got {given.dtype}")
+    box = given.astype(float)
     if box.shape == (2,) and d is not None:
         box = np.tile(box, (d, 1))
     if box.ndim != 2 or box.shape[1] != 2 or box.shape[0] != (box.shape[0] if d is None else d):

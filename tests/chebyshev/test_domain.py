@@ -31,6 +31,17 @@ def test_what_is_no_box_is_refused(domain, d, message):
         as_domain(domain, d)
 
 
+@pytest.mark.parametrize("domain", [[(0, 1j)], [("a", "b")], [(None, 1)]])
+def test_ends_are_real_numbers(domain):
+    with pytest.raises(TypeError, match="real numbers"):
+        as_domain(domain)
+
+
+def test_rows_are_intervals():
+    with pytest.raises(ValueError, match="in each row"):
+        as_domain([(0, 1), (2, 3, 4)])
+
+
 @pytest.mark.parametrize(
     "interval", [(0.1, 0.7), (-1e9, 3.0), (1e300, 1.5e300), (1.0, 1.0 + 1e-9)]
 )
