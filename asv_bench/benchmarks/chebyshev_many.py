@@ -205,20 +205,24 @@ class Evaluations:
 
     track_error.unit = "max |f - g| / max |f|"
 
-    def _others(self, package: str, counts: Any) -> int:
-        if find_spec(package) is None:
-            raise NotImplementedError(f"{package} is not installed")
-        return counts(self.problem, sizes_of(self.problem)).own or _MOST
 
-    def track_evaluations_of_teneva(self, name: str) -> int:
-        return self._others("teneva", teneva_counts)
+class EvaluationsOfOthers:
+    """Values that others ask for until they stop of themselves."""
 
-    track_evaluations_of_teneva.unit = "values"
+    params = (NAMES, ("teneva", "tntorch"))
+    param_names = ("function", "peer")
+    timeout = 600
 
-    def track_evaluations_of_tntorch(self, name: str) -> int:
-        return self._others("tntorch", tntorch_counts)
+    def setup(self, name: str, peer: str) -> None:
+        if find_spec(peer) is None:
+            raise NotImplementedError(f"{peer} is not installed")
 
-    track_evaluations_of_tntorch.unit = "values"
+    def track_evaluations(self, name: str, peer: str) -> int:
+        problem = PROBLEMS[name]
+        counts = {"teneva": teneva_counts, "tntorch": tntorch_counts}[peer]
+        return counts(problem, sizes_of(problem)).own or _MOST
+
+    track_evaluations.unit = "values"
 
 
 def main(dimensions: list[int], names: list[str]) -> None:
