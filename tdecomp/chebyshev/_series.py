@@ -26,17 +26,20 @@ def polynomials(t: Array, count: int, xp: Namespace) -> Array:
     together with :math:`\sin j\theta / \sin\theta`: near the ends, where one alone would lose as
     many digits as there are in the square of its degree, the other has them.
     """
-    known = xp.stack([xp.ones_like(t), t], axis=-1)
-    other = xp.stack([xp.zeros_like(t), xp.ones_like(t)], axis=-1)
-    square = ((1 - t) * (1 + t))[..., None]
-    while known.shape[-1] < count:
-        top = known.shape[-1] - 1
-        least = min(top, count - known.shape[-1])
-        last, first = known[..., top:], known[..., 1 : least + 1]
-        beyond, beside = other[..., top:], other[..., 1 : least + 1]
-        known = xp.concat([known, last * first - square * beyond * beside], axis=-1)
-        other = xp.concat([other, beyond * first + last * beside], axis=-1)
-    return known[..., :count]
+    known = xp.stack([xp.ones_like(t), t], axis=0)
+    other = xp.stack([xp.zeros_like(t), xp.ones_like(t)], axis=0)
+    square = (1 - t) * (1 + t)
+    while known.shape[0] < count:
+        top = known.shape[0] - 1
+        least = min(top, count - known.shape[0])
+        last, first = known[top:, ...], known[1 : least + 1, ...]
+        beyond, beside = square * other[top:, ...], other[1 : least + 1, ...]
+        further = last * first - beyond * beside
+        if known.shape[0] + least < count:
+            beside = other[top:, ...] * first + last * beside
+            other = xp.concat([other, beside], axis=0)
+        known = xp.concat([known, further], axis=0)
+    return xp.moveaxis(known[:count, ...], 0, -1)
 
 
 def summed_at(t: Array, c: Array, xp: Namespace) -> Array:
