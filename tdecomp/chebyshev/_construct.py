@@ -17,17 +17,16 @@ from tdecomp.chebyshev._compress import orthonormal, recompress
 from tdecomp.chebyshev._core import arrays, of_arrays
 from tdecomp.chebyshev._domain import as_domain, from_unit
 from tdecomp.chebyshev._format import ChebyshevTucker
+from tdecomp.chebyshev._sampling._manner import manner_of
 from tdecomp.chebyshev._sampling._sampled import SLACK, fibre_sampled
 from tdecomp.chebyshev._sampling._sampler import Sampler
-from tdecomp.chebyshev._sampling._whole import judged
+from tdecomp.chebyshev._sampling._whole import JUDGED, judged
 from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.tt._sampler import ExhaustedError
 
 # In units of eps, the least tolerance, and the one that is meant where none is given; from the
 # fourth variable on each amplifies rounding, up to some.
 _LEAST, _USUAL, _EACH, _SOME = 1e3, 2.5e3, 2.0, 13
-# Points at which a truncation is judged.
-_JUDGED = 1000
 
 
 class UnresolvedError(ToleranceError):
@@ -254,7 +253,7 @@ def _truncated(fit: Fit[ChebyshevTucker], rank: Any, ask: Sampler) -> Fit[Chebys
     """Return the best function of given ranks, and by how much it is off where it was judged."""
     found = recompress(fit.tensor, rank=rank)
     xp = namespace(*found.factors)
-    t = np.random.default_rng(0).uniform(-1, 1, (_JUDGED, ask.d))
+    t = manner_of(ask.d).anywhere(ask.d, JUDGED, np.random.default_rng(0))
     x = xp.asarray(
         from_unit(t, ask.domain, namespace(t)), dtype=ask.like.dtype, device=device(ask.like)
     )

@@ -80,10 +80,7 @@ def half_sweep(
             cores.append(block)
             break
         height, n, width = block.shape
-        # Rows of the block as whole parts: what is done, one mode longer.
-        outer = np.repeat(done[-1], n, axis=0)
-        inner = np.tile(np.arange(n), height)[:, None]
-        parts = np.concatenate([outer, inner] if forward else [inner, outer], axis=1)
+        parts = _longer(done[-1], n, forward=forward)
         wanted = points[:, : k + 1] if forward else points[:, k:]
         matrix = sampler.xp.reshape(block, (height * n, width))
         most = None if limits is None else limits[k if forward else k - 1]
@@ -107,6 +104,13 @@ def _fibres(sampler: Blocks, cross: Cross, mode: int, done: np.ndarray, *, forwa
         return sampler.block(mode, done, cross.right[mode + 1])
     block = sampler.block(mode, cross.left[mode], done)
     return sampler.xp.permute_dims(block, (2, 1, 0))
+
+
+def _longer(done: np.ndarray, n: int, *, forward: bool) -> np.ndarray:
+    """Return the rows of a block as whole parts: what is done, one mode longer."""
+    outer = np.repeat(done, n, axis=0)
+    inner = np.tile(np.arange(n), done.shape[0])[:, None]
+    return np.concatenate([outer, inner] if forward else [inner, outer], axis=1)
 
 
 def _places(parts: np.ndarray, wanted: np.ndarray) -> list[int]:

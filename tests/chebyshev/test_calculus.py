@@ -1,4 +1,4 @@
-"""Derivatives and integrals: the theorems of calculus, and values from tables."""
+"""Derivatives and integrals: the theorems of calculus."""
 
 import numpy as np
 import pytest
@@ -7,23 +7,8 @@ from tdecomp._xp import namespace
 from tdecomp.chebyshev._calculus import cumulative_integral, diff, integrate
 from tdecomp.chebyshev._compress import orthonormal, recompress
 from tdecomp.chebyshev._format import ChebyshevTucker
-from tdecomp.chebyshev._points import points
-from tdecomp.chebyshev._transform import coefficients
 from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.testing import gaussian
-
-
-def resolved(f, m, domain, d=3, rtol=1e-13):
-    """The function through the values on a grid, compressed."""
-    box = np.broadcast_to(domain, (d, 2))
-    axes = [
-        (a * (1 - t) + b * (1 + t)) / 2 for (a, b), t in zip(box, [points(m)] * d, strict=True)
-    ]
-    c = f(*np.meshgrid(*axes, indexing="ij"))
-    for k in range(d):
-        c = np.moveaxis(coefficients(np.moveaxis(c, k, 0), namespace(c)), 0, k)
-    factors = tuple(np.eye(m) for _ in range(d))
-    return recompress(ChebyshevTucker(c, factors, np.array(box)), rtol=rtol)
 
 
 def function(xp=np, dtype="float64"):
@@ -31,28 +16,6 @@ def function(xp=np, dtype="float64"):
     factors = [gaussian(s, rng=k, dtype=dtype) for k, s in enumerate([(4, 2), (6, 3), (5, 2)])]
     box = np.array([[-1.0, 2.0], [0.5, 3.0], [-4.0, -1.0]], dtype=core.real.dtype)
     return ChebyshevTucker(xp.asarray(core), tuple(map(xp.asarray, factors)), xp.asarray(box))
-
-
-@pytest.mark.parametrize(
-    ("f", "m", "integral"),
-    [
-        (lambda x, y, z: np.cos(np.pi * x * y * z), 24, 0.8461106227350253),
-        (lambda x, y, z: np.log(1 + x * y * z), 30, 0.1103040719136995),
-        (lambda x, y, z: (x + y + z) ** 12, 13, 5220.0021978021978),
-        (lambda x, y, z: np.exp(x + y + z) * np.cos(x + y + z), 24, -0.801590008944990),
-        (lambda x, y, z: 10.0 ** (-10 * x * y * z), 50, 0.3352208605577725),
-        (lambda x, y, z: np.cos(2 * np.pi * (x - y - z) ** 2), 60, 0.2595975105701650),
-    ],
-)
-def test_integrals_from_the_battery_of_chebfun(f, m, integral):
-    found = integrate(resolved(f, m, (0, 1)))
-    assert found.shape == ()
-    assert float(found) == pytest.approx(integral, rel=1e-12)
-
-
-def test_the_integral_of_runge():
-    f = resolved(lambda x, y, z: 1 / (1 + x * x + y * y + z * z), 60, (-1, 1))
-    assert float(integrate(f)) == pytest.approx(4.28685406230184188268, rel=1e-13)
 
 
 @pytest.mark.when_compiled(dtype="complex128")

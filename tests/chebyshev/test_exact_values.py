@@ -48,12 +48,6 @@ def test_singular_values():
         np.testing.assert_allclose(s, exact, rtol=1e-12)
 
 
-def test_norms():
-    x = chebyshev_tucker(lambda x, y, z: x + 0 * y * z, CUBE).tensor
-    assert float(norm(x)) == pytest.approx(2 * np.sqrt(2 / 3), rel=1e-12)
-    assert float(norm(x, 4)) == pytest.approx((8 / 5) ** 0.25, rel=1e-12)
-
-
 def test_the_integral_along_a_helix():
     f = chebyshev_tucker(lambda x, y, z: x + y * z, [(-1, 1), (-1, 1), (0, 1)]).tensor
     # Both ends are one point of a period but for z: Gauss's rule, not the trapezoidal one.

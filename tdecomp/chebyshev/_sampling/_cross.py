@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from tdecomp._errors import ToleranceError
 from tdecomp.chebyshev._sampling._combinations import Combinations, Indices
-from tdecomp.chebyshev._sampling._pivots import row_pivots
+from tdecomp.chebyshev._sampling._pivots import cardinal, column_pivots, row_pivots
 from tdecomp.chebyshev._sampling._sampler import Values
 from tdecomp.linalg._robust import robust_svd
 from tdecomp.linalg._truncation import tail_norms, truncation_rank
@@ -36,7 +36,7 @@ from tdecomp.tt import TensorTrain, norm, round
 from tdecomp.tt._evaluate import _evaluate
 from tdecomp.tt._maxvol import _maxvol
 from tdecomp.tt._ranks import largest_ranks
-from tdecomp.tt._sweep import _places
+from tdecomp.tt._sweep import _longer, _places
 
 # Columns to begin with, more than the largest rank of a variable; combinations that join after
 # each sweep; half of those that a train is compared at, and what passes, in tolerances.
@@ -139,9 +139,7 @@ def _swept(table: Combinations, sides: _Sides, tol: float, *, forward: bool) -> 
             cores.append(block)
             break
         height, n, width = block.shape
-        outer = np.repeat(done[-1], n, axis=0)
-        inner = np.tile(np.arange(n), height)[:, None]
-        parts = np.concatenate([outer, inner] if forward else [inner, outer], axis=1)
+        parts = _longer(done[-1], n, forward=forward)
         bond = k + 1 if forward else k
         wanted = sides.extra[:, :bond] if forward else sides.extra[:, bond:]
         former = _places(parts, sides.known[bond]) if sides.known else []
@@ -168,7 +166,7 @@ def _rows(
 ) -> tuple[npt.NDArray[np.intp], Values]:
     """Return rows that span the others, `former` ones if they are stable, and coefficients."""
     rows = row_pivots(q, _independent(q, former))
-    c = np.linalg.solve(q[rows].T, q.T).T
+    c = cardinal(q, rows)
     if not former or float(np.max(np.abs(c))) > _STAYING:
         chosen, c = _maxvol(q, _CHOSEN, xp=table.xp)
         rows = np.asarray(chosen)
@@ -181,12 +179,10 @@ def _rows(
 
 def _independent(q: Values, rows: Sequence[int]) -> npt.NDArray[np.intp]:
     """Return those of some rows that are independent, at most as many as there are columns."""
-    from scipy.linalg import qr
-
     known = np.asarray(rows, np.intp)
     if not known.size:
         return known
-    triangle, order = qr(np.conj(q[known].T), mode="r", pivoting=True, check_finite=False)
-    sizes = np.abs(np.diagonal(triangle))
-    found: npt.NDArray[np.intp] = known[order[: int(np.sum(sizes > _INDEPENDENT * sizes[0]))]]
+    columns = np.conj(q[known].T)
+    largest = float(np.max(np.linalg.norm(columns, axis=0)))
+    found: npt.NDArray[np.intp] = known[column_pivots(columns, _INDEPENDENT * largest)]
     return found

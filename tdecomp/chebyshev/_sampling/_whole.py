@@ -10,14 +10,15 @@ from tdecomp._iterate import Fit, Status
 from tdecomp._xp import equilibrate, namespace
 from tdecomp.chebyshev._format import ChebyshevTucker
 from tdecomp.chebyshev._points import points
+from tdecomp.chebyshev._sampling._manner import manner_of
 from tdecomp.chebyshev._sampling._sampler import Sampler
 from tdecomp.chebyshev._transform import coefficients
 from tdecomp.chebyshev._values._evaluate import evaluate
 from tdecomp.tucker import sthosvd
 from tdecomp.tucker._targets import floor_of
 
-# Points at which an interpolation is judged.
-_JUDGED = 1000
+# Points at which an interpolation, or its truncation, is judged.
+JUDGED = 1000
 
 
 def interpolated(ask: Sampler, sizes: Sequence[int], tol: float) -> ChebyshevTucker:
@@ -40,6 +41,6 @@ def judged(
 ) -> Fit[ChebyshevTucker]:
     """Return the same with the largest error at random points, over the largest value."""
     found = interpolated(ask, sizes, tol)
-    t = np.sin(np.pi / 2 * rng.uniform(-1, 1, (_JUDGED, ask.d)))
+    t = manner_of(ask.d).anywhere(ask.d, JUDGED, rng)
     missed = float(np.max(np.abs(evaluate(found, t) - ask(t))))
     return Fit(found, missed / (ask.largest or 1.0), 1, Status.CONVERGED)

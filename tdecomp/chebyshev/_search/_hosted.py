@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import differentiated
+from tdecomp._xp import differentiated, namespace, times_power
 from tdecomp.chebyshev._core import arrays, of_arrays
 from tdecomp.chebyshev._format import ChebyshevTucker, as_function
 
@@ -32,15 +31,9 @@ def on_host(
         there = host(x)
         wide = np.complex128 if np.iscomplexobj(there) else np.float64
         power = int(np.frexp(float(np.max(np.abs(there))))[1])
-        scaled.append(_times_power(there.astype(wide), -power))
+        scaled.append(times_power(there.astype(wide), -power, namespace(there)))
         exponent += power
     count = len(arrays(core))
     unit = np.tile([-1.0, 1.0], (len(factors), 1))
     g = ChebyshevTucker(of_arrays(core, scaled[:count]), tuple(scaled[count:]), unit)
     return xp, g, exponent, domain
-
-
-def _times_power(x: npt.NDArray[Any], power: int) -> npt.NDArray[Any]:
-    """Return ``x * 2 ** power`` in two steps, neither of which leaves the range alone."""
-    half = power // 2
-    return x * 2.0**half * 2.0 ** (power - half)

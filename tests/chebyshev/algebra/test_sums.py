@@ -14,7 +14,6 @@ from tdecomp.chebyshev import (
     evaluate,
     inner,
     integrate,
-    multiply,
     norm,
     scale,
 )
@@ -62,20 +61,6 @@ def test_norms_of_a_coordinate():
     assert float(norm(x, 4)) == pytest.approx((8 / 5) ** 0.25, rel=1e-14)
     assert float(norm(x, ord=6)) == pytest.approx((8 / 7) ** (1 / 6), rel=1e-14)
     assert float(norm(scale(x, 1e-200), 4)) == pytest.approx(1e-200 * (8 / 5) ** 0.25, rel=1e-14)
-
-
-def test_the_integral_along_a_helix():
-    """Of x + y z along (cos t, sin t, t / 8 pi), by the functions x, y and z."""
-    x, y, z = map(coordinate, range(3))
-    f = add(x, multiply(y, z))
-    t = np.linspace(0, 8 * np.pi, 20001)
-    values = evaluate(f, np.stack([np.cos(t), np.sin(t), t / (8 * np.pi)], axis=1))
-    speed = np.sqrt(1 + (8 * np.pi) ** -2)
-    simpson = np.tile([2.0, 4.0], 10000)
-    simpson[0] = 1
-    total = (values[:-1] @ simpson + values[-1]) * (t[1] - t[0]) / 3 * speed
-    assert f.rank == (2, 2, 2)
-    assert total == pytest.approx(-np.sqrt(1 + (8 * np.pi) ** 2) / (8 * np.pi), rel=1e-10)
 
 
 @pytest.mark.when_compiled(dtype="complex128")

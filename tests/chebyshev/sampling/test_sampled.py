@@ -44,7 +44,7 @@ def test_errors_are_rounding_for_no_more_values_than_chebfun3f_asks_for(number):
 def test_whatever_points_are_drawn(number, seed):
     f, theirs = FUNCTIONS[number].f, FUNCTIONS[number].chebfun3f
     found, ask = sampled(f, seed=seed)
-    assert worst(f, found) <= 2e-12 * ask.largest
+    assert worst(f, found) <= 1e-12 * ask.largest
     assert ask.evaluations <= theirs / 2
 
 
@@ -201,8 +201,8 @@ def test_a_kink_in_a_corner_is_resolved_as_far_as_its_series_falls():
     assert worst(CORNER, found) <= 1e-6
     # Near the corner too, where almost no uniform point lies.
     x = 1 - 10.0 ** -np.random.default_rng(5).uniform(0, 6, (2000, 3))
-    assert np.max(np.abs(evaluate(found.tensor, x) - CORNER(*x.T))) <= 5e-5
-    assert ask.evaluations <= 1_000_000
+    assert np.max(np.abs(evaluate(found.tensor, x) - CORNER(*x.T))) <= 1e-5
+    assert ask.evaluations <= 500_000
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -219,8 +219,8 @@ def test_a_spike_on_next_to_nothing_is_climbed(seed):
     assert found.status is Status.CONVERGED
     x = center + width * np.random.default_rng(9).standard_normal((1000, 3))
     x = np.clip(x, -1, 1)
-    assert np.max(np.abs(evaluate(found.tensor, x) - spike(*x.T))) <= 1e-9
-    assert ask.evaluations <= 100_000
+    assert np.max(np.abs(evaluate(found.tensor, x) - spike(*x.T))) <= 1e-12
+    assert ask.evaluations <= 25_000
 
 
 @pytest.mark.parametrize(
