@@ -46,6 +46,13 @@ def eps(dtype: DType, xp: Namespace) -> float:
     return float(xp.finfo(dtype).eps)
 
 
+def real_dtype(dtype: DType, xp: Namespace) -> DType:
+    """Return the real dtype of the precision of `dtype`."""
+    if not xp.isdtype(dtype, "complex floating"):
+        return dtype
+    return xp.float32 if dtype == xp.complex64 else xp.float64
+
+
 def integers(xp: Namespace) -> DType:
     """Return the default dtype of integers, which in JAX has 64 bits on request only."""
     return xp.asarray(0).dtype

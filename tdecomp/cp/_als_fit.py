@@ -14,6 +14,7 @@ from tdecomp._errors import check_count
 from tdecomp._iterate import Callback, Fit, Status
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
+from tdecomp._weights import elementwise
 from tdecomp._xp import adjoint, device, equilibrate, prepare, squared_norm
 from tdecomp.cp._format import CP
 from tdecomp.cp._gauss_newton import cp_gauss_newton
@@ -31,7 +32,7 @@ from tdecomp.cp._normalise import _normalise, phase_of
 from tdecomp.cp._starts import OVERSAMPLE, _cp_als, compressed, compressible, misfits, race
 from tdecomp.cp._sweeps import Problem, State, als, sweep, true_error, unweighted
 from tdecomp.cp._weighted import weighted_als
-from tdecomp.cp._weighted_data import _entries, _weights
+from tdecomp.cp._weighted_data import _entries
 from tdecomp.ops._coo import COO
 from tdecomp.ops._products import DenseProducts
 from tdecomp.ops._sparse_layout import SparseLayout
@@ -305,7 +306,7 @@ def _filled(x: Any, weights: Any, xp: Namespace) -> Any:
     if isinstance(weights, COO):
         places, values, *_ = _entries(x, weights)
         return COO(places, values, tuple(x.shape)).to_array()
-    known = _weights(weights, x, x.shape, xp) > 0
+    known = elementwise(weights, x, x.shape, xp) > 0
     return xp.where(known & xp.isfinite(x), x, xp.zeros_like(x))
 
 

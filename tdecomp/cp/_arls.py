@@ -14,10 +14,10 @@ from tdecomp._measure import relative_error
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate
+from tdecomp._xp import adjoint, device, differentiated, eps, equilibrate, real_dtype
 from tdecomp.cp._arls_data import DenseFibres, Fibres, SparseFibres
 from tdecomp.cp._arls_sampling import draw_rows, probabilities
-from tdecomp.cp._format import CP, real_dtype
+from tdecomp.cp._format import CP
 from tdecomp.cp._initial import _initialise, as_data, check_components, check_init, nearby
 from tdecomp.cp._normalise import _normalise
 from tdecomp.ops._coo import COO

@@ -8,8 +8,8 @@ from typing import Any
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, device, equilibrate, namespace
-from tdecomp.cp._format import CP, as_cp, real_dtype
+from tdecomp._xp import adjoint, device, equilibrate, namespace, real_dtype
+from tdecomp.cp._format import CP, as_cp
 from tdecomp.cp._initial import as_data, values_of
 from tdecomp.cp._normalise import phase_of, unit_columns
 from tdecomp.ops._coo import COO

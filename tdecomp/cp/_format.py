@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, DType, Namespace
-from tdecomp._xp import namespace, prepare
+from tdecomp._xp import namespace, prepare, real_dtype
 from tdecomp.ops._factor_products import _khatri_rao
 from tdecomp.ops._operands import first_array, promoted
 from tdecomp.ops._region import index_of, is_index, parts, restrict
@@ -166,13 +166,6 @@ def _aligned(weights: Array, matrices: Sequence[Array], xp: Namespace) -> list[A
         return promoted([weights, *matrices], xp)
     _, *matrices = promoted([weights, *matrices], xp)
     return [xp.astype(weights, real_dtype(matrices[0].dtype, xp), copy=False), *matrices]
-
-
-def real_dtype(dtype: DType, xp: Namespace) -> DType:
-    """Return the real dtype of the precision of `dtype`."""
-    if not xp.isdtype(dtype, "complex floating"):
-        return dtype
-    return xp.float32 if dtype == xp.complex64 else xp.float64
 
 
 def as_pair(a: Any, b: Any, /, *, names: tuple[str, str]) -> tuple[Namespace, CP, CP]:

@@ -13,9 +13,9 @@ from tdecomp._measure import relative_error
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import device, differentiated, eps, equilibrate
+from tdecomp._xp import device, differentiated, eps, equilibrate, real_dtype
 from tdecomp.cp._degeneracy import Watch
-from tdecomp.cp._format import CP, real_dtype
+from tdecomp.cp._format import CP
 from tdecomp.cp._gauss_newton_start import start
 from tdecomp.cp._gauss_newton_state import Problem, State, evaluated, real_dot, rebalanced
 from tdecomp.cp._gauss_newton_system import System, curvature

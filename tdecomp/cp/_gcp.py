@@ -10,6 +10,7 @@ from tdecomp._iterate import Callback, Fit
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
+from tdecomp._weights import elementwise
 from tdecomp._xp import equilibrate, prepare
 from tdecomp.cp._format import CP
 from tdecomp.cp._gcp_minimise import Deviance, minimised
@@ -18,7 +19,7 @@ from tdecomp.cp._gcp_sampled import sampled
 from tdecomp.cp._gcp_start import rescaled_ridge, start
 from tdecomp.cp._initial import as_data, check_components, check_init, values_of
 from tdecomp.cp._losses import Loss, named
-from tdecomp.cp._weighted_data import _check_slices, _entries, _weights
+from tdecomp.cp._weighted_data import _check_slices, _entries
 from tdecomp.ops._coo import COO
 
 # The most zeros that a loss without a closed sum is summed over.
@@ -221,7 +222,7 @@ def _objective(
 def _gridded(x: Any, weights: Any) -> tuple[Namespace, Array, Array]:
     """Validate an array with weights, and put 0 in the place of what is missing."""
     xp, x = prepare(x, ndim=1, batch=True, check_finite=False, name="x")
-    weights = _weights(weights, x, x.shape, xp)
+    weights = elementwise(weights, x, x.shape, xp)
     seen = weights > 0
     for mode in range(x.ndim):
         others = tuple(axis for axis in range(x.ndim) if axis != mode)

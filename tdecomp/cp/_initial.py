@@ -13,8 +13,8 @@ from tdecomp._precision import full_precision
 from tdecomp._program import one_program
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import device, equilibrate, namespace, prepare
-from tdecomp.cp._format import CP, as_cp, real_dtype
+from tdecomp._xp import device, equilibrate, namespace, prepare, real_dtype
+from tdecomp.cp._format import CP, as_cp
 from tdecomp.cp._initial_gevd import algebraic
 from tdecomp.cp._initial_sparse import sparse_left_vectors
 from tdecomp.cp._normalise import unit_columns

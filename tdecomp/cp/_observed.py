@@ -9,9 +9,10 @@ import numpy as np
 
 from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
+from tdecomp._weights import elementwise
 from tdecomp._xp import device, prepare
 from tdecomp.cp._initial import as_data, values_of
-from tdecomp.cp._weighted_data import _entries, _weights
+from tdecomp.cp._weighted_data import _entries
 from tdecomp.ops._coo import COO
 
 
@@ -37,7 +38,7 @@ def as_observed(x: Any, weights: Any) -> tuple[Namespace, Any, Any]:
         places, values, heavy, shape, xp = _entries(x, weights)
         return xp, COO(places, values, shape), COO(places, heavy, shape)
     xp, x = prepare(x, ndim=1, batch=True, check_finite=False, name="x")
-    return xp, x, _weights(weights, x, x.shape, xp)
+    return xp, x, elementwise(weights, x, x.shape, xp)
 
 
 def taken(x: Any, mode: int, part: np.ndarray, xp: Namespace) -> Any:

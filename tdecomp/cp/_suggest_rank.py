@@ -13,11 +13,11 @@ from tdecomp._iterate import Fit, Status
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Namespace, Seed
-from tdecomp._xp import eps, floats
+from tdecomp._xp import eps, floats, real_dtype
 from tdecomp.cp._algebra import _evaluate
 from tdecomp.cp._als import cp_als
 from tdecomp.cp._core_consistency import _core_consistency
-from tdecomp.cp._format import CP, real_dtype
+from tdecomp.cp._format import CP
 from tdecomp.cp._initial import values_of
 from tdecomp.cp._observed import HeldOut, as_observed, hold_out
 from tdecomp.cp._split_half import half_limit, split_half

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from tdecomp._typing import Array, Namespace
+from tdecomp._xp import real_dtype
 from tdecomp.cp._algebra_norm import _norm
-from tdecomp.cp._format import CP, real_dtype
+from tdecomp.cp._format import CP
 from tdecomp.cp._weighted_data import Observations
 from tdecomp.cp._weighted_solve import split
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -12,8 +11,8 @@ from tdecomp._errors import nonfinite
 from tdecomp._kernels import accepts
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, DType, Namespace
-from tdecomp._xp import device, equilibrate, namespace, prepare
-from tdecomp.cp._format import real_dtype
+from tdecomp._weights import check_sign, elementwise
+from tdecomp._xp import device, equilibrate, namespace, prepare, real_dtype
 from tdecomp.cp._weighted_entries import Entries
 from tdecomp.cp._weighted_grid import Grid
 from tdecomp.cp._weighted_sorted import sorted_entries
@@ -83,7 +82,7 @@ def observe(x: Any, weights: Any) -> Observed:
     if isinstance(x, COO) or isinstance(weights, COO):
         return _listed(*_entries(x, weights))
     xp, x = prepare(x, ndim=1, batch=True, check_finite=False, name="x")
-    weights = _weights(weights, x, x.shape, xp)
+    weights = elementwise(weights, x, x.shape, xp)
     seen = weights > 0
     check_observed(x, seen, xp, name="x")
     for mode in range(x.ndim):
@@ -150,7 +149,7 @@ def _entries(x: Any, weights: Any) -> tuple[Array, Array, Array, tuple[int, ...]
     shape = tuple(x.shape)
     if weights.shape != shape:
         raise ValueError(f"weights must have the shape of x, {shape}, got {weights.shape}")
-    _check_sign(weights.values, xp, indices=weights.indices)
+    check_sign(weights.values, xp, indices=weights.indices)
     kept = xp.nonzero(weights.values > 0)[0]
     places, heavy = xp.take(weights.indices, kept, axis=1), xp.take(weights.values, kept, axis=0)
     if isinstance(x, COO):
@@ -191,47 +190,11 @@ def _spread(weights: Any, x: COO, xp: Namespace) -> COO:
             "pass a COO of weights: entries that it does not store count as missing, as in "
             "x._replace(values=ones)"
         )
-    weights = _weights(weights, x.values, x.shape, xp)
+    weights = elementwise(weights, x.values, x.shape, xp)
     places = xp.nonzero(weights)
     flat = xp.reshape(weights, (-1,))
     indices = xp.astype(xp.stack(places), x.indices.dtype)
     return COO(indices, xp.take(flat, positions(indices, x.shape), axis=0), x.shape)
-
-
-def _weights(
-    weights: Any, x: Array, shape: Sequence[int], xp: Namespace, *, name: str = "x"
-) -> Array:
-    """Validate weights without coordinates, in the `shape` and the real dtype of the data."""
-    namespace(weights, x)
-    _, weights = prepare(weights, ndim=0, batch=True, like=x, name="weights")
-    if xp.isdtype(weights.dtype, "complex floating"):
-        raise TypeError(f"weights must be real and nonnegative, got dtype {weights.dtype}")
-    _check_sign(weights, xp)
-    weights = xp.astype(weights, real_dtype(x.dtype, xp))
-    try:
-        return xp.broadcast_to(weights, tuple(shape))
-    except (ValueError, RuntimeError):
-        raise ValueError(
-            f"weights of shape {tuple(weights.shape)} cannot be broadcast to {name} of shape "
-            f"{tuple(shape)}"
-        ) from None
-
-
-def _check_sign(weights: Array, xp: Namespace, *, indices: Array | None = None) -> None:
-    """Refuse a negative weight, and say where it is."""
-    flat = xp.reshape(weights, (-1,))
-    negative = xp.astype(flat < 0, xp.int32)
-    if flat.shape[0] == 0 or not bool(xp.any(negative)):
-        return
-    first = int(xp.argmax(negative))
-    if indices is not None:
-        place = tuple(int(indices[k, first]) for k in range(indices.shape[0]))
-    else:
-        place = tuple(int(i) for i in np.unravel_index(first, tuple(weights.shape)))
-    raise ValueError(
-        f"weights must be nonnegative, got {float(flat[first])} at weights{list(place)}; a "
-        "missing entry has weight 0"
-    )
 
 
 def _check_slices(seen: Array, mode: int, xp: Namespace) -> None:

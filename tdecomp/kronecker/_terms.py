@@ -15,11 +15,12 @@ import numpy as np
 from tdecomp._errors import check_rank
 from tdecomp._iterate import Callback, Fit, Progress
 from tdecomp._typing import Array, Namespace
+from tdecomp._weights import elementwise
 from tdecomp._xp import floats, namespace, prepare
 from tdecomp.cp._als import cp_als
 from tdecomp.cp._format import CP
 from tdecomp.cp._normalise import phase_of
-from tdecomp.cp._weighted_data import _weights, check_observed
+from tdecomp.cp._weighted_data import check_observed
 from tdecomp.kronecker._format import KroneckerSum, of_vectors
 from tdecomp.kronecker._operands import padded
 from tdecomp.kronecker._targets import Shapes, check_fit
@@ -73,7 +74,7 @@ def _dense_tensors(
     tensor = as_tensor(padded(a, shape, xp), shapes, xp)
     if weights is None:
         return xp, tensor, None
-    weights = _weights(weights, a, a.shape, xp, name="a")
+    weights = elementwise(weights, a, a.shape, xp, name="a")
     check_observed(a, weights > 0, xp, name="a")
     weights = padded(weights, shape, xp)
     check_seen(weights, shapes, xp)

@@ -1,0 +1,213 @@
+"""What is known of a matrix, read from whatever holds it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tdecomp._errors import check_choice
+from tdecomp._shim import index_add
+from tdecomp._typing import Array, Namespace
+from tdecomp._weights import elementwise
+from tdecomp._xp import (
+    as_array,
+    as_floating,
+    device,
+    finite,
+    integers,
+    is_numpy,
+    namespace,
+    prepare,
+)
+from tdecomp.ops._coo import COO
+
+DUPLICATES = ("error", "mean")
+
+
+class Entries(NamedTuple):
+    """The known entries of a matrix in the order of rows, each place once."""
+
+    rows: Array
+    columns: Array
+    values: Array
+    weights: Array | None
+    shape: tuple[int, int]
+
+    def take(self, chosen: Array, xp: Namespace) -> Entries:
+        """Return the entries at positions `chosen`, which ascend."""
+        rows, columns, values = (
+            xp.take(part, chosen, axis=0) for part in (self.rows, self.columns, self.values)
+        )
+        weights = None if self.weights is None else xp.take(self.weights, chosen, axis=0)
+        return Entries(rows, columns, values, weights, self.shape)
+
+
+def read(
+    x: Any, weights: Any = None, *, duplicates: str = "error", name: str = "x"
+) -> tuple[Namespace, Entries]:
+    """Return the entries that `x` knows: those a sparse matrix stores, those that are not NaN.
+
+    Entries of weight 0 are left out, whatever they are. Where one place comes twice, the entries
+    are refused or replaced by their weighted mean with the sum of their weights, which leaves the
+    minimum of every sum of weighted squares where it was.
+    """
+    check_choice(duplicates, DUPLICATES, name="duplicates")
+    stored = _stored(x, name)
+    xp, entries = _dense(x, weights, name) if stored is None else _sparse(*stored, weights, name)
+    entries = _without_zero_weights(entries, xp)
+    if entries.values.shape[0] == 0:
+        raise ValueError(f"{name} has no observed entry: nothing is known of the matrix")
+    finite(entries.values, xp, name=f"the observed entries of {name}")
+    return xp, _unique(_in_order(entries, xp), duplicates, xp, name)
+
+
+def _stored(x: Any, name: str) -> tuple[Any, Any, Any] | None:
+    """Return coordinates, values and shape of what is sparse, None for what is dense."""
+    if isinstance(x, COO):
+        return x.indices, x.values, x.shape
+    if str(getattr(x, "layout", "torch.strided")) not in {"torch.strided", "strided"}:
+        x = x if x.is_sparse else x.to_sparse_coo()
+        return x._indices(), x._values(), tuple(x.shape)
+    if hasattr(x, "tocoo") and not isinstance(x, np.ndarray):
+        x = x.tocoo()
+    if not hasattr(x, "coords") or not hasattr(x, "data"):
+        return None
+    if getattr(x, "fill_value", 0) != 0:
+        raise ValueError(f"{name} must store its observed entries, its fill_value is not 0")
+    return tuple(np.asarray(row) for row in x.coords), x.data, tuple(x.shape)
+
+
+def _sparse(
+    indices: Any, values: Any, shape: Any, weights: Any, name: str
+) -> tuple[Namespace, Entries]:
+    """Check coordinates and values, and look up weights."""
+    if len(shape) != 2 or len(indices) != 2:
+        raise ValueError(f"{name} must be a matrix, got shape {tuple(shape)}")
+    xp = namespace(values, *(() if isinstance(indices, tuple) else (indices,)))
+    values = as_floating(as_array(values, xp, None, name), xp, name=name)
+    if values.ndim != 1:
+        raise ValueError(f"the values of {name} must have 1 dimension, got {values.ndim}")
+    rows, columns = (
+        checked_indices(indices[k], shape[k], values, xp, name=f"{kind} indices of {name}")
+        for k, kind in enumerate(("row", "column"))
+    )
+    if rows.shape != values.shape or columns.shape != values.shape:
+        raise ValueError(
+            f"{name} has {rows.shape[0]} and {columns.shape[0]} coordinates for "
+            f"{values.shape[0]} values"
+        )
+    entries = Entries(rows, columns, values, None, (int(shape[0]), int(shape[1])))
+    return xp, entries if weights is None else _weighted(entries, weights, xp, name)
+
+
+def checked_indices(index: Any, size: int, like: Array, xp: Namespace, *, name: str) -> Array:
+    """Return a vector of indices below `size` in the default integers, or say what is wrong."""
+    index = as_array(index, xp, like, name)
+    if index.ndim != 1:
+        raise ValueError(f"{name} must have 1 dimension, got shape {tuple(index.shape)}")
+    if index.shape[0] and not xp.isdtype(index.dtype, "integral"):
+        raise TypeError(f"{name} must be integers, got {index.dtype}")
+    if index.shape[0]:
+        low, high = int(xp.min(index)), int(xp.max(index))
+        if low < 0 or high >= size:
+            bad = low if low < 0 else high
+            raise ValueError(f"{name} must lie between 0 and {size - 1}, got {bad}")
+    return xp.astype(index, integers(xp), copy=False)
+
+
+def _weighted(entries: Entries, weights: Any, xp: Namespace, name: str) -> Entries:
+    """Give each stored entry its weight: listed in their order, or looked up in a matrix."""
+    weights = as_array(weights, xp, entries.values, "weights")
+    if weights.ndim == 2:
+        table = elementwise(weights, entries.values, entries.shape, xp, name=name)
+        places = entries.rows * entries.shape[1] + entries.columns
+        listed = xp.take(xp.reshape(table, (-1,)), places, axis=0)
+    else:
+        stored = f"the stored entries of {name}"
+        listed = elementwise(weights, entries.values, entries.values.shape, xp, name=stored)
+    return entries._replace(weights=listed)
+
+
+def _dense(x: Any, weights: Any, name: str) -> tuple[Namespace, Entries]:
+    """List the entries of an array that are not NaN and weigh something."""
+    xp, x = prepare(x, ndim=2, check_finite=False, name=name)
+    seen = ~xp.isnan(x)
+    if weights is not None:
+        weights = elementwise(weights, x, x.shape, xp, name=name)
+        _refuse_unknown(seen, weights, xp, name)
+        seen = seen & (weights > 0)
+    rows, columns = (xp.astype(part, integers(xp), copy=False) for part in xp.nonzero(seen))
+    places = rows * x.shape[1] + columns
+    values = xp.take(xp.reshape(x, (-1,)), places, axis=0)
+    listed = None
+    if weights is not None:
+        listed = xp.take(xp.reshape(weights, (-1,)), places, axis=0)
+    return xp, Entries(rows, columns, values, listed, (int(x.shape[0]), int(x.shape[1])))
+
+
+def _refuse_unknown(known: Array, weights: Array, xp: Namespace, name: str) -> None:
+    """Refuse a weight for what is not known."""
+    wrong = xp.astype(xp.reshape(~known & (weights > 0), (-1,)), xp.int32)
+    if bool(xp.any(wrong)):
+        i, j = divmod(int(xp.argmax(wrong)), known.shape[1])
+        raise ValueError(
+            f"{name}[{i}, {j}] is NaN but weighs {float(weights[i, j])}; a missing entry has "
+            "weight 0"
+        )
+
+
+def _without_zero_weights(entries: Entries, xp: Namespace) -> Entries:
+    """Leave out what has no weight: its value may be anything."""
+    if entries.weights is None or bool(xp.all(entries.weights > 0)):
+        return entries
+    return entries.take(xp.nonzero(entries.weights > 0)[0], xp)
+
+
+def _in_order(entries: Entries, xp: Namespace) -> Entries:
+    """Sort by rows, and by columns within them."""
+    rows, columns = entries.rows, entries.columns
+    down, along = rows[1:] - rows[:-1], columns[1:] - columns[:-1]
+    if bool(xp.all((down > 0) | ((down == 0) & (along >= 0)))):
+        return entries
+    return entries.take(lexicographic(rows, columns, entries.shape, xp), xp)
+
+
+def lexicographic(rows: Array, columns: Array, shape: tuple[int, int], xp: Namespace) -> Array:
+    """Return the order by rows and then by columns, that of equals kept.
+
+    On the host by counting, in time linear in the number of entries; no place is ever one number,
+    which could overflow.
+    """
+    if is_numpy(rows, columns):
+        from scipy.sparse import coo_array
+
+        counted = coo_array((np.arange(rows.shape[0]), (rows, columns)), shape=shape)
+        counted.has_canonical_format = True  # else entries at one place would be summed
+        return counted.tocsc().tocsr().data
+    order = xp.argsort(columns, stable=True)
+    return xp.take(order, xp.argsort(xp.take(rows, order, axis=0), stable=True), axis=0)
+
+
+def _unique(entries: Entries, duplicates: str, xp: Namespace, name: str) -> Entries:
+    """Refuse or merge what lies at one place; entries are in order."""
+    rows, columns, values = entries.rows, entries.columns, entries.values
+    fresh = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
+    if bool(xp.all(fresh)):
+        return entries
+    if duplicates == "error":
+        first = int(xp.argmax(xp.astype(~fresh, xp.int32)))
+        raise ValueError(
+            f"{name} has several entries at ({int(rows[first])}, {int(columns[first])}); pass "
+            'duplicates="mean" to average what lies at one place'
+        )
+    fresh = xp.concat([xp.ones(1, dtype=fresh.dtype, device=device(fresh)), fresh])
+    place = xp.cumulative_sum(xp.astype(fresh, integers(xp))) - 1
+    weights = entries.weights
+    if weights is None:
+        weights = xp.ones(values.shape, dtype=xp.abs(values[:1]).dtype, device=device(values))
+    merged = entries.take(xp.nonzero(fresh)[0], xp)
+    total = index_add(xp.zeros_like(merged.values), place, weights * values, xp)
+    weight = xp.zeros(merged.values.shape, dtype=weights.dtype, device=device(weights))
+    weight = index_add(weight, place, weights, xp)
+    return merged._replace(values=total / weight, weights=weight)

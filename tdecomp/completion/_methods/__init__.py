@@ -1,0 +1,1 @@
+"""One way to complete a matrix in each file."""

@@ -1,0 +1,90 @@
+"""Known entries grouped by their rows and by their columns, at a safe scale."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tdecomp._typing import Array, DType, Namespace
+from tdecomp._xp import device, is_numpy
+from tdecomp.completion._entries import Entries, lexicographic
+
+
+class Side(NamedTuple):
+    """Known entries grouped by one mode, as compressed rows.
+
+    Those of row `i` are ``starts[i]:starts[i + 1]``, by ascending column.
+
+    Attributes
+    ----------
+    starts : array of int, shape (m + 1,)
+        Where each group begins.
+    indices : array of int, shape (nnz,)
+        The place of each entry along the other mode; of 32 bits on the host where they do.
+    values : array, shape (nnz,)
+        The entries.
+    weights : array, shape (nnz,), or None
+        What they weigh, 1 where None.
+    """
+
+    starts: Array
+    indices: Array
+    values: Array
+    weights: Array | None
+
+    def counts(self) -> Array:
+        """Return how many entries each group has."""
+        return self.starts[1:] - self.starts[:-1]
+
+    def owners(self, xp: Namespace) -> Array:
+        """Return the group of each entry."""
+        places = xp.arange(
+            self.indices.shape[0], dtype=self.starts.dtype, device=device(self.starts)
+        )
+        return xp.searchsorted(self.starts, places, side="right") - 1
+
+
+class Observed(NamedTuple):
+    """Known entries in both orders."""
+
+    rows: Side
+    columns: Side
+    shape: tuple[int, int]
+
+    @property
+    def mT(self) -> Observed:
+        """The transpose, at no cost."""
+        return Observed(self.columns, self.rows, self.shape[::-1])
+
+    @property
+    def nnz(self) -> int:
+        """Number of known entries."""
+        return int(self.rows.values.shape[0])
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype of the entries."""
+        return self.rows.values.dtype
+
+
+def group(entries: Entries, xp: Namespace) -> Observed:
+    """Group entries, which are in the order of rows, both ways."""
+    turned = Entries(
+        entries.columns, entries.rows, entries.values, entries.weights, entries.shape[::-1]
+    )
+    order = lexicographic(turned.rows, turned.columns, turned.shape, xp)
+    return Observed(_side(entries, xp), _side(turned.take(order, xp), xp), entries.shape)
+
+
+def _side(entries: Entries, xp: Namespace) -> Side:
+    """Compress entries that are in order."""
+    owners, others, values, weights, (m, n) = entries
+    if is_numpy(owners, others, values):
+        starts = np.zeros(m + 1, np.int64)
+        np.cumsum(np.bincount(owners, minlength=m), out=starts[1:])
+        narrow = np.int32 if n <= np.iinfo(np.int32).max else np.int64
+        return Side(starts, others.astype(narrow), values, weights)
+    groups = xp.arange(m + 1, dtype=owners.dtype, device=device(owners))
+    starts = xp.astype(xp.searchsorted(owners, groups), owners.dtype)
+    return Side(starts, others, values, weights)
