@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any, NamedTuple
 
+from tdecomp._anderson import anderson
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import conj, device, eps
-from tdecomp.cp._anderson import anderson
 from tdecomp.cp._degeneracy import Watch, opposition
 from tdecomp.cp._format import CP
 from tdecomp.cp._least_squares import gram, joint_gram, solve_normal, solve_orthogonal

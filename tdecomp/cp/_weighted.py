@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tdecomp._anderson import anderson
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import device, eps, equilibrate, real_dtype
-from tdecomp.cp._anderson import anderson
 from tdecomp.cp._format import CP
 from tdecomp.cp._unseen import escapes
 from tdecomp.cp._weighted_data import Observed, observe

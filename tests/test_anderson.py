@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tdecomp.cp._anderson import anderson
+from tdecomp._anderson import anderson
 
 
 @pytest.mark.parametrize("kind", ["f", "c"])
