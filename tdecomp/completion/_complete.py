@@ -1,0 +1,281 @@
+"""Completion of a matrix from some of its entries: the public door."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tdecomp._errors import (
+    check_callback,
+    check_choice,
+    check_count,
+    check_number,
+    check_rank,
+    check_size,
+)
+from tdecomp._iterate import Callback, Fit
+from tdecomp._precision import full_precision
+from tdecomp._random import generator, normal
+from tdecomp._typing import Array, Namespace, Seed
+from tdecomp._xp import device, eps, equilibrate, real_dtype
+from tdecomp.completion._biases import Biases, fit_biases, no_biases
+from tdecomp.completion._drive import drive
+from tdecomp.completion._entries import Entries, read
+from tdecomp.completion._format import Completion
+from tdecomp.completion._masked import entries as observed_entries
+from tdecomp.completion._masked import weighted_squares
+from tdecomp.completion._methods._als import als
+from tdecomp.completion._methods._spectral import spectral
+from tdecomp.completion._observed import Observed, Side, group
+from tdecomp.completion._problem import Problem
+from tdecomp.completion._split import set_aside
+
+METHODS = {"als": als}
+# The ridge of biases where `biases` is True.
+_BIASES = 5.0
+# Errors below this many eps are rounding.
+_EXACT = 8.0
+
+
+class Units(NamedTuple):
+    """The scales of data and weights: two to an even `exponent`, and the `heaviest` weight."""
+
+    exponent: int
+    heaviest: float
+
+
+class Options(NamedTuple):
+    """What `complete` has been asked for, checked."""
+
+    rank: int
+    regularization: float
+    by_count: bool
+    nonnegative: bool
+    init: Any
+    rng: np.random.Generator
+
+
+@full_precision
+def complete(
+    x: Any,
+    /,
+    *,
+    rank: int,
+    method: str = "als",
+    regularization: float = 0.0,
+    by_count: bool = False,
+    weights: Any = None,
+    biases: bool | float = False,
+    nonnegative: bool = False,
+    duplicates: str = "error",
+    init: Any = "spectral",
+    holdout: float | None = None,
+    max_iter: int = 100,
+    tol: float = 1e-5,
+    rng: Seed = None,
+    callback: Callback | None = None,
+) -> Fit[Completion]:
+    r"""Fit a matrix of low rank to the entries that are known.
+
+    .. math:: \min_{U, V} \sum_{(i,j) \in \Omega} w_{ij} |x_{ij} - u_i \cdot v_j|^2
+              + \lambda \bigl( \|U\|_F^2 + \|V\|_F^2 \bigr)
+
+    Parameters
+    ----------
+    x : COO, sparse matrix or array, shape (m, n)
+        What is known: the entries that a sparse matrix stores, explicit zeros too, or those of a
+        dense array that are not NaN.
+    rank : int
+        The rank `k`, between 1 and ``min(m, n)``.
+    method : {"als"}
+        How to minimise.
+    regularization : float
+        The penalty :math:`\lambda \ge 0`.
+    by_count : bool
+        Whether the penalty of each row and column is multiplied by what its entries weigh [1]_.
+    weights : array, optional
+        How much each entry counts: one number for each stored entry, in their order, or what
+        broadcasts to ``(m, n)``. Entries of weight 0 are not looked at.
+    biases : bool or float
+        Whether offsets of rows and columns are fitted first, and with which ridge; True is 5.
+    nonnegative : bool
+        Whether no entry of the factors may be negative.
+    duplicates : {"error", "mean"}
+        What becomes of several entries at one place.
+    init : {"spectral", "random"} or Completion
+        Where to start.
+    holdout : float, optional
+        The share of the entries to set aside; the iterate that fits them best is returned, and
+        three steps in a row that do not fit them better end the iteration.
+    max_iter : int
+        The largest number of steps.
+    tol : float
+        Stop when the relative change of the root of the objective is at most this.
+    rng : int, numpy.random.Generator or None
+        Of the start and of what is held out.
+    callback : callable, optional
+        Called with a `Progress` after each step.
+
+    Returns
+    -------
+    Fit
+        ``tensor``, a `Completion`; ``error``, the true relative residual on the entries that were
+        fitted; ``n_iter``; ``status``.
+
+    References
+    ----------
+    .. [1] Y. Zhou, D. Wilkinson, R. Schreiber, R. Pan, "Large-scale parallel collaborative
+       filtering for the Netflix prize", AAIM 2008. doi:10.1007/978-3-540-68880-8_32
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tdecomp.completion import complete
+    >>> x = np.outer([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
+    >>> x[0, 2] = x[2, 0] = np.nan
+    >>> fit = complete(x, rank=1, rng=0)
+    >>> fit.tensor.to_array().round(3)
+    array([[ 1.,  2.,  4.],
+           [ 2.,  4.,  8.],
+           [ 3.,  6., 12.]])
+    """
+    xp, entries = read(x, weights, duplicates=duplicates)
+    options = Options(
+        check_rank(rank, min(entries.shape), way="pass a rank"),
+        check_size(regularization, name="regularization"),
+        by_count,
+        nonnegative,
+        init,
+        generator(rng),
+    )
+    offsets = _offsets(entries, biases, xp)
+    scaled, units = _scaled(entries, offsets, xp)
+    held = None
+    if holdout is not None:
+        scaled, held = set_aside(scaled, _share(holdout), options.rng, xp)
+    problem = _posed(group(scaled, xp), options, units, xp)
+    fit = drive(
+        METHODS[check_choice(method, tuple(METHODS), name="method")](problem),
+        held,
+        max_iter=check_count(max_iter, name="max_iter", least=1),
+        tol=check_number(tol, name="tol"),
+        callback=_seeing(callback, offsets, units, xp),
+        rounding=_EXACT * eps(scaled.values.dtype, xp),
+        xp=xp,
+    )
+    error = _error(problem, fit.tensor)
+    return Fit(_shown(fit.tensor, offsets, units, xp), error, fit.n_iter, fit.status)
+
+
+def _offsets(entries: Entries, biases: bool | float, xp: Namespace) -> Biases:
+    """Fit the biases that are asked for."""
+    if biases is False:
+        return no_biases(entries, xp)
+    ridge = _BIASES if biases is True else check_size(biases, name="biases")
+    return fit_biases(entries, ridge, xp)
+
+
+def _share(holdout: float) -> float:
+    share = check_size(holdout, name="holdout")
+    if not 0 < share < 1:
+        raise ValueError(f"holdout must be a share between 0 and 1, got {share}")
+    return share
+
+
+def _scaled(entries: Entries, offsets: Biases, xp: Namespace) -> tuple[Entries, Units]:
+    """Subtract the offsets, and bring what is left and the weights to unit scale.
+
+    The scale is a power of four: its root, by which each factor is multiplied, is exact.
+    """
+    rest = entries.values - offsets.at(entries.rows, entries.columns, xp)
+    values, scale = equilibrate(rest, xp, axis=(0,), always=True)
+    exponent = math.frexp(float(scale[0]))[1] - 1
+    if exponent % 2:
+        values, exponent = 2 * values, exponent - 1
+    weights, heaviest = entries.weights, 1.0
+    if weights is not None:
+        weights, most = equilibrate(weights, xp, axis=(0,), always=True)
+        heaviest = float(most[0])
+    return entries._replace(values=values, weights=weights), Units(exponent, heaviest)
+
+
+def _posed(observed: Observed, options: Options, units: Units, xp: Namespace) -> Problem:
+    """Say what is minimised, in the units of scaled data, and where to start."""
+    left, right = _start(observed, options, units, xp)
+    ridge = options.regularization / 2.0**units.exponent / units.heaviest
+    heavy = units.heaviest if options.by_count else None
+    return Problem(
+        observed,
+        options.rank,
+        ridge,
+        _penalty(observed.rows, ridge, heavy, xp),
+        _penalty(observed.columns, ridge, heavy, xp),
+        options.nonnegative,
+        left,
+        right,
+        max(weighted_squares(observed.rows.values, observed.rows, xp), math.ulp(0.0)),
+        xp,
+    )
+
+
+def _penalty(side: Side, ridge: float, heavy: float | None, xp: Namespace) -> Array:
+    """Return the ridge of each row: the same for all, or times what its entries weigh."""
+    real = real_dtype(side.values.dtype, xp)
+    if heavy is None:
+        return xp.full(side.starts.shape[0] - 1, ridge, dtype=real, device=device(side.values))
+    counts = xp.astype(side.counts(), real)
+    if side.weights is not None:
+        sums = xp.cumulative_sum(xp.astype(side.weights, xp.float64), include_initial=True)
+        edges = xp.take(sums, side.starts, axis=0)
+        counts = xp.astype(edges[1:] - edges[:-1], real)
+    return ridge * heavy * counts
+
+
+def _start(
+    observed: Observed, options: Options, units: Units, xp: Namespace
+) -> tuple[Array, Array]:
+    """Return factors to start from, at the scale of the data."""
+    like, (m, n), rank = observed.rows.values, observed.shape, options.rank
+    if isinstance(options.init, Completion):
+        if options.init.shape != (m, n) or options.init.rank != rank:
+            raise ValueError(
+                f"init must have shape {(m, n)} and rank {rank}, got {options.init.shape} and "
+                f"{options.init.rank}"
+            )
+        root = 2.0 ** (units.exponent // 2)
+        return options.init.left / root, xp.matrix_transpose(options.init.right) / root
+    if check_choice(options.init, ("spectral", "random"), name="init") == "spectral":
+        left, right = spectral(observed, rank, options.rng, xp)
+    else:
+        left, right = (normal(options.rng, (size, rank), like, xp) / rank**0.25 for size in (m, n))
+    return (xp.abs(left), xp.abs(right)) if options.nonnegative else (left, right)
+
+
+def _seeing(
+    callback: Callback | None, offsets: Biases, units: Units, xp: Namespace
+) -> Callback | None:
+    """Let a callback see the completed matrix at the scale of the data."""
+    check_callback(callback)
+    if callback is None:
+        return None
+    return lambda progress: callback(
+        progress._replace(tensor=_shown(progress.tensor, offsets, units, xp))
+    )
+
+
+def _shown(
+    factors: tuple[Array, Array], offsets: Biases, units: Units, xp: Namespace
+) -> Completion:
+    """Return the completed matrix at the scale of the data."""
+    root = 2.0 ** (units.exponent // 2)
+    left, right = factors
+    return Completion(left * root, xp.matrix_transpose(right) * root, *offsets)
+
+
+def _error(problem: Problem, factors: tuple[Array, Array]) -> float:
+    """Return the weighted residual on the known entries, relative to what the factors fit."""
+    side, xp = problem.observed.rows, problem.xp
+    residual = side.values - observed_entries(side, *factors, xp)
+    return math.sqrt(weighted_squares(residual, side, xp) / problem.total)

@@ -1,0 +1,114 @@
+"""Products with what is known of a matrix: of its entries, of residuals, of normal equations.
+
+A model is ``left @ right.T`` with `left` of shape (m, k) and `right` of shape (n, k), and a `Side`
+holds the known entries grouped by the rows of `left`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tdecomp._shim import index_add
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import conj, device, eps, squared_norm
+from tdecomp.completion._observed import Side
+
+# How many numbers a pass over entries may hold at a time.
+_ROOM = 1 << 22
+
+
+def entries(side: Side, left: Array, right: Array, xp: Namespace) -> Array:
+    """Return the entries of a model where the matrix is known, in the order of `side`."""
+    owners = side.owners(xp)
+    found = [
+        xp.sum(
+            xp.take(left, owners[run], axis=0) * xp.take(right, side.indices[run], axis=0), axis=1
+        )
+        for run in _runs(side, left.shape[1])
+    ]
+    return xp.concat(found)
+
+
+def times(side: Side, values: Array, factor: Array, xp: Namespace) -> Array:
+    """Return ``S @ factor`` for the sparse matrix `S` with `values` in the places of `side`."""
+    owners = side.owners(xp)
+    out = _zeros((side.starts.shape[0] - 1, factor.shape[1]), factor, xp)
+    for run in _runs(side, factor.shape[1]):
+        rows = xp.take(factor, side.indices[run], axis=0)
+        out = index_add(out, owners[run], values[run][:, None] * rows, xp)
+    return out
+
+
+def residual_times(side: Side, left: Array, right: Array, xp: Namespace) -> tuple[float, Array]:
+    r"""Return :math:`\sum w |r|^2` and :math:`(W \circ R) \bar V`, `R` the data less the model.
+
+    The second is the direction in which `left` lowers the first fastest, halved.
+    """
+    residual = side.values - entries(side, left, right, xp)
+    weighted = residual if side.weights is None else side.weights * residual
+    return weighted_squares(residual, side, xp), times(side, weighted, conj(right, xp), xp)
+
+
+def weighted_squares(residual: Array, side: Side, xp: Namespace) -> float:
+    r"""Return :math:`\sum w |r|^2`."""
+    if side.weights is None:
+        return squared_norm(residual, xp)
+    return squared_norm(xp.sqrt(side.weights) * residual, xp)
+
+
+def solve_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Namespace) -> Array:
+    r"""Minimise over the rows of `left`, `right` fixed: each is a ridge regression of its own.
+
+    .. math:: \min_{u_i} \sum_{j \in \Omega_i} w_{ij} |x_{ij} - u_i \cdot v_j|^2
+              + \lambda_i |u_i|^2
+
+    The normal equations are solved for the change of each row, with a diagonal enlarged by a few
+    eps of their trace: rows that their entries do not determine change as little as need be, and
+    no objective rises. Rows without entries become zero.
+
+    Parameters
+    ----------
+    side : Side
+        The known entries, grouped by the rows of `left`.
+    left : array, shape (m, k)
+        The rows to improve.
+    right : array, shape (n, k)
+        The rows they are multiplied with.
+    penalty : array, shape (m,)
+        The ridge :math:`\lambda_i` of each row.
+    xp : namespace
+        Their library.
+    """
+    k = left.shape[1]
+    _, slope = residual_times(side, left, right, xp)
+    gram = _grams(side, right, xp)
+    trace = xp.real(xp.sum(gram * xp.eye(k, dtype=gram.dtype, device=device(gram)), axis=(1, 2)))
+    shift = penalty + 4 * k * eps(left.dtype, xp) * (trace + penalty)
+    shift = xp.where(shift > 0, shift, xp.ones_like(shift))
+    identity = xp.eye(k, dtype=left.dtype, device=device(left))
+    change = xp.linalg.solve(
+        gram + shift[:, None, None] * identity, (slope - penalty[:, None] * left)[..., None]
+    )
+    return xp.where(side.counts()[:, None] > 0, left + change[..., 0], xp.zeros_like(left))
+
+
+def _grams(side: Side, right: Array, xp: Namespace) -> Array:
+    """Return the weighted Gram matrix of the rows that meet each row of the other factor."""
+    owners, k = side.owners(xp), right.shape[1]
+    out = _zeros((side.starts.shape[0] - 1, k, k), right, xp)
+    for run in _runs(side, k * k):
+        rows = xp.take(right, side.indices[run], axis=0)
+        heavy = rows if side.weights is None else side.weights[run][:, None] * rows
+        out = index_add(out, owners[run], conj(heavy, xp)[:, :, None] * rows[:, None, :], xp)
+    return out
+
+
+def _runs(side: Side, width: int) -> Iterator[slice]:
+    """Cut the entries into runs whose rows of that width fit into the room."""
+    length = max(1, _ROOM // width)
+    total = side.indices.shape[0]
+    yield from (slice(at, min(at + length, total)) for at in range(0, total, length))
+
+
+def _zeros(shape: tuple[int, ...], like: Array, xp: Namespace) -> Array:
+    return xp.zeros(shape, dtype=like.dtype, device=device(like))
