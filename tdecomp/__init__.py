@@ -1,9 +1,10 @@
 """Low-rank decompositions with certified error, for NumPy, PyTorch, JAX and their like."""
 
-from tdecomp import convert, cp, kronecker, linalg, ops, tt, tucker
+from tdecomp import completion, convert, cp, kronecker, linalg, ops, tt, tucker
 from tdecomp._errors import ToleranceError
 from tdecomp._iterate import Fit, Progress, Status
 from tdecomp._measure import compression_ratio, n_parameters, relative_error
+from tdecomp.completion import Completion, complete
 from tdecomp.cp import CP, cp_als
 from tdecomp.kronecker import KroneckerSum, kronecker_svd
 from tdecomp.linalg import (
@@ -25,6 +26,7 @@ __all__ = [
     "COO",
     "CP",
     "SVD",
+    "Completion",
     "Fit",
     "KroneckerSum",
     "LowRank",
@@ -33,6 +35,8 @@ __all__ = [
     "TensorTrain",
     "ToleranceError",
     "Tucker",
+    "complete",
+    "completion",
     "compression_ratio",
     "convert",
     "cp",

@@ -16,7 +16,7 @@ from tdecomp.testing import gaussian
 
 ROOMS = (
     *("chebyshev", "compress", "convert", "cp", "kronecker", "linalg", "ops", "testing"),
-    *("chebyshev.potentials", "tt", "tucker"),
+    *("chebyshev.potentials", "completion", "tt", "tucker"),
 )
 # They multiply no matrices of a user's library: they move, count, or work on the host.
 OTHERS = {

@@ -1,1 +1,6 @@
 """Matrices of low rank from the entries that are known, robust to those that are wrong."""
+
+from tdecomp.completion._complete import complete
+from tdecomp.completion._format import Completion
+
+__all__ = ["Completion", "complete"]

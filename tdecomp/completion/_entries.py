@@ -23,6 +23,8 @@ from tdecomp._xp import (
 from tdecomp.ops._coo import COO
 
 DUPLICATES = ("error", "mean")
+# So many counters cost nothing.
+_FEW = 1 << 16
 
 
 class Entries(NamedTuple):
@@ -82,14 +84,21 @@ def _sparse(
     indices: Any, values: Any, shape: Any, weights: Any, name: str
 ) -> tuple[Namespace, Entries]:
     """Check coordinates and values, and look up weights."""
-    if len(shape) != 2 or len(indices) != 2:
+    several = isinstance(indices, tuple)
+    if len(shape) != 2 or (len(indices) if several else indices.shape[0]) != 2:
         raise ValueError(f"{name} must be a matrix, got shape {tuple(shape)}")
-    xp = namespace(values, *(() if isinstance(indices, tuple) else (indices,)))
+    xp = namespace(values, None if several else indices)
     values = as_floating(as_array(values, xp, None, name), xp, name=name)
     if values.ndim != 1:
         raise ValueError(f"the values of {name} must have 1 dimension, got {values.ndim}")
     rows, columns = (
-        checked_indices(indices[k], shape[k], values, xp, name=f"{kind} indices of {name}")
+        checked_indices(
+            indices[k] if several else indices[k, ...],
+            shape[k],
+            values,
+            xp,
+            name=f"{kind} indices of {name}",
+        )
         for k, kind in enumerate(("row", "column"))
     )
     if rows.shape != values.shape or columns.shape != values.shape:
@@ -176,10 +185,12 @@ def _in_order(entries: Entries, xp: Namespace) -> Entries:
 def lexicographic(rows: Array, columns: Array, shape: tuple[int, int], xp: Namespace) -> Array:
     """Return the order by rows and then by columns, that of equals kept.
 
-    On the host by counting, in time linear in the number of entries; no place is ever one number,
-    which could overflow.
+    On the host by counting, in time linear in the number of entries, unless there are more rows
+    and columns than that; no place is ever one number, which could overflow.
     """
     if is_numpy(rows, columns):
+        if sum(shape) > 2 * rows.shape[0] + _FEW:
+            return np.lexsort((columns, rows))
         from scipy.sparse import coo_array
 
         counted = coo_array((np.arange(rows.shape[0]), (rows, columns)), shape=shape)

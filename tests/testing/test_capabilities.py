@@ -8,6 +8,7 @@ import pytest
 
 import tdecomp as td
 import tdecomp.chebyshev
+import tdecomp.completion
 import tdecomp.convert
 import tdecomp.cp
 import tdecomp.kronecker
@@ -170,6 +171,9 @@ CALLS = {
     "cp.add": lambda x: td.cp.add(cp(x), cp(x, 2)).to_array(),
     "cp.align": lambda x: td.cp.align(cp(x), cp(x, 2)).factors[0],
     "cp.congruence": lambda x: td.cp.congruence(cp(x), cp(x, 2)),
+    "completion.complete": lambda x: td.completion.complete(
+        x[:8, :5], rank=2, rng=0, max_iter=3
+    ).tensor.to_array(),
     "cp.cp_als": lambda x: td.cp.cp_als(x, rank=2, rng=0, max_iter=2).tensor.to_array(),
     "cp.core_consistency": lambda x: (
         td.cp.core_consistency(cp(x).to_array() * (1 + x[0, 0]), td.cp.permute(cp(x), [0])) / 100
@@ -323,6 +327,7 @@ def test_the_table_is_complete():
     for room in (
         td.chebyshev,
         td.chebyshev.potentials,
+        td.completion,
         td.convert,
         td.cp,
         td.kronecker,
