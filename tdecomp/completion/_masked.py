@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from tdecomp._kernels import accepts
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import conj, device, eps, squared_norm
@@ -19,6 +22,12 @@ _ROOM = 1 << 22
 
 def entries(side: Side, left: Array, right: Array, xp: Namespace) -> Array:
     """Return the entries of a model where the matrix is known, in the order of `side`."""
+    if _compiled(side, left, right):
+        from tdecomp._kernels._observed import entries as kernel
+
+        out = np.empty_like(side.values)
+        kernel(side.starts, side.indices, left, right, out)
+        return out
     owners = side.owners(xp)
     found = [
         xp.sum(
@@ -31,6 +40,12 @@ def entries(side: Side, left: Array, right: Array, xp: Namespace) -> Array:
 
 def times(side: Side, values: Array, factor: Array, xp: Namespace) -> Array:
     """Return ``S @ factor`` for the sparse matrix `S` with `values` in the places of `side`."""
+    if _compiled(side, values, factor):
+        from tdecomp._kernels._observed import times as kernel
+
+        out = np.empty((side.starts.shape[0] - 1, factor.shape[1]), factor.dtype)
+        kernel(side.starts, side.indices, values, factor, out)
+        return out
     owners = side.owners(xp)
     out = _zeros((side.starts.shape[0] - 1, factor.shape[1]), factor, xp)
     for run in _runs(side, factor.shape[1]):
@@ -44,6 +59,12 @@ def residual_times(side: Side, left: Array, right: Array, xp: Namespace) -> tupl
 
     The second is the direction in which `left` lowers the first fastest, halved.
     """
+    if _compiled(side, left, right):
+        from tdecomp._kernels._observed import residual_times as kernel
+
+        out, losses = np.empty_like(left), np.empty(left.shape[0])
+        kernel(side.starts, side.indices, side.values, _listed(side), left, right, out, losses)
+        return float(np.sum(losses)), out
     residual = side.values - entries(side, left, right, xp)
     weighted = residual if side.weights is None else side.weights * residual
     return weighted_squares(residual, side, xp), times(side, weighted, conj(right, xp), xp)
@@ -79,6 +100,12 @@ def solve_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Namesp
     xp : namespace
         Their library.
     """
+    if _compiled(side, left, right, penalty):
+        from tdecomp._kernels._observed import solve_rows as kernel
+
+        out = np.empty_like(left)
+        kernel(side.starts, side.indices, side.values, _listed(side), left, right, penalty, out)
+        return out
     k = left.shape[1]
     _, slope = residual_times(side, left, right, xp)
     gram = _grams(side, right, xp)
@@ -108,6 +135,18 @@ def _runs(side: Side, width: int) -> Iterator[slice]:
     length = max(1, _ROOM // width)
     total = side.indices.shape[0]
     yield from (slice(at, min(at + length, total)) for at in range(0, total, length))
+
+
+def _compiled(side: Side, *arrays: Array) -> bool:
+    """Tell whether kernels take these: real arrays of NumPy, of one dtype."""
+    dtype = side.values.dtype
+    alike = all(x.dtype == dtype for x in arrays)
+    return alike and accepts(side.values, *arrays) and dtype.kind == "f"
+
+
+def _listed(side: Side) -> np.ndarray:
+    """Return the weights, none where all are 1."""
+    return np.empty(0, side.values.dtype) if side.weights is None else side.weights
 
 
 def _zeros(shape: tuple[int, ...], like: Array, xp: Namespace) -> Array:
