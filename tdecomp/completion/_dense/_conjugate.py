@@ -1,0 +1,88 @@
+r"""Conjugate gradients in the metric of the curvature of rows.
+
+For a step of both factors the objective is, to second order, at most twice the sum of its
+quadratic models by rows of the one and by rows of the other: what alternating least squares solves
+half by half is the best majorant that treats rows alone. Its matrices are factorised once for many
+steps, of which each then costs a few products with the data.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from tdecomp._iterate import Step
+from tdecomp.completion._dense._factors import Pair, balanced, orthonormal
+from tdecomp.completion._dense._line import lowest
+from tdecomp.completion._dense._objective import Objective, Slopes, inner
+from tdecomp.completion._dense._rows import Metric, metric
+from tdecomp.completion._dense._step import reported
+
+# Factors are balanced, and the metric renewed, after so many steps.
+_LASTING = 20
+
+
+class Path(NamedTuple):
+    """Factors, the slopes there, the metrics of both, where to go next, and the way behind."""
+
+    pair: Pair
+    slopes: Slopes
+    metrics: tuple[Metric, Metric]
+    direction: Pair
+    size: float
+    age: int = 0
+    gain: float = math.inf
+
+
+class Conjugate:
+    """Steps along conjugate directions, each to the lowest point of the objective on its line."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.objective, self.turned = objective, objective.turned
+
+    def begun(self, pair: Pair, age: int = 0, gain: float = math.inf) -> Path:
+        """Balance the factors and factorise their curvatures, to start, or to start again."""
+        objective = self.objective
+        balance = balanced if objective.penalty else orthonormal
+        pair = balance(pair, objective.xp)
+        metrics = metric(objective, pair.right), metric(self.turned, pair.left)
+        slopes = objective.slopes(*pair)
+        steepest = _steepest(metrics, slopes)
+        return Path(pair, slopes, metrics, steepest, self._inner(steepest, slopes), age, gain)
+
+    def step(self, state: Path) -> Step[Path]:
+        """Go to the lowest point ahead, and turn to a direction conjugate to the last one."""
+        objective = self.objective
+        if state.age and state.age % _LASTING == 0:
+            state = self.begun(state.pair, state.age, state.gain)
+        lines = objective.along(*state.pair, *state.direction)
+        t, gained = lowest(lines.sum(axis=0))
+        pair = state.pair.moved(t, state.direction)
+        slopes = objective.slopes(*pair)
+        excess = objective.excess(*pair)
+        gain = gained / (2 * (slopes.misfit + excess) or 1.0)
+        direction, size = self._turned(state, slopes)
+        following = Path(pair, slopes, state.metrics, direction, size, state.age + 1, gain)
+        gains = (gain, state.gain)
+        return reported(objective, following, misfit=slopes.misfit, excess=excess, gains=gains)
+
+    def _turned(self, state: Path, slopes: Slopes) -> tuple[Pair, float]:
+        """Return the direction of Polak and Ribiere, or the steepest one where that rises."""
+        steepest = _steepest(state.metrics, slopes)
+        size = self._inner(steepest, slopes)
+        fresh = size - self._inner(steepest, state.slopes)
+        if state.size > 0 and fresh > 0:
+            direction = steepest.moved(fresh / state.size, state.direction)
+            if self._inner(direction, slopes) > 0:
+                return direction, size
+        return steepest, size
+
+    def _inner(self, step: Pair, slopes: Slopes) -> float:
+        """Return how fast the objective falls along a step."""
+        xp = self.objective.xp
+        return inner(step.left, slopes.left, xp) + inner(step.right, slopes.right, xp)
+
+
+def _steepest(metrics: tuple[Metric, Metric], slopes: Slopes) -> Pair:
+    """Return the step that minimises the models of all rows on their own."""
+    return Pair(metrics[0].applied(slopes.left), metrics[1].applied(slopes.right))

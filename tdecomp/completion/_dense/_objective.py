@@ -1,0 +1,160 @@
+"""The weighted misfit of a matrix of low rank: its slopes, its curvature, its course on a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from tdecomp._program import one_program
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import conj, device, is_numpy
+
+# Entries of a slab: what is made of it stays in the cache of a processor; elsewhere few programs
+# are better than small ones.
+_SLAB, _LARGE_SLAB = 1 << 16, 1 << 22
+
+
+class Slopes(NamedTuple):
+    """The misfit, and the directions of descent: half the gradient with its sign turned."""
+
+    misfit: float
+    left: Array
+    right: Array
+
+
+@dataclass(frozen=True)
+class Objective:
+    r"""The sum :math:`\sum w |x - z|^2 + \lambda (\|U\|_F^2 + \|V\|_F^2)` with `z` = `U V^T`.
+
+    Data and weights are (m, n) at unit scale, the factors `left` (m, k) and `right` (n, k);
+    `total` is the misfit of zero.
+    """
+
+    values: Array
+    weights: Array
+    penalty: float
+    total: float
+    xp: Namespace
+
+    @property
+    def turned(self) -> Objective:
+        """The same objective of the transposed matrix."""
+        values, weights = (self.xp.matrix_transpose(x) for x in (self.values, self.weights))
+        return replace(self, values=values, weights=weights)
+
+    def excess(self, left: Array, right: Array) -> float:
+        """Return the penalty of two factors."""
+        return self.penalty * sum(inner(x, x, self.xp) for x in (left, right))
+
+    def slopes(self, left: Array, right: Array) -> Slopes:
+        """Return the misfit and the directions of descent, in one pass over the data."""
+        misfit, rows, columns = 0.0, [], None
+        for values, weights, part in self._slabs(left):
+            squares, own, others = _slab_slopes(values, weights, *part, right, self.xp)
+            misfit += float(squares)
+            rows.append(own)
+            columns = others if columns is None else columns + others
+        own = self.xp.concat(rows) if len(rows) > 1 else rows[0]
+        return Slopes(misfit, own - self.penalty * left, columns - self.penalty * right)
+
+    def along(self, left: Array, right: Array, left_step: Array, right_step: Array) -> np.ndarray:
+        """Return the coefficients (2, 5) of misfit and penalty, polynomials on a line."""
+        xp = self.xp
+        gram = np.zeros(6)
+        for values, weights, part in self._slabs(left, left_step):
+            parts = _slab_line(values, weights, part, (right, right_step), xp)
+            gram += [float(entry) for entry in parts]
+        lines = np.zeros((2, 5))
+        lines[0] = gram[0], 2 * gram[1], 2 * gram[2] + gram[3], 2 * gram[4], gram[5]
+        if self.penalty:
+            for x, step in ((left, left_step), (right, right_step)):
+                sizes = (inner(x, x, xp), 2 * inner(x, step, xp), inner(step, step, xp))
+                lines[1, :3] += self.penalty * np.asarray(sizes)
+        return lines
+
+    def curvatures(self, right: Array) -> Array:
+        r"""Return :math:`\sum_j w_{ij} \bar v_j v_j^T + \lambda I` (m, k, k) for all rows `i`.
+
+        Half of the products would be those of the other half, and are not made.
+        """
+        xp, k = self.xp, right.shape[1]
+        where = {"device": device(right)}
+        first, second = np.triu_indices(k)
+        table = np.zeros((k, k), dtype=int)
+        table[first, second] = table[second, first] = np.arange(first.size)
+        left, other = (
+            xp.take(x, xp.asarray(index, **where), axis=1)
+            for x, index in ((conj(right, xp), first), (right, second))
+        )
+        sums = xp.take(self._weighted(left * other), xp.asarray(table.ravel(), **where), axis=1)
+        h = xp.reshape(sums, (-1, k, k))
+        if self._complex:
+            h = xp.where(xp.asarray(np.tri(k, k=-1) > 0, **where), xp.conj(h), h)
+        return h + self.penalty * xp.eye(k, dtype=h.dtype, **where) if self.penalty else h
+
+    @property
+    def _complex(self) -> bool:
+        return bool(self.xp.isdtype(self.values.dtype, "complex floating"))
+
+    def _weighted(self, products: Array) -> Array:
+        """Multiply the matrix of weights, which is real, by a matrix that may not be."""
+        xp = self.xp
+        if not self._complex:
+            return self.weights @ products
+        parts = (self.weights @ part(products) for part in (xp.real, xp.imag))
+        real, imaginary = (xp.astype(part, products.dtype) for part in parts)
+        return real + 1j * imaginary
+
+    def _slabs(self, *factors: Array) -> Iterator[tuple[Array, Array, tuple[Array, ...]]]:
+        """Yield slabs of rows of the data, the weights and the left factors."""
+        m, n = self.values.shape
+        length = max(1, (_SLAB if is_numpy(self.values) else _LARGE_SLAB) // n)
+        for start in range(0, m, length):
+            rows = slice(start, min(start + length, m))
+            parts = tuple(factor[rows, :] for factor in factors)
+            yield self.values[rows, :], self.weights[rows, :], parts
+
+
+def inner(x: Array, y: Array, xp: Namespace) -> float:
+    """Return the real inner product of two arrays."""
+    return float(_inner(x, y, xp))
+
+
+def _inner(x: Array, y: Array, xp: Namespace) -> Array:
+    product = xp.vecdot(xp.reshape(x, (-1,)), xp.reshape(y, (-1,)))
+    return xp.real(product) if xp.isdtype(x.dtype, "complex floating") else product
+
+
+@one_program
+def _slab_slopes(
+    values: Array, weights: Array, left: Array, right: Array, xp: Namespace
+) -> tuple[Array, Array, Array]:
+    """Return the misfit of a slab and its shares of both slopes."""
+    gap = values - left @ xp.matrix_transpose(right)
+    heavy = weights * gap
+    rows = heavy @ conj(right, xp)
+    columns = xp.matrix_transpose(heavy) @ conj(left, xp)
+    return _inner(heavy, gap, xp), rows, columns
+
+
+@one_program
+def _slab_line(
+    values: Array,
+    weights: Array,
+    lefts: tuple[Array, ...],
+    rights: tuple[Array, Array],
+    xp: Namespace,
+) -> list[Array]:
+    """Return the weighted inner products of the terms of the residual of a slab along a line."""
+    (left, left_step), (right, right_step) = lefts, rights
+    turned = xp.matrix_transpose(xp.concat([right_step, right], axis=1))
+    k = right.shape[1]
+    constant = left @ turned[k:, :] - values
+    linear = xp.concat([left, left_step], axis=1) @ turned
+    square = left_step @ turned[:k, :]
+    none, one, two = (weights * term for term in (constant, linear, square))
+    pairs = (none, constant), (none, linear), (none, square), (one, linear), (two, linear)
+    return [_inner(x, y, xp) for x, y in (*pairs, (two, square))]

@@ -1,0 +1,57 @@
+"""Small systems of equations, one for each row of a factor, that may be singular."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tdecomp._program import one_program
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import device, eps
+from tdecomp.completion._dense._objective import Objective
+
+# A matrix with a diagonal of ones that rounding has made indefinite is definite again when so many
+# eps, times its size, are added to the diagonal.
+_SHIFT = 64.0
+
+
+class Metric(NamedTuple):
+    """Inverses of matrices with a diagonal of ones, and the roots of what the diagonals were."""
+
+    roots: Array
+    inverses: Array
+
+    def applied(self, slopes: Array) -> Array:
+        """Return the steps that minimise the quadratic models with these slopes."""
+        return (self.inverses @ (slopes / self.roots)[..., None])[..., 0] / self.roots
+
+
+def metric(objective: Objective, right: Array) -> Metric:
+    """Return the inverse of the curvature of the objective by each row of the left factor."""
+    xp = objective.xp
+    unit, roots = _unit(objective.curvatures(right), xp)
+    return Metric(roots, xp.linalg.inv(unit))
+
+
+def solved(objective: Objective, right: Array, slopes: Array) -> Array:
+    """Return the step to the left factor that fits best, as far as the curvature can tell."""
+    unit, roots = _unit(objective.curvatures(right), objective.xp)
+    return objective.xp.linalg.solve(unit, (slopes / roots)[..., None])[..., 0] / roots
+
+
+@one_program
+def _unit(h: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Scale matrices to a diagonal of ones, a little more than that, and return the scales.
+
+    What is added damps steps where the matrix is singular to rounding, and no others; a damped
+    step lowers the objective too.
+    """
+    k = h.shape[-1]
+    diagonal = xp.linalg.diagonal(h)
+    diagonal = xp.real(diagonal) if xp.isdtype(h.dtype, "complex floating") else diagonal
+    found = diagonal > float(xp.finfo(diagonal.dtype).smallest_normal)
+    roots = xp.astype(xp.sqrt(xp.where(found, diagonal, xp.ones_like(diagonal))), h.dtype)
+    scaled = h / roots[..., :, None] / roots[..., None, :]
+    ones = xp.ones_like(diagonal)
+    shift = xp.where(found, ones * (_SHIFT * k * eps(diagonal.dtype, xp)), ones)
+    eye = xp.eye(k, dtype=h.dtype, device=device(h))
+    return scaled + eye * xp.astype(shift, h.dtype)[..., None, :], roots

@@ -1,0 +1,102 @@
+"""Where to begin: the best of several matrices of low rank that need no iteration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from tdecomp._random import normal
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import adjoint, device, eps
+from tdecomp.completion._dense._factors import Pair, balanced
+from tdecomp.completion._dense._majorant import Majorant
+from tdecomp.completion._dense._objective import Objective
+from tdecomp.linalg import SVD, randomized_svd
+
+# Starts are that near to the best of their kind, where so many products are enough for it.
+_TOL = 1e-2
+_PRODUCTS = 6
+
+
+def best_of_several(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
+    """Return the candidate from which the objective is least, each at its best length."""
+    found = [_stretched(objective, pair) for pair in _candidates(objective, rank, rng)]
+    return min(found, key=lambda scored: scored[0])[1]
+
+
+def plain(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
+    """Return the truncated SVD of the data, at its best length."""
+    return _stretched(objective, _weighted(objective, None, None, rank, rng))[1]
+
+
+def drawn(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
+    """Return a random left factor, with a right one of zeros, which the first step fills."""
+    xp, values = objective.xp, objective.values
+    m, n = values.shape
+    left = normal(rng, (m, rank), values, xp)
+    return Pair(left, xp.zeros((n, rank), dtype=values.dtype, device=device(values)))
+
+
+def _candidates(objective: Objective, rank: int, rng: np.random.Generator) -> Iterator[Pair]:
+    """Yield the solutions for weights of rank one that are like the given ones."""
+    xp, weights = objective.xp, objective.weights
+    rows, columns = (xp.sqrt(xp.mean(weights, axis=axis)) for axis in (1, 0))
+    for left in (None, rows):
+        for right in (None, columns):
+            yield _weighted(objective, left, right, rank, rng)
+    yield _majorised(objective, rank, rng)
+
+
+def _weighted(
+    objective: Objective,
+    left: Array | None,
+    right: Array | None,
+    rank: int,
+    rng: np.random.Generator,
+) -> Pair:
+    """Return the best approximation in the metric of two diagonals; see `weighted_svd`."""
+    xp, a = objective.xp, objective.values
+    rows = a if left is None else left[:, None] * a
+    columns = a if right is None else a * right
+    svd = _leading(rows if right is None else rows * right, rank, rng)
+    first = (columns @ adjoint(svd.Vh, xp)) * _inverse(svd.S, xp)
+    return Pair(first, xp.matrix_transpose(adjoint(svd.U, xp) @ rows))
+
+
+def _majorised(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
+    """Return where a majorant that touches the objective at zero is least."""
+    xp = objective.xp
+    majorant = Majorant.of(objective.weights, xp)
+    left, right = xp.sqrt(majorant.rows)[:, None], xp.sqrt(majorant.columns)
+    svd = _leading(objective.weights * objective.values / left / right, rank, rng)
+    return Pair(svd.U * svd.S / left, xp.matrix_transpose(svd.Vh / right))
+
+
+def _leading(a: Array, rank: int, rng: np.random.Generator) -> SVD:
+    """Return the leading triplets, to the accuracy of a start."""
+    return randomized_svd(a, rank=rank, tol=_TOL, max_iter=_PRODUCTS, rng=rng).tensor
+
+
+def _inverse(sizes: Array, xp: Namespace) -> Array:
+    """Return the inverses of singular values that are not rounding."""
+    kept = sizes > eps(sizes.dtype, xp) * sizes.shape[0] * xp.max(sizes)
+    inverse = 1 / xp.where(kept, sizes, xp.ones_like(sizes))
+    return xp.where(kept, inverse, xp.zeros_like(sizes))
+
+
+def _stretched(objective: Objective, pair: Pair) -> tuple[float, Pair]:
+    """Return the multiple of a start that the objective likes best, and its value."""
+    xp = objective.xp
+    pair = balanced(pair, xp)
+    still = Pair(xp.zeros_like(pair.left), pair.right)
+    lines = objective.along(*still, pair.left, xp.zeros_like(pair.right))
+    constant, slope, curvature = (float(part) for part in lines[0][:3])
+    excess = objective.excess(*pair)
+    length = -slope / 2 / curvature if curvature > 0 else 0.0
+    short = (-slope / 2 - excess / 2) / curvature if curvature > 0 else 0.0
+    length = short if short > 0 else length
+    value = constant + length * (slope + length * curvature) + abs(length) * excess
+    root = math.sqrt(abs(length))
+    return value, Pair(root * pair.left, math.copysign(root, length) * pair.right)
