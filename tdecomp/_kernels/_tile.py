@@ -52,7 +52,7 @@ def tile(rows: int, vectors: int) -> Any:
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             panels, (c, c0, dc, ahead, skew) = arguments[:8], arguments[8:]
-            write = _Writer(context, builder, signature, rows, vectors)
+            write = Writer(context, builder, signature, rows, vectors)
             third = write.start(8, c)
             for i, row in enumerate(write.sums):
                 for j, total in enumerate(row):
@@ -90,7 +90,7 @@ def weighted_tile(rows: int, vectors: int) -> Any:
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             panels, (w, w0, dw, c, c0) = arguments[:8], arguments[8:]
-            write = _Writer(context, builder, signature, rows, vectors)
+            write = Writer(context, builder, signature, rows, vectors)
             for row in write.sums:
                 for total in row:
                     builder.store(write.zero, total)
@@ -109,7 +109,7 @@ def weighted_tile(rows: int, vectors: int) -> Any:
     return multiply
 
 
-class _Writer:
+class Writer:
     """Writes the instructions of `rows` x `vectors` sums of products, which stay in registers."""
 
     def __init__(
@@ -161,13 +161,13 @@ class _Writer:
             if ahead is not None:
                 turn = builder.and_(loop.index, ir.Constant(self.integer, _TURNS - 1))
                 place = builder.add(builder.add(column, ahead), builder.mul(turn, skew))
-                _prefetch(builder, builder.gep(first, [place]))
+                prefetch(builder, builder.gep(first, [place]))
             for i, row in enumerate(self.sums):
-                entry = self._spread(builder.load(builder.gep(first, [self.row(column, da, i)])))
+                entry = self.spread(builder.load(builder.gep(first, [self.row(column, da, i)])))
                 for operand, total in zip(operands, row, strict=True):
                     builder.store(self.plus_product(builder.load(total), entry, operand), total)
 
-    def _spread(self, entry: Any) -> Any:
+    def spread(self, entry: Any) -> Any:
         """Return a vector of one number."""
         lane = ir.IntType(32)
         undefined = ir.Constant(self.vector, ir.Undefined)
@@ -180,10 +180,10 @@ class _Writer:
         return self.builder.bitcast(self.builder.gep(base, [place]), self.vector.as_pointer())
 
 
-def _prefetch(builder: Any, place: Any) -> None:
-    """Ask for a line of memory, into the second level of the cache."""
+def prefetch(builder: Any, place: Any, level: int = 2) -> None:
+    """Ask for a line of memory, into the second level of the cache, or the first with 3."""
     text, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [text, number, number, number])
     call = builder.module.declare_intrinsic("llvm.prefetch", [text], kind)
-    read, level, data = (ir.Constant(number, value) for value in (0, 2, 1))
-    builder.call(call, [builder.bitcast(place, text), read, level, data])
+    read, near, data = (ir.Constant(number, value) for value in (0, level, 1))
+    builder.call(call, [builder.bitcast(place, text), read, near, data])

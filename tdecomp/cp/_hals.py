@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tdecomp._descent import descend
 from tdecomp._kernels import accepts
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import eps
-from tdecomp.cp._weighted_solve import descend
 
 # Multiplications from which on the kernel saves more than a cold import of numba.
 _KERNEL_WORK = 1 << 16

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tdecomp._descent import descend
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device
-from tdecomp.cp._weighted_solve import descend, solve_normal, split
+from tdecomp.cp._weighted_solve import solve_normal, split
 
 _BLOCK_ENTRIES = 1 << 22
 

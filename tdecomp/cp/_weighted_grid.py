@@ -9,8 +9,9 @@ from functools import reduce
 
 import numpy as np
 
+from tdecomp._descent import descend
 from tdecomp._typing import Array, Namespace
-from tdecomp.cp._weighted_solve import descend, solve_normal, split
+from tdecomp.cp._weighted_solve import solve_normal, split
 from tdecomp.ops._factor_products import _khatri_rao
 from tdecomp.ops._unfold import _unfold
 

@@ -1,0 +1,198 @@
+"""Products with the known entries of a matrix, laid out for the kernels that make them.
+
+The entries of row `i` are ``starts[i]:starts[i + 1]``, `weights` is empty where all are 1. Rows
+of `left` (m, k) own the entries, which pick rows of `right` (n, k).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tdecomp._kernels import _observed_gradients as gradients
+from tdecomp._kernels import _observed_rows as rows
+from tdecomp._kernels import _observed_sums as sums
+from tdecomp._kernels._threads import threads_for
+from tdecomp._kernels._tile import lanes
+
+# Stretches of rows for threads to share: more than threads, so that they end together.
+_STRETCHES = 32
+# A row with more than this share of all entries is divided, if it has more than so many.
+_LONG, _FEWEST = 1 / 16, 1 << 14
+
+
+class Layout(NamedTuple):
+    """How threads share rows: stretches of those with at most `most` entries, parts of others."""
+
+    bounds: np.ndarray
+    most: int
+    parts: np.ndarray
+
+
+def entries(
+    starts: np.ndarray, indices: np.ndarray, left: np.ndarray, right: np.ndarray, out: np.ndarray
+) -> None:
+    """Write the entries of the model ``left @ right.T`` at the known places to `out` (nnz,)."""
+    flat, width, lane = padded(right)
+    bounds = np.linspace(0, indices.size, _STRETCHES + 1).astype(np.int64)
+    with threads_for(2 * indices.size * width):
+        sums.entries_by_row(bounds, starts, indices, left, flat, width, lane, out)
+
+
+def times(
+    starts: np.ndarray,
+    indices: np.ndarray,
+    values: np.ndarray,
+    factor: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Write the product of the sparse matrix of `values` with a factor (n, k) to `out` (m, k)."""
+    flat, width, lane = padded(factor)
+    bounds, most, parts = _layout(starts)
+    with threads_for(2 * indices.size * width):
+        sums.times_by_row(bounds, most, starts, indices, values, flat, width, lane, out)
+        if parts.size:
+            found = np.empty((parts.shape[0], width), out.dtype)
+            sums.times_by_part(parts, indices, values, flat, width, lane, found)
+            for i, own in _of_rows(parts):
+                out[i] = np.sum(found[own], axis=0)[: out.shape[1]]
+
+
+def residual_times(
+    starts: np.ndarray,
+    indices: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    out: np.ndarray,
+    losses: np.ndarray,
+) -> None:
+    """Write the weighted residuals times `right` to `out`, the loss of each row to `losses`."""
+    flat, width, lane = padded(right)
+    bounds, most, parts = _layout(starts)
+    known = (indices, values, weights, left, flat, width, lane)
+    with threads_for(4 * indices.size * width):
+        sums.residual_times_by_row(bounds, most, starts, *known, out, losses)
+        if parts.size:
+            found = np.empty((parts.shape[0], width), out.dtype)
+            shares = np.empty(parts.shape[0])
+            sums.residual_times_by_part(parts, *known, found, shares)
+            for i, own in _of_rows(parts):
+                out[i] = np.sum(found[own], axis=0)[: out.shape[1]]
+                losses[i] = np.sum(shares[own])
+
+
+def solve_rows(
+    starts: np.ndarray,
+    indices: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    penalty: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Write the rows that fit best with `right` fixed to `out`, their ridge in `penalty` (m,)."""
+    flat, width, lane = padded(right)
+    bounds, most, parts = _layout(starts)
+    rounding = left.dtype.type(4 * left.shape[1] * np.finfo(left.dtype).eps)
+    known = (indices, values, weights, left, flat, width, lane)
+    with threads_for(indices.size * left.shape[1] ** 2):
+        rows.solve_by_row(bounds, most, starts, *known, penalty, rounding, out)
+        for i, h in _long_rows(parts, known):
+            rows.solve_formed(h, width, lane, left[i], penalty[i], rounding, out[i])
+
+
+def solve_nonnegative_rows(
+    starts: np.ndarray,
+    indices: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    penalty: np.ndarray,
+    passes: int,
+    out: np.ndarray,
+) -> None:
+    """Write what coordinate descent over nonnegative rows makes of `left` to `out`."""
+    flat, width, lane = padded(right)
+    bounds, most, parts = _layout(starts)
+    known = (indices, values, weights, left, flat, width, lane)
+    with threads_for(indices.size * left.shape[1] ** 2):
+        rows.descend_by_row(bounds, most, starts, *known, penalty, passes, out)
+        for i, h in _long_rows(parts, known):
+            rows.descend_formed(h, width, left[i], penalty[i], passes, out[i])
+
+
+def _long_rows(parts: np.ndarray, known: tuple[Any, ...]) -> list[tuple[int, np.ndarray]]:
+    """Return the normal equations of each row that was divided."""
+    if not parts.size:
+        return []
+    left, width = known[3], known[5]
+    h = np.empty((parts.shape[0], rows.equations(left.shape[1]) * width), left.dtype)
+    rows.squares_by_part(parts, *known, h)
+    return [(i, np.sum(h[own], axis=0)) for i, own in _of_rows(parts)]
+
+
+def _of_rows(parts: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Return each row that was divided, with the places of its parts."""
+    return [(int(i), parts[:, 0] == i) for i in np.unique(parts[:, 0])]
+
+
+def padded(factor: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """Return a factor flat, its rows filled up to whole vectors, their width and that of those."""
+    lane = lanes(factor.dtype.itemsize)
+    n, k = factor.shape
+    width = -(-k // lane) * lane
+    if width == k:
+        return np.ascontiguousarray(factor).reshape(-1), width, lane
+    wide = np.zeros((n, width), factor.dtype)
+    wide[:, :k] = factor
+    return wide.reshape(-1), width, lane
+
+
+def _layout(starts: np.ndarray) -> Layout:
+    """Cut rows into stretches with about equally many entries, and long rows into parts."""
+    most = max(_FEWEST, int(_LONG * starts[-1]))
+    counts = np.diff(starts)
+    ends = starts
+    long = np.nonzero(counts > most)[0]
+    if long.size:
+        ends = np.concatenate([[0], np.cumsum(np.where(counts > most, 0, counts))])
+    parts = [
+        (i, low, min(low + _FEWEST, starts[i + 1]))
+        for i in long
+        for low in range(starts[i], starts[i + 1], _FEWEST)
+    ]
+    return Layout(_even_bounds(ends), most, np.asarray(parts, np.int64).reshape(-1, 3))
+
+
+def _even_bounds(ends: np.ndarray) -> np.ndarray:
+    """Cut rows into stretches with about equally many entries."""
+    cuts = np.searchsorted(ends, np.linspace(0, ends[-1], _STRETCHES + 1)[1:-1])
+    return np.unique(np.concatenate([[0], cuts, [ends.size - 1]]))
+
+
+def improve_rows(
+    starts: np.ndarray,
+    indices: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    penalty: np.ndarray,
+    steps: int,
+    shrink: float,
+    floor: float,
+    out: np.ndarray,
+) -> None:
+    """Write what conjugate gradients make of `left` with `right` fixed to `out`."""
+    flat, width, lane = padded(right)
+    bounds = _even_bounds(starts)
+    with threads_for(4 * steps * indices.size * width):
+        gradients.improve_by_row(
+            bounds, starts, indices, values, weights, left, flat, width, lane, penalty, steps,
+            shrink, floor, out,
+        )  # fmt: skip

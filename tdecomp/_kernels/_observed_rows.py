@@ -1,0 +1,255 @@
+"""Ridge regression for each row of a factor over the known entries of a matrix.
+
+The entries of row `i` are ``starts[i]:starts[i + 1]``. `factor` is flat, each row filled up with
+zeros to `width` numbers, whole vectors of `lanes`; `weights` is empty where all are 1. Rows of
+`own` (m, k) are what the solutions replace. `bounds` share out the rows among threads; rows with
+more than `most` entries are left to the kernels that divide them.
+
+Picked rows of the factor are copied into a buffer, the residual of their entry behind them: the
+lower half of the normal equations and their right-hand side are then one product.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from tdecomp._kernels._descent import descend
+from tdecomp._kernels._gather import copy_and_multiply, scale_and_multiply
+from tdecomp._kernels._jit import kernel, routine
+from tdecomp._kernels._lanes import solve_lanes
+from tdecomp._kernels._tile import ROWS, tile
+
+# Entries that are in the buffer at a time.
+_DEPTH = 64
+# Rows of normal equations that are formed at a time, and the fewest: numbers of accumulators.
+_HIGH, _LOW = 8, 4
+_WIDE = 2 if ROWS[2] == _HIGH else 1
+
+_high1, _high2 = tile(_HIGH, 1), tile(_HIGH, _WIDE)
+_low1, _low2 = tile(_LOW, 1), tile(_LOW, 2)
+_row1, _row2, _row4 = tile(1, 1), tile(1, 2), tile(1, 4)
+
+
+def equations(k: int) -> int:
+    """Return how many rows a kernel needs for `k` normal equations and their right-hand side."""
+    return k + 1 + _HIGH
+
+
+@routine
+def _panel(
+    buffer: Any, stride: int, i: int, rows: int, depth: int, columns: int, lanes: int, h: Any,
+    width: int,
+) -> None:  # fmt: skip
+    """Add to `rows` rows of `h` from row `i` on the products of as many columns of the buffer."""
+    j = 0
+    while j < columns:
+        to, left = i * width + j, (columns - j) // lanes
+        if rows == _HIGH and left >= _WIDE > 1:
+            _high2(buffer, i, 1, stride, buffer, j, stride, depth, h, to, width, 0, 0)
+            j += _WIDE * lanes
+        elif rows == _HIGH:
+            _high1(buffer, i, 1, stride, buffer, j, stride, depth, h, to, width, 0, 0)
+            j += lanes
+        elif rows == _LOW and left >= 2:
+            _low2(buffer, i, 1, stride, buffer, j, stride, depth, h, to, width, 0, 0)
+            j += 2 * lanes
+        elif rows == _LOW:
+            _low1(buffer, i, 1, stride, buffer, j, stride, depth, h, to, width, 0, 0)
+            j += lanes
+        elif left >= 4:
+            _row4(buffer, i, 1, stride, buffer, j, stride, depth, h, to, width, 0, 0)
+            j += 4 * lanes
+        elif left >= 2:
+            _row2(buffer, i, 1, stride, buffer, j, stride, depth, h, to, width, 0, 0)
+            j += 2 * lanes
+        else:
+            _row1(buffer, i, 1, stride, buffer, j, stride, depth, h, to, width, 0, 0)
+            j += lanes
+
+
+@routine
+def add_squares(
+    buffer: Any, stride: int, depth: int, k: int, width: int, lanes: int, h: Any
+) -> None:
+    """Add the lower half of the products of the columns of the buffer to `h`, and row `k`."""
+    i = 0
+    while i <= k:
+        left = k + 1 - i
+        rows = _HIGH if left > _LOW else _LOW if left > 1 else 1
+        last = min(i + rows, k)
+        columns = width if left <= rows else (last + lanes - 1) // lanes * lanes
+        _panel(buffer, stride, i, rows, depth, columns, lanes, h, width)
+        i += rows
+
+
+@routine
+def add_entries(
+    indices: Any, values: Any, weights: Any, low: int, high: int, factor: Any, k: int, width: int,
+    lanes: int, own: Any, buffer: Any, stride: int, sums: Any, scale: Any, h: Any,
+) -> None:  # fmt: skip
+    """Add the normal equations of the change of a row to `h`; row `k` is their right-hand side.
+
+    What is left of the entries stands on the right: rounding errors are then relative to the
+    change, which shrinks, and not to the solution.
+    """
+    vectors, last = width // lanes, indices.size
+    for first in range(low, high, _DEPTH):
+        depth = min(_DEPTH, high - first)
+        if weights.size:
+            for p in range(depth):
+                scale[p] = np.sqrt(weights[first + p])
+            scale_and_multiply(
+                factor, vectors, indices, first, last, depth, scale, own, buffer, stride, sums
+            )
+            for p in range(depth):
+                buffer[p * stride + k] = scale[p] * values[first + p] - sums[p]
+        else:
+            copy_and_multiply(
+                factor, vectors, indices, first, last, depth, own, buffer, stride, sums
+            )
+            for p in range(depth):
+                buffer[p * stride + k] = values[first + p] - sums[p]
+        add_squares(buffer, stride, depth, k, width, lanes, h)
+
+
+@routine
+def into_lanes(
+    h: Any, k: int, width: int, own: Any, penalty: float, rounding: float, x: Any, lanes: int,
+    lane: int, least: Any,
+) -> None:  # fmt: skip
+    """Write the normal equations of a row into a lane, their diagonal safely enlarged.
+
+    The enlargement by a few eps of the trace makes the factorisation safe. A change that solves
+    the enlarged equations lowers the objective all the same, and is as small as need be.
+    """
+    trace = penalty
+    for a in range(k):
+        trace += h[a * width + a]
+    shift = penalty + rounding * trace
+    least[lane] = shift
+    for a in range(k):
+        for b in range(a):
+            x[(a * k + b) * lanes + lane] = h[a * width + b]
+        x[(a * k + a) * lanes + lane] = h[a * width + a] + shift
+        x[(k * k + a) * lanes + lane] = h[k * width + a] - penalty * own[a]
+
+
+@routine
+def spread_row(row: Any, wide: Any) -> Any:
+    """Copy a row to the front of a wider one."""
+    for a in range(row.size):
+        wide[a] = row[a]
+    return wide
+
+
+@kernel
+def solve_by_row(
+    bounds: Any, most: int, starts: Any, indices: Any, values: Any, weights: Any, own: Any,
+    factor: Any, width: int, lanes: int, penalty: Any, rounding: float, out: Any,
+) -> None:  # fmt: skip
+    """Write the minimisers to the rows of `out`, zeros where a row has no entry."""
+    k = own.shape[1]
+    stride = width if width > k else width + lanes
+    for t in prange(bounds.size - 1):
+        buffer = np.zeros(_DEPTH * stride + _HIGH, own.dtype)
+        sums, scale = np.empty(_DEPTH, own.dtype), np.empty(_DEPTH, own.dtype)
+        h = np.zeros((k + 1 + _HIGH) * width, own.dtype)
+        x = np.zeros((k + 1) * k * lanes, own.dtype)
+        least, rows = np.zeros(lanes, own.dtype), np.zeros(lanes, np.int64)
+        wide = np.zeros(width, own.dtype)
+        filled = 0
+        for i in range(bounds[t], bounds[t + 1]):
+            low, high = starts[i], starts[i + 1]
+            if low == high:
+                out[i] = 0
+            elif high - low <= most:
+                row = spread_row(own[i], wide)
+                h[:] = 0
+                add_entries(
+                    indices, values, weights, low, high, factor, k, width, lanes, row, buffer,
+                    stride, sums, scale, h,
+                )  # fmt: skip
+                into_lanes(h, k, width, row, penalty[i], rounding, x, lanes, filled, least)
+                rows[filled] = i
+                filled += 1
+            if filled == lanes or (filled and i + 1 == bounds[t + 1]):
+                solve_lanes(x, k, lanes, least)
+                for lane in range(filled):
+                    for a in range(k):
+                        out[rows[lane], a] = own[rows[lane], a] + x[(k * k + a) * lanes + lane]
+                filled = 0
+
+
+@kernel
+def squares_by_part(
+    parts: Any, indices: Any, values: Any, weights: Any, own: Any, factor: Any, width: int,
+    lanes: int, h: Any,
+) -> None:  # fmt: skip
+    """Write the normal equations of parts of rows, ``row, low, high`` of each, to rows of `h`."""
+    k = own.shape[1]
+    stride = width if width > k else width + lanes
+    for t in prange(parts.shape[0]):
+        buffer = np.zeros(_DEPTH * stride + _HIGH, own.dtype)
+        sums, scale = np.empty(_DEPTH, own.dtype), np.empty(_DEPTH, own.dtype)
+        row = spread_row(own[parts[t, 0]], np.zeros(width, own.dtype))
+        h[t] = 0
+        add_entries(
+            indices, values, weights, parts[t, 1], parts[t, 2], factor, k, width, lanes, row,
+            buffer, stride, sums, scale, h[t],
+        )  # fmt: skip
+
+
+@routine
+def solve_formed(
+    h: Any, width: int, lanes: int, own: Any, penalty: float, rounding: float, out: Any
+) -> None:
+    """Write the minimiser of a row of which the normal equations are formed."""
+    k = own.size
+    x, least = np.zeros((k + 1) * k * lanes, own.dtype), np.zeros(lanes, own.dtype)
+    into_lanes(h, k, width, own, penalty, rounding, x, lanes, 0, least)
+    solve_lanes(x, k, lanes, least)
+    for a in range(k):
+        out[a] = own[a] + x[(k * k + a) * lanes]
+
+
+@routine
+def descend_formed(h: Any, width: int, own: Any, penalty: float, passes: int, out: Any) -> None:
+    """Write what coordinate descent over nonnegative rows makes of one, its equations formed."""
+    k = own.size
+    square, g = np.empty((k, k), own.dtype), np.empty(k, own.dtype)
+    for a in range(k):
+        for b in range(a):
+            square[a, b] = square[b, a] = h[a * width + b]
+        square[a, a] = h[a * width + a] + penalty
+        g[a] = h[k * width + a] - penalty * own[a]
+        out[a] = own[a]
+    descend(square, g, out, passes)
+
+
+@kernel
+def descend_by_row(
+    bounds: Any, most: int, starts: Any, indices: Any, values: Any, weights: Any, own: Any,
+    factor: Any, width: int, lanes: int, penalty: Any, passes: int, out: Any,
+) -> None:  # fmt: skip
+    """Write what coordinate descent over nonnegative rows makes of each, zeros for no entry."""
+    k = own.shape[1]
+    stride = width if width > k else width + lanes
+    for t in prange(bounds.size - 1):
+        buffer = np.zeros(_DEPTH * stride + _HIGH, own.dtype)
+        sums, scale = np.empty(_DEPTH, own.dtype), np.empty(_DEPTH, own.dtype)
+        h = np.zeros((k + 1 + _HIGH) * width, own.dtype)
+        wide = np.zeros(width, own.dtype)
+        for i in range(bounds[t], bounds[t + 1]):
+            low, high = starts[i], starts[i + 1]
+            if low == high:
+                out[i] = 0
+            elif high - low <= most:
+                h[:] = 0
+                add_entries(
+                    indices, values, weights, low, high, factor, k, width, lanes,
+                    spread_row(own[i], wide), buffer, stride, sums, scale, h,
+                )  # fmt: skip
+                descend_formed(h, width, own[i], penalty[i], passes, out[i])
