@@ -40,6 +40,25 @@ def entries(
         sums.entries_by_row(bounds, starts, indices, left, flat, width, lane, out)
 
 
+def loss(
+    starts: np.ndarray,
+    indices: np.ndarray,
+    values: np.ndarray,
+    weights: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+) -> float:
+    """Return the weighted squares of what the model misses of the known entries."""
+    flat, width, lane = padded(right)
+    bounds = np.linspace(0, indices.size, _STRETCHES + 1).astype(np.int64)
+    out = np.empty(_STRETCHES)
+    with threads_for(2 * indices.size * width):
+        sums.losses_by_stretch(
+            bounds, starts, indices, values, weights, left, flat, width, lane, out
+        )
+    return float(np.sum(out))
+
+
 def times(
     starts: np.ndarray,
     indices: np.ndarray,

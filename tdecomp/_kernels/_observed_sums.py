@@ -46,6 +46,32 @@ def entries_by_row(
             i += 1
 
 
+@kernel
+def losses_by_stretch(
+    bounds: Any, starts: Any, indices: Any, values: Any, weights: Any, own: Any, factor: Any,
+    width: int, lanes: int, out: Any,
+) -> None:  # fmt: skip
+    """Write the weighted squares of what a model misses in each stretch, as `entries_by_row`."""
+    for t in prange(bounds.size - 1):
+        wide, sums = np.zeros(width, own.dtype), np.empty(_DEPTH, own.dtype)
+        low, loss = bounds[t], 0.0
+        i = np.searchsorted(starts, low, side="right") - 1
+        while low < bounds[t + 1]:
+            high = min(starts[i + 1], bounds[t + 1])
+            row = spread_row(own[i], wide)
+            for first in range(low, high, _DEPTH):
+                depth = min(_DEPTH, high - first)
+                row_products(
+                    factor, width // lanes, indices, first, indices.size, depth, row, sums
+                )
+                for p in range(depth):
+                    gap = np.float64(values[first + p] - sums[p])
+                    loss += (weights[first + p] if weights.size else 1.0) * (gap * gap)
+            low = high
+            i += 1
+        out[t] = loss
+
+
 @routine
 def _add_times(
     indices: Any, values: Any, low: int, high: int, factor: Any, width: int, lanes: int,

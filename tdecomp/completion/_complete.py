@@ -27,12 +27,13 @@ from tdecomp.completion._format import Completion
 from tdecomp.completion._masked import entries as observed_entries
 from tdecomp.completion._masked import weighted_squares
 from tdecomp.completion._methods._als import als
+from tdecomp.completion._methods._als_cg import als_cg
 from tdecomp.completion._methods._spectral import spectral
 from tdecomp.completion._observed import Observed, Side, group
 from tdecomp.completion._problem import Problem
 from tdecomp.completion._split import set_aside
 
-METHODS = {"als": als}
+METHODS = {"als": als, "als_cg": als_cg}
 # The ridge of biases where `biases` is True.
 _BIASES = 5.0
 # Errors below this many eps are rounding.
@@ -89,8 +90,8 @@ def complete(
         dense array that are not NaN.
     rank : int
         The rank `k`, between 1 and ``min(m, n)``.
-    method : {"als"}
-        How to minimise.
+    method : {"als", "als_cg"}
+        How to minimise: by turns, each factor exactly or, in time linear in the rank, nearly.
     regularization : float
         The penalty :math:`\lambda \ge 0`.
     by_count : bool

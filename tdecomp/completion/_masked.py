@@ -22,7 +22,7 @@ _ROOM = 1 << 22
 
 def entries(side: Side, left: Array, right: Array, xp: Namespace) -> Array:
     """Return the entries of a model where the matrix is known, in the order of `side`."""
-    if _compiled(side, left, right):
+    if compiled(side, left, right):
         from tdecomp._kernels._observed import entries as kernel
 
         out = np.empty_like(side.values)
@@ -40,7 +40,7 @@ def entries(side: Side, left: Array, right: Array, xp: Namespace) -> Array:
 
 def times(side: Side, values: Array, factor: Array, xp: Namespace) -> Array:
     """Return ``S @ factor`` for the sparse matrix `S` with `values` in the places of `side`."""
-    if _compiled(side, values, factor):
+    if compiled(side, values, factor):
         from tdecomp._kernels._observed import times as kernel
 
         out = np.empty((side.starts.shape[0] - 1, factor.shape[1]), factor.dtype)
@@ -59,15 +59,24 @@ def residual_times(side: Side, left: Array, right: Array, xp: Namespace) -> tupl
 
     The second is the direction in which `left` lowers the first fastest, halved.
     """
-    if _compiled(side, left, right):
+    if compiled(side, left, right):
         from tdecomp._kernels._observed import residual_times as kernel
 
         out, losses = np.empty_like(left), np.empty(left.shape[0])
-        kernel(side.starts, side.indices, side.values, _listed(side), left, right, out, losses)
+        kernel(side.starts, side.indices, side.values, listed(side), left, right, out, losses)
         return float(np.sum(losses)), out
     residual = side.values - entries(side, left, right, xp)
     weighted = residual if side.weights is None else side.weights * residual
     return weighted_squares(residual, side, xp), times(side, weighted, conj(right, xp), xp)
+
+
+def misfit(side: Side, left: Array, right: Array, xp: Namespace) -> float:
+    r"""Return :math:`\sum w |r|^2`, with `r` the known entries less the model."""
+    if compiled(side, left, right):
+        from tdecomp._kernels._observed import loss
+
+        return loss(side.starts, side.indices, side.values, listed(side), left, right)
+    return weighted_squares(side.values - entries(side, left, right, xp), side, xp)
 
 
 def weighted_squares(residual: Array, side: Side, xp: Namespace) -> float:
@@ -100,15 +109,15 @@ def solve_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Namesp
     xp : namespace
         Their library.
     """
-    if _compiled(side, left, right, penalty):
+    if compiled(side, left, right, penalty):
         from tdecomp._kernels._observed import solve_rows as kernel
 
         out = np.empty_like(left)
-        kernel(side.starts, side.indices, side.values, _listed(side), left, right, penalty, out)
+        kernel(side.starts, side.indices, side.values, listed(side), left, right, penalty, out)
         return out
     k = left.shape[1]
     _, slope = residual_times(side, left, right, xp)
-    gram = _grams(side, right, xp)
+    gram = grams(side, right, xp)
     trace = xp.real(xp.sum(gram * xp.eye(k, dtype=gram.dtype, device=device(gram)), axis=(1, 2)))
     shift = penalty + 4 * k * eps(left.dtype, xp) * (trace + penalty)
     shift = xp.where(shift > 0, shift, xp.ones_like(shift))
@@ -119,7 +128,7 @@ def solve_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Namesp
     return xp.where(side.counts()[:, None] > 0, left + change[..., 0], xp.zeros_like(left))
 
 
-def _grams(side: Side, right: Array, xp: Namespace) -> Array:
+def grams(side: Side, right: Array, xp: Namespace) -> Array:
     """Return the weighted Gram matrix of the rows that meet each row of the other factor."""
     owners, k = side.owners(xp), right.shape[1]
     out = _zeros((side.starts.shape[0] - 1, k, k), right, xp)
@@ -137,14 +146,14 @@ def _runs(side: Side, width: int) -> Iterator[slice]:
     yield from (slice(at, min(at + length, total)) for at in range(0, total, length))
 
 
-def _compiled(side: Side, *arrays: Array) -> bool:
+def compiled(side: Side, *arrays: Array) -> bool:
     """Tell whether kernels take these: real arrays of NumPy, of one dtype."""
     dtype = side.values.dtype
     alike = all(x.dtype == dtype for x in arrays)
     return alike and accepts(side.values, *arrays) and dtype.kind == "f"
 
 
-def _listed(side: Side) -> np.ndarray:
+def listed(side: Side) -> np.ndarray:
     """Return the weights, none where all are 1."""
     return np.empty(0, side.values.dtype) if side.weights is None else side.weights
 

@@ -1,0 +1,28 @@
+"""What a step has reached: its error on the known entries, and the objective."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tdecomp._iterate import Step
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import squared_norm
+from tdecomp.completion._masked import misfit
+from tdecomp.completion._problem import Problem
+
+
+def judged(problem: Problem, left: Array, right: Array, state: Any) -> Step[Any]:
+    """Return the step to `state`, which stands for two factors, with its error and merit."""
+    xp, total = problem.xp, problem.total
+    loss = misfit(problem.observed.rows, left, right, xp)
+    penalty = 0.0
+    if problem.regularization:
+        penalty = _ridge(left, problem.row_penalty, xp)
+        penalty += _ridge(right, problem.column_penalty, xp)
+    return Step(state, math.sqrt(loss / total), merit=math.sqrt((loss + penalty) / total))
+
+
+def _ridge(factor: Array, penalty: Array, xp: Namespace) -> float:
+    """Return the penalty of a factor."""
+    return squared_norm(xp.sqrt(penalty)[:, None] * factor, xp)
