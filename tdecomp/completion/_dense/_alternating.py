@@ -11,7 +11,7 @@ import numpy as np
 from tdecomp._anderson import anderson
 from tdecomp._iterate import Step
 from tdecomp._typing import Array, Namespace
-from tdecomp.completion._dense._factors import Pair, balanced
+from tdecomp.completion._dense._factors import Pair, settled
 from tdecomp.completion._dense._line import lowest
 from tdecomp.completion._dense._majorant import Majorant
 from tdecomp.completion._dense._objective import Objective
@@ -56,7 +56,7 @@ class Alternating:
         objective, xp = self.objective, self.objective.xp
         pair, past = state.pair, state.past
         if state.age % _LASTING == 0:
-            pair, past = balanced(pair, xp), ()
+            pair, past = settled(pair, xp, penalised=objective.penalty > 0), ()
         after = self._swept(pair)
         point, reached = _flat(pair, xp), _flat(after, xp)
         past = (*past, (point, reached - point))[-_MEMORY - 1 :]

@@ -12,14 +12,14 @@ import math
 from typing import NamedTuple
 
 from tdecomp._iterate import Step
-from tdecomp.completion._dense._factors import Pair, balanced, orthonormal
+from tdecomp.completion._dense._factors import Pair, settled
 from tdecomp.completion._dense._line import lowest
 from tdecomp.completion._dense._objective import Objective, Slopes, inner
 from tdecomp.completion._dense._rows import Metric, metric
 from tdecomp.completion._dense._step import reported
 
-# Factors are balanced, and the metric renewed, after so many steps.
-_LASTING = 20
+# Factors are balanced, and the metric renewed, after so many steps: it changes little.
+_LASTING = 30
 
 
 class Path(NamedTuple):
@@ -41,14 +41,20 @@ class Conjugate:
         self.objective, self.turned = objective, objective.turned
 
     def begun(self, pair: Pair, age: int = 0, gain: float = math.inf) -> Path:
-        """Balance the factors and factorise their curvatures, to start, or to start again."""
+        """Balance the factors and factorise their curvatures, to start, or to start again.
+
+        The curvatures that the metric needs make a sweep of alternating least squares as well.
+        """
         objective = self.objective
-        balance = balanced if objective.penalty else orthonormal
-        pair = balance(pair, objective.xp)
-        metrics = metric(objective, pair.right), metric(self.turned, pair.left)
-        slopes = objective.slopes(*pair)
+        left, right = settled(pair, objective.xp, penalised=objective.penalty > 0)
+        by_rows = metric(objective, right)
+        left = left + by_rows.applied(objective.slopes(left, right).left)
+        by_columns = metric(self.turned, left)
+        right = right + by_columns.applied(objective.slopes(left, right).right)
+        metrics, slopes = (by_rows, by_columns), objective.slopes(left, right)
         steepest = _steepest(metrics, slopes)
-        return Path(pair, slopes, metrics, steepest, self._inner(steepest, slopes), age, gain)
+        size = self._inner(steepest, slopes)
+        return Path(Pair(left, right), slopes, metrics, steepest, size, age, gain)
 
     def step(self, state: Path) -> Step[Path]:
         """Go to the lowest point ahead, and turn to a direction conjugate to the last one."""

@@ -16,7 +16,7 @@ class Pair(NamedTuple):
 
     def moved(self, t: float, step: Pair) -> Pair:
         """Return the point a number of steps away."""
-        return Pair(self.left + t * step.left, self.right + t * step.right)
+        return Pair(*(x + t * dx for x, dx in zip(self, step, strict=True)))
 
 
 @one_program
@@ -39,6 +39,11 @@ def orthonormal(pair: Pair, xp: Namespace) -> Pair:
     """
     left, sizes, right = _decomposed(*pair, xp)
     return Pair(left, xp.matrix_transpose(right) * xp.astype(sizes, left.dtype))
+
+
+def settled(pair: Pair, xp: Namespace, *, penalised: bool) -> Pair:
+    """Return the factors to go on from: a penalty wants them balanced."""
+    return balanced(pair, xp) if penalised else orthonormal(pair, xp)
 
 
 def _decomposed(left: Array, right: Array, xp: Namespace) -> tuple[Array, Array, Array]:

@@ -80,33 +80,7 @@ class Objective:
 
         Half of the products would be those of the other half, and are not made.
         """
-        xp, k = self.xp, right.shape[1]
-        where = {"device": device(right)}
-        first, second = np.triu_indices(k)
-        table = np.zeros((k, k), dtype=int)
-        table[first, second] = table[second, first] = np.arange(first.size)
-        left, other = (
-            xp.take(x, xp.asarray(index, **where), axis=1)
-            for x, index in ((conj(right, xp), first), (right, second))
-        )
-        sums = xp.take(self._weighted(left * other), xp.asarray(table.ravel(), **where), axis=1)
-        h = xp.reshape(sums, (-1, k, k))
-        if self._complex:
-            h = xp.where(xp.asarray(np.tri(k, k=-1) > 0, **where), xp.conj(h), h)
-        return h + self.penalty * xp.eye(k, dtype=h.dtype, **where) if self.penalty else h
-
-    @property
-    def _complex(self) -> bool:
-        return bool(self.xp.isdtype(self.values.dtype, "complex floating"))
-
-    def _weighted(self, products: Array) -> Array:
-        """Multiply the matrix of weights, which is real, by a matrix that may not be."""
-        xp = self.xp
-        if not self._complex:
-            return self.weights @ products
-        parts = (self.weights @ part(products) for part in (xp.real, xp.imag))
-        real, imaginary = (xp.astype(part, products.dtype) for part in parts)
-        return real + 1j * imaginary
+        return _curvatures(self.weights, right, self.penalty, self.xp)
 
     def _slabs(self, *factors: Array) -> Iterator[tuple[Array, Array, tuple[Array, ...]]]:
         """Yield slabs of rows of the data, the weights and the left factors."""
@@ -123,9 +97,37 @@ def inner(x: Array, y: Array, xp: Namespace) -> float:
     return float(_inner(x, y, xp))
 
 
+@one_program
 def _inner(x: Array, y: Array, xp: Namespace) -> Array:
     product = xp.vecdot(xp.reshape(x, (-1,)), xp.reshape(y, (-1,)))
     return xp.real(product) if xp.isdtype(x.dtype, "complex floating") else product
+
+
+@one_program
+def _curvatures(weights: Array, right: Array, penalty: Array, xp: Namespace) -> Array:
+    """Return the sums over columns, where the products of two factors are one of the other two."""
+    k, where = right.shape[1], {"device": device(right)}
+    first, second = np.triu_indices(k)
+    table = np.zeros((k, k), dtype=int)
+    table[first, second] = table[second, first] = np.arange(first.size)
+    left, other = (
+        xp.take(x, xp.asarray(index, **where), axis=1)
+        for x, index in ((conj(right, xp), first), (right, second))
+    )
+    sums = _real_times(weights, left * other, xp)
+    sums = xp.reshape(xp.take(sums, xp.asarray(table.ravel(), **where), axis=1), (-1, k, k))
+    if xp.isdtype(right.dtype, "complex floating"):
+        sums = xp.where(xp.asarray(np.tri(k, k=-1) > 0, **where), xp.conj(sums), sums)
+    return sums + penalty * xp.eye(k, dtype=sums.dtype, **where)
+
+
+def _real_times(weights: Array, products: Array, xp: Namespace) -> Array:
+    """Multiply a real matrix by one that may not be."""
+    if not xp.isdtype(products.dtype, "complex floating"):
+        return weights @ products
+    parts = (weights @ part(products) for part in (xp.real, xp.imag))
+    real, imaginary = (xp.astype(part, products.dtype) for part in parts)
+    return real + 1j * imaginary
 
 
 @one_program

@@ -19,26 +19,41 @@ class Metric(NamedTuple):
 
     roots: Array
     inverses: Array
+    xp: Namespace
 
     def applied(self, slopes: Array) -> Array:
         """Return the steps that minimise the quadratic models with these slopes."""
-        return (self.inverses @ (slopes / self.roots)[..., None])[..., 0] / self.roots
+        return _applied(*self[:2], slopes, self.xp)
 
 
 def metric(objective: Objective, right: Array) -> Metric:
     """Return the inverse of the curvature of the objective by each row of the left factor."""
     xp = objective.xp
-    unit, roots = _unit(objective.curvatures(right), xp)
-    return Metric(roots, xp.linalg.inv(unit))
+    return Metric(*_inverted(objective.curvatures(right), xp), xp)
 
 
 def solved(objective: Objective, right: Array, slopes: Array) -> Array:
     """Return the step to the left factor that fits best, as far as the curvature can tell."""
-    unit, roots = _unit(objective.curvatures(right), objective.xp)
-    return objective.xp.linalg.solve(unit, (slopes / roots)[..., None])[..., 0] / roots
+    return _solved(objective.curvatures(right), slopes, objective.xp)
 
 
 @one_program
+def _applied(roots: Array, inverses: Array, slopes: Array, xp: Namespace) -> Array:  # noqa: ARG001
+    return (inverses @ (slopes / roots)[..., None])[..., 0] / roots
+
+
+@one_program
+def _inverted(h: Array, xp: Namespace) -> tuple[Array, Array]:
+    unit, roots = _unit(h, xp)
+    return roots, xp.linalg.inv(unit)
+
+
+@one_program
+def _solved(h: Array, slopes: Array, xp: Namespace) -> Array:
+    unit, roots = _unit(h, xp)
+    return xp.linalg.solve(unit, (slopes / roots)[..., None])[..., 0] / roots
+
+
 def _unit(h: Array, xp: Namespace) -> tuple[Array, Array]:
     """Scale matrices to a diagonal of ones, a little more than that, and return the scales.
 

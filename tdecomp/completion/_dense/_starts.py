@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tdecomp._program import one_program
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, eps
 from tdecomp.completion._dense._factors import Pair, balanced
 from tdecomp.completion._dense._majorant import Majorant
 from tdecomp.completion._dense._objective import Objective
+from tdecomp.completion._dense._rows import solved
 from tdecomp.linalg import SVD, randomized_svd
 
 # Starts are that near to the best of their kind, where so many products are enough for it.
@@ -32,11 +34,13 @@ def plain(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
 
 
 def drawn(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
-    """Return a random left factor, with a right one of zeros, which the first step fills."""
+    """Return a random left factor, with the right one that fits it best."""
     xp, values = objective.xp, objective.values
     m, n = values.shape
     left = normal(rng, (m, rank), values, xp)
-    return Pair(left, xp.zeros((n, rank), dtype=values.dtype, device=device(values)))
+    nothing = xp.zeros((n, rank), dtype=values.dtype, device=device(values))
+    slopes = objective.slopes(left, nothing)
+    return Pair(left, solved(objective.turned, left, slopes.right))
 
 
 def _candidates(objective: Objective, rank: int, rng: np.random.Generator) -> Iterator[Pair]:
@@ -61,8 +65,7 @@ def _weighted(
     rows = a if left is None else left[:, None] * a
     columns = a if right is None else a * right
     svd = _leading(rows if right is None else rows * right, rank, rng)
-    first = (columns @ adjoint(svd.Vh, xp)) * _inverse(svd.S, xp)
-    return Pair(first, xp.matrix_transpose(adjoint(svd.U, xp) @ rows))
+    return Pair(*_of_rows_and_columns(*svd, rows, columns, xp=xp))
 
 
 def _majorised(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
@@ -79,11 +82,15 @@ def _leading(a: Array, rank: int, rng: np.random.Generator) -> SVD:
     return randomized_svd(a, rank=rank, tol=_TOL, max_iter=_PRODUCTS, rng=rng).tensor
 
 
-def _inverse(sizes: Array, xp: Namespace) -> Array:
-    """Return the inverses of singular values that are not rounding."""
+@one_program
+def _of_rows_and_columns(
+    u: Array, sizes: Array, vh: Array, rows: Array, columns: Array, *, xp: Namespace
+) -> tuple[Array, Array]:
+    """Return the factors of `weighted_svd`, which are made of the matrix itself."""
     kept = sizes > eps(sizes.dtype, xp) * sizes.shape[0] * xp.max(sizes)
-    inverse = 1 / xp.where(kept, sizes, xp.ones_like(sizes))
-    return xp.where(kept, inverse, xp.zeros_like(sizes))
+    inverse = xp.where(kept, 1 / xp.where(kept, sizes, xp.ones_like(sizes)), xp.zeros_like(sizes))
+    left = (columns @ adjoint(vh, xp)) * xp.astype(inverse, u.dtype)
+    return left, xp.matrix_transpose(adjoint(u, xp) @ rows)
 
 
 def _stretched(objective: Objective, pair: Pair) -> tuple[float, Pair]:

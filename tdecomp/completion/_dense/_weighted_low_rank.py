@@ -115,14 +115,14 @@ def weighted_low_rank(
     Notes
     -----
     *Cost.* A step of ``'gradient'`` makes seven products with the data of width `k`,
-    :math:`14\,mnk` flops, and reads data and weights twice; every 20 steps curvatures cost
+    :math:`14\,mnk` flops, and reads data and weights twice; every 30 steps curvatures cost
     :math:`2\,mnk^2`, which every sweep of ``'als'`` costs beside. Curvatures of ``'gradient'``
     take :math:`(m + n) k^2` numbers of memory. A sweep of ``'em'`` costs about two steps of
     ``'gradient'``, and gets less far the more weights vary within rows and columns.
 
     *Curvature.* Given the right factor, the objective splits into least-squares problems of the
     rows of the left one, with matrices :math:`H_i = \sum_j w_{ij} \bar v_j v_j^T`. ``'als'``
-    solves them in turn with those of the right one; ``'gradient'`` keeps their inverses for 20
+    solves them in turn with those of the right one; ``'gradient'`` keeps their inverses for 30
     steps as the metric of conjugate gradients. Weights of rows and columns, however uneven, are
     thereby taken out of the problem.
 

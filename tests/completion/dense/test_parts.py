@@ -1,0 +1,225 @@
+"""The parts of weighted low rank: slopes, curvatures, lines, majorants, balanced factors."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tdecomp._iterate import iterate
+from tdecomp.completion._dense._alternating import Alternating
+from tdecomp.completion._dense._conjugate import Conjugate
+from tdecomp.completion._dense._factors import Pair, balanced, orthonormal
+from tdecomp.completion._dense._line import lowest
+from tdecomp.completion._dense._majorant import Majorant
+from tdecomp.completion._dense._objective import Objective
+from tdecomp.completion._dense._rows import metric, solved
+from tdecomp.completion._dense._separable import closed
+from tdecomp.completion._dense._starts import drawn
+
+EPS = np.finfo(float).eps
+M, N, K = 9, 7, 3
+TYPES = ["float64", "complex128"]
+
+
+def gaussian(rng, shape, dtype):
+    values = rng.standard_normal(shape)
+    return values + 1j * rng.standard_normal(shape) if dtype == "complex128" else values
+
+
+def problem(dtype, penalty=0.3, seed=0):
+    rng = np.random.default_rng(seed)
+    x, weights = gaussian(rng, (M, N), dtype), rng.random((M, N)) * (rng.random((M, N)) > 0.2)
+    total = float(np.sum(weights * np.abs(x) ** 2))
+    pair = Pair(gaussian(rng, (M, K), dtype), gaussian(rng, (N, K), dtype))
+    return Objective(x, weights, penalty, total, np), pair
+
+
+def value(objective, left, right):
+    gap = np.abs(objective.values - left @ right.T) ** 2
+    penalty = objective.penalty * (np.linalg.norm(left) ** 2 + np.linalg.norm(right) ** 2)
+    return float(np.sum(objective.weights * gap) + penalty)
+
+
+def moved(xp, objective, pair):
+    """Return an objective and factors as arrays of another library."""
+    parts = (xp.asarray(part) for part in (objective.values, objective.weights))
+    there = Objective(*parts, objective.penalty, objective.total, xp.namespace)
+    return there, Pair(*map(xp.asarray, pair))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_the_coefficients_of_a_line_are_the_objective_along_it(xp, dtype):
+    objective, pair = problem(dtype)
+    _, step = problem(dtype, seed=1)
+    there, point = moved(xp, objective, pair)
+    lines = there.along(*point, *map(xp.asarray, step))
+    for t in (-1.5, 0.0, 0.3, 2.0):
+        truth = value(objective, *pair.moved(t, step))
+        found = float(lines.sum(axis=0) @ t ** np.arange(5))
+        assert found == pytest.approx(truth, rel=200 * EPS)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_slopes_are_those_of_the_objective_along_every_line(xp, dtype):
+    objective, pair = problem(dtype)
+    there, point = moved(xp, objective, pair)
+    slopes = there.slopes(*point)
+    misfit = value(objective, *pair) - objective.excess(*pair)
+    assert slopes.misfit == pytest.approx(misfit, rel=100 * EPS)
+    for seed in (1, 2):
+        _, step = problem(dtype, seed=seed)
+        linear = objective.along(*pair, *step).sum(axis=0)[1]
+        descent = (xp.to_numpy(slopes.left), xp.to_numpy(slopes.right))
+        found = -2 * sum(np.vdot(s, g).real for s, g in zip(step, descent, strict=True))
+        assert found == pytest.approx(linear, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_slabs_add_up(monkeypatch, dtype):
+    objective, pair = problem(dtype)
+    _, step = problem(dtype, seed=1)
+    whole, line = objective.slopes(*pair), objective.along(*pair, *step)
+    monkeypatch.setattr("tdecomp.completion._dense._objective._SLAB", 2 * N)
+    for one, other in zip(whole, objective.slopes(*pair), strict=True):
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-13 * np.max(np.abs(one)))
+    np.testing.assert_allclose(objective.along(*pair, *step), line, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_curvatures_are_those_of_the_rows(xp, dtype):
+    objective, pair = problem(dtype)
+    there, point = moved(xp, objective, pair)
+    found = xp.to_numpy(there.curvatures(point.right))
+    for i in range(M):
+        heavy = objective.weights[i][:, None] * pair.right
+        truth = pair.right.conj().T @ heavy + objective.penalty * np.eye(K)
+        np.testing.assert_allclose(found[i], truth, rtol=0, atol=50 * EPS * np.abs(truth).max())
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_row_solves_its_own_least_squares_problem(xp, dtype):
+    objective, pair = problem(dtype, penalty=0.0)
+    there, point = moved(xp, objective, pair)
+    slopes = there.slopes(*point).left
+    step = xp.to_numpy(solved(there, point.right, slopes))
+    same = xp.to_numpy(metric(there, point.right).applied(slopes))
+    for i in range(M):
+        root = np.sqrt(objective.weights[i])
+        truth = np.linalg.lstsq(root[:, None] * pair.right, root * objective.values[i])[0]
+        np.testing.assert_allclose(pair.left[i] + step[i], truth, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(pair.left[i] + same[i], truth, rtol=0, atol=1e-9)
+
+
+def test_a_row_with_fewer_entries_than_unknowns_fits_them_and_changes_no_more_than_it_must():
+    objective, pair = problem("float64", penalty=0.0)
+    objective.weights[0] = 0
+    objective.weights[1, 1:] = 0
+    objective.weights[1, 0] = 2.0**-600
+    step = solved(objective, pair.right, objective.slopes(*pair).left)
+    assert not np.any(step[0])
+    assert (pair.left[1] + step[1]) @ pair.right[0] == pytest.approx(objective.values[1, 0])
+    # Least where columns are measured in their own units: as the diagonal of the curvature says.
+    units = np.abs(pair.right[0])
+    least = pair.right[0] / units**2
+    np.testing.assert_allclose(step[1] / step[1][0], least / least[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_majorised_half_solves_the_majorised_problem(xp, dtype):
+    objective, pair = problem(dtype)
+    there, point = moved(xp, objective, pair)
+    majorant = Majorant.of(there.weights, xp.namespace)
+    rows, columns = (xp.to_numpy(part) for part in majorant[:2])
+    step = xp.to_numpy(majorant.solved(there, point.right, there.slopes(*point).left))
+    z = pair.left @ pair.right.T
+    y = z + objective.weights / np.outer(rows, columns) * (objective.values - z)
+    below = np.sqrt(objective.penalty) * np.eye(K)
+    for i in range(M):
+        root = np.sqrt(rows[i] * columns)
+        tall = np.concatenate([root[:, None] * pair.right, below])
+        truth = np.linalg.lstsq(tall, np.concatenate([root * y[i], np.zeros(K)]))[0]
+        np.testing.assert_allclose(pair.left[i] + step[i], truth, rtol=0, atol=1e-10)
+
+
+@given(seed=st.integers(0, 1000), spread=st.sampled_from([0.0, 1.0, 8.0]))
+def test_a_majorant_is_above_the_weights_and_touches_them_in_every_row_and_column(seed, spread):
+    rng = np.random.default_rng(seed)
+    weights = np.exp(spread * rng.standard_normal((M, N))) * (rng.random((M, N)) > 0.3)
+    weights[3], weights[:, 2] = 0, 0
+    majorant = Majorant.of(weights, np)
+    ratio = weights / np.outer(majorant.rows, majorant.columns)
+    assert np.all(ratio <= 1 + 4 * EPS)
+    seen = weights > 0
+    np.testing.assert_allclose(ratio.max(axis=0)[seen.any(axis=0)], 1, rtol=4 * EPS)
+    assert Majorant.of(weights.T, np).turned.rows.shape == (M,)
+
+
+def test_the_majorant_of_weights_of_rank_one_is_the_weights():
+    rows, columns = np.geomspace(1, 1e-8, M), np.geomspace(1e-5, 1, N)
+    majorant = Majorant.of(np.outer(rows, columns), np)
+    product = np.outer(majorant.rows, majorant.columns)
+    np.testing.assert_allclose(product, np.outer(rows, columns), rtol=8 * EPS)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_factors_are_balanced_at_the_same_product(xp, dtype):
+    _, pair = problem(dtype)
+    pair = Pair(pair.left * [1, 1e-3, 1e3], pair.right * [1e2, 1, 0])
+    product = pair.left @ pair.right.T
+    size = np.linalg.norm(product)
+    point = Pair(*map(xp.asarray, pair))
+    even = [xp.to_numpy(part) for part in balanced(point, xp.namespace)]
+    one = [xp.to_numpy(part) for part in orthonormal(point, xp.namespace)]
+    for left, right in (even, one):
+        assert np.linalg.norm(left @ right.T - product) <= 100 * EPS * size
+    sizes = [np.linalg.norm(part, axis=0) for part in even]
+    np.testing.assert_allclose(*sizes, rtol=0, atol=1e-9 * sizes[0][0])
+    nuclear = np.linalg.svd(product, compute_uv=False).sum()
+    assert sum(np.sum(s**2) for s in sizes) == pytest.approx(2 * nuclear, rel=1e-9)
+    np.testing.assert_allclose(one[0].conj().T @ one[0], np.eye(K), atol=50 * EPS)
+
+
+@given(
+    coefficients=st.lists(st.floats(-1e3, 1e3), min_size=5, max_size=5),
+    scale=st.sampled_from([1e-100, 1.0, 1e100]),
+)
+def test_no_point_of_a_line_is_lower_than_the_lowest(coefficients, scale):
+    line = np.asarray(coefficients) * scale
+    line[4] = abs(line[4]) + scale
+    t, gain = lowest(line)
+    assert gain >= 0
+    near = np.polynomial.Polynomial(line)
+    grid = np.linspace(-3, 3, 61)
+    size = np.abs(line) @ np.maximum(3.0, abs(t)) ** np.arange(5)
+    assert near(t) <= near(grid).min() + 1e-12 * size
+    assert near(0) - near(t) == pytest.approx(gain, abs=1e-13 * size)
+
+
+def test_a_gain_below_the_rounding_of_the_objective_is_still_seen():
+    t, gain = lowest(np.asarray([1.0, -2e-20, 1e-20, 0.0, 0.0]))
+    assert t == pytest.approx(1.0)
+    assert gain == pytest.approx(1e-20)
+    assert lowest(np.zeros(5)) == (0.0, 0.0)
+    assert lowest(np.asarray([1.0, 0.0, 1.0, 0.0, 1.0]))[1] == 0.0
+
+
+@pytest.mark.parametrize("method", ["gradient", "als", "em"])
+@pytest.mark.parametrize("dtype", TYPES)
+def test_all_methods_find_the_closed_solution_for_weights_of_rank_one(method, dtype):
+    rng = np.random.default_rng(0)
+    factors = (gaussian(rng, (n, N), dtype) for n in (M, N))
+    (u, _), (v, _) = (np.linalg.qr(factor) for factor in factors)
+    x = (u * np.asarray([8.0, 4.0, 2.0, 0.3, 0.2, 0.1, 0.1])) @ v.T
+    rows, columns = np.geomspace(1, 1e-4, M), np.geomspace(1e-2, 1, N)
+    x /= np.sqrt(rows)[:, None] * np.sqrt(columns)
+    weights = np.outer(rows, columns)
+    objective = Objective(x, weights, 0.0, float(np.sum(weights * np.abs(x) ** 2)), np)
+    solver = Conjugate(objective)
+    if method != "gradient":
+        solver = Alternating(objective, majorised=method == "em")
+    start = solver.begun(drawn(objective, K, rng))
+    fit = iterate(solver.step, start, max_iter=300, tol=0.0)
+    best = closed(objective, K)
+    roots = np.sqrt(weights)
+    gap = roots * (best.left @ best.right.T - fit.tensor.pair.left @ fit.tensor.pair.right.T)
+    assert np.linalg.norm(gap) <= 1e-9 * np.sqrt(objective.total)
