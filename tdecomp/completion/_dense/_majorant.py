@@ -22,8 +22,6 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, eps
 from tdecomp.completion._dense._objective import Objective
 
-# How often rows and columns are fitted to each other.
-_ROUNDS = 5
 # Directions in which the factor is smaller than that many eps are left alone.
 _LOST = 64.0
 
@@ -52,12 +50,19 @@ class Majorant(NamedTuple):
 
 @one_program
 def _equilibrium(weights: Array, xp: Namespace) -> tuple[Array, Array]:
-    """Let the largest quotient of each row and of each column be one."""
-    columns = _positive(xp.max(weights, axis=0), xp)
-    rows = columns
-    for _ in range(_ROUNDS):
-        rows = _positive(xp.max(weights / columns, axis=1), xp)
+    """Return the smaller of two products, in the mean of logarithms over all entries.
+
+    After one round from any columns the largest quotient of each row and of each column is one.
+    """
+    pairs, sizes = [], []
+    for begin in (xp.max(weights, axis=0), xp.mean(weights, axis=0)):
+        rows = _positive(xp.max(weights / _positive(begin, xp), axis=1), xp)
         columns = _positive(xp.max(weights / rows[:, None], axis=0), xp)
+        pairs.append((rows, columns))
+        sizes.append(xp.mean(xp.log(rows)) + xp.mean(xp.log(columns)))
+    rows, columns = (
+        xp.where(sizes[0] <= sizes[1], first, second) for first, second in zip(*pairs, strict=True)
+    )
     return rows, columns
 
 

@@ -13,13 +13,13 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, eps
 from tdecomp.completion._dense._factors import Pair, balanced
 from tdecomp.completion._dense._majorant import Majorant
-from tdecomp.completion._dense._objective import Objective
+from tdecomp.completion._dense._objective import Objective, inner
 from tdecomp.completion._dense._rows import solved
 from tdecomp.linalg import SVD, randomized_svd
 
 # Starts are that near to the best of their kind, where so many products are enough for it.
 _TOL = 1e-2
-_PRODUCTS = 6
+_PRODUCTS = 4
 
 
 def best_of_several(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
@@ -62,10 +62,12 @@ def _weighted(
 ) -> Pair:
     """Return the best approximation in the metric of two diagonals; see `weighted_svd`."""
     xp, a = objective.xp, objective.values
-    rows = a if left is None else left[:, None] * a
-    columns = a if right is None else a * right
-    svd = _leading(rows if right is None else rows * right, rank, rng)
-    return Pair(*_of_rows_and_columns(*svd, rows, columns, xp=xp))
+    heavy = a if left is None else left[:, None] * a
+    svd = _leading(heavy if right is None else heavy * right, rank, rng)
+    v, u = adjoint(svd.Vh, xp), adjoint(svd.U, xp)
+    v = v if right is None else xp.astype(right, v.dtype)[:, None] * v
+    u = u if left is None else u * left
+    return Pair(*_of_rows_and_columns(u, svd.S, v, a, xp=xp))
 
 
 def _majorised(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
@@ -84,26 +86,27 @@ def _leading(a: Array, rank: int, rng: np.random.Generator) -> SVD:
 
 @one_program
 def _of_rows_and_columns(
-    u: Array, sizes: Array, vh: Array, rows: Array, columns: Array, *, xp: Namespace
+    u: Array, sizes: Array, v: Array, a: Array, *, xp: Namespace
 ) -> tuple[Array, Array]:
     """Return the factors of `weighted_svd`, which are made of the matrix itself."""
     kept = sizes > eps(sizes.dtype, xp) * sizes.shape[0] * xp.max(sizes)
     inverse = xp.where(kept, 1 / xp.where(kept, sizes, xp.ones_like(sizes)), xp.zeros_like(sizes))
-    left = (columns @ adjoint(vh, xp)) * xp.astype(inverse, u.dtype)
-    return left, xp.matrix_transpose(adjoint(u, xp) @ rows)
+    return (a @ v) * xp.astype(inverse, u.dtype), xp.matrix_transpose(u @ a)
 
 
 def _stretched(objective: Objective, pair: Pair) -> tuple[float, Pair]:
     """Return the multiple of a start that the objective likes best, and its value."""
     xp = objective.xp
     pair = balanced(pair, xp)
-    still = Pair(xp.zeros_like(pair.left), pair.right)
-    lines = objective.along(*still, pair.left, xp.zeros_like(pair.right))
-    constant, slope, curvature = (float(part) for part in lines[0][:3])
-    excess = objective.excess(*pair)
-    length = -slope / 2 / curvature if curvature > 0 else 0.0
-    short = (-slope / 2 - excess / 2) / curvature if curvature > 0 else 0.0
-    length = short if short > 0 else length
-    value = constant + length * (slope + length * curvature) + abs(length) * excess
+    slopes, excess = objective.slopes(*pair), objective.excess(*pair)
+    # What is left, times the model, and the model squared, both weighted.
+    gap = inner(slopes.left, pair.left, xp) + excess / 2
+    square = objective.total - slopes.misfit - 2 * gap
+    if not square > 0:
+        return objective.total, pair
+    length = 1 + (gap - excess / 2) / square
+    length = length if length > 0 else 1 + gap / square
+    value = objective.total - length * (2 * (gap + square) - length * square)
     root = math.sqrt(abs(length))
-    return value, Pair(root * pair.left, math.copysign(root, length) * pair.right)
+    stretched = Pair(root * pair.left, math.copysign(root, length) * pair.right)
+    return value + abs(length) * excess, stretched
