@@ -174,6 +174,9 @@ CALLS = {
     "completion.complete": lambda x: td.completion.complete(
         x[:8, :5], rank=2, rng=0, max_iter=3
     ).tensor.to_array(),
+    "completion.weighted_low_rank": lambda x: td.completion.weighted_low_rank(
+        x[:8, :5], abs(x[:8, 5:10]), rank=2, rng=0, max_iter=3
+    ).tensor.to_array(),
     "cp.cp_als": lambda x: td.cp.cp_als(x, rank=2, rng=0, max_iter=2).tensor.to_array(),
     "cp.core_consistency": lambda x: (
         td.cp.core_consistency(cp(x).to_array() * (1 + x[0, 0]), td.cp.permute(cp(x), [0])) / 100
