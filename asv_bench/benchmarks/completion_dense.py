@@ -77,10 +77,8 @@ def quasi_newton(
             raise StopIteration
 
     options = {"maxiter": 10000, "maxfun": 20000, "ftol": 0.0, "gtol": 0.0}
-    found = minimize(
-        objective, start, jac=True, method="L-BFGS-B", callback=watch, options=options
-    )
-    left, right = parts(found.x)
+    rules = {"jac": True, "method": "L-BFGS-B", "callback": watch, "options": options}
+    left, right = parts(minimize(objective, start, **rules).x)
     return left @ right.T
 
 
