@@ -172,10 +172,15 @@ def complete(
 
 def _offsets(entries: Entries, biases: bool | float, xp: Namespace) -> Biases:
     """Fit the biases that are asked for."""
+    ridge = ridge_of_biases(biases)
+    return no_biases(entries, xp) if ridge is None else fit_biases(entries, ridge, xp)
+
+
+def ridge_of_biases(biases: bool | float) -> float | None:
+    """Return the ridge of the biases that are asked for, None where none are."""
     if biases is False:
-        return no_biases(entries, xp)
-    ridge = _BIASES if biases is True else check_size(biases, name="biases")
-    return fit_biases(entries, ridge, xp)
+        return None
+    return _BIASES if biases is True else check_size(biases, name="biases")
 
 
 def _share(holdout: float) -> float:
@@ -211,8 +216,8 @@ def _posed(observed: Observed, options: Options, units: Units, xp: Namespace) ->
         observed,
         options.rank,
         ridge,
-        _penalty(observed.rows, ridge, heavy, xp),
-        _penalty(observed.columns, ridge, heavy, xp),
+        row_penalties(observed.rows, ridge, heavy, xp),
+        row_penalties(observed.columns, ridge, heavy, xp),
         options.nonnegative,
         left,
         right,
@@ -221,7 +226,7 @@ def _posed(observed: Observed, options: Options, units: Units, xp: Namespace) ->
     )
 
 
-def _penalty(side: Side, ridge: float, heavy: float | None, xp: Namespace) -> Array:
+def row_penalties(side: Side, ridge: float, heavy: float | None, xp: Namespace) -> Array:
     """Return the ridge of each row: the same for all, or times what its entries weigh."""
     real = real_dtype(side.values.dtype, xp)
     if heavy is None:

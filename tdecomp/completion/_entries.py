@@ -64,6 +64,20 @@ def read(
     return xp, _unique(_in_order(entries, xp), duplicates, xp, name)
 
 
+def places(x: Any, *, name: str) -> tuple[Array, Array, tuple[int, int]]:
+    """Return which entries `x` knows, none among them, in the order of rows; and its shape.
+
+    An array of bool says so itself: those that are True.
+    """
+    stored = _stored(x, name)
+    if stored is None and getattr(x, "dtype", None) == getattr(namespace(x), "bool", bool):
+        xp = namespace(x)
+        x = xp.where(x, xp.asarray(0.0, device=device(x)), xp.nan)
+    xp, entries = _dense(x, None, name) if stored is None else _sparse(*stored, None, name)
+    entries = _in_order(entries, xp)
+    return entries.rows, entries.columns, entries.shape
+
+
 def _stored(x: Any, name: str) -> tuple[Any, Any, Any] | None:
     """Return coordinates, values and shape of what is sparse, None for what is dense."""
     if isinstance(x, COO):

@@ -87,7 +87,7 @@ def test_biases_alone_are_the_ridge_regression_of_rows_and_columns():
     )
     assert float(fit.tensor.mean) == pytest.approx(mean)
     found = np.concat([fit.tensor.row_bias, fit.tensor.column_bias])
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_rows_and_columns_of_which_nothing_is_known_are_told_by_the_biases():

@@ -1,0 +1,166 @@
+"""Rows that were not there when a matrix was completed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tdecomp._errors import check_choice, check_size
+from tdecomp._precision import full_precision
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import device, eps, equilibrate, namespace
+from tdecomp.completion._complete import ridge_of_biases, row_penalties
+from tdecomp.completion._entries import Entries, read
+from tdecomp.completion._format import Completion
+from tdecomp.completion._masked import solve_rows, times
+from tdecomp.completion._observed import Side, group
+from tdecomp.completion._using._model import Model, as_model
+
+# The second solve corrects what rounding did to the first.
+_SOLVES = 2
+
+
+@full_precision
+def fold_in(
+    model: Any,
+    x: Any,
+    /,
+    *,
+    mode: str = "rows",
+    regularization: float = 0.0,
+    by_count: bool = False,
+    weights: Any = None,
+    biases: bool | float = False,
+    duplicates: str = "error",
+) -> Completion:
+    r"""Complete new rows with the columns of a model as they are: nothing is fitted again.
+
+    .. math:: \min_{u_i} \sum_{j \in \Omega_i} w_{ij} |x_{ij} - \mu - b_i - c_j - u_i \cdot v_j|^2
+              + \lambda |u_i|^2
+
+    with :math:`b_i` from the same sum without factors and a ridge of its own. With the options
+    of the fit, a row that took part in it returns what it has there, to what was left to
+    converge.
+
+    Parameters
+    ----------
+    model : Completion, LowRank or SVD
+        A matrix of shape (m, n) and rank `k`.
+    x : COO, sparse matrix or array, shape (p, n)
+        What is known of the new rows, held as in `complete`; with ``mode="columns"``, of new
+        columns, in shape (m, p).
+    mode : {"rows", "columns"}
+        What is new.
+    regularization, by_count, weights, duplicates
+        As in `complete`.
+    biases : bool or float
+        Whether new rows have offsets, and their ridge, True is 5. Without, they have none.
+
+    Returns
+    -------
+    Completion
+        The new rows with all columns, of shape (p, n), or all rows with the new columns. A row
+        of which nothing is known has the offsets of the columns alone.
+
+    Raises
+    ------
+    ValueError
+        If the other dimension of `x` is not that of the model, or an option or entry is refused
+        as in `complete`.
+    TypeError
+        If `model` is no such format.
+
+    See Also
+    --------
+    complete : fits rows and columns.
+    predict, top_n : take what is returned.
+
+    Notes
+    -----
+    :math:`|\Omega| k^2 + p k^3 / 6` multiplications, twice: the second solution is a correction
+    of the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tdecomp import LowRank
+    >>> from tdecomp.completion import fold_in
+    >>> z = LowRank(np.ones((2, 1)), np.array([[1.0, 2.0, 4.0]]))
+    >>> fold_in(z, [[3.0, np.nan, np.nan], [np.nan, 1.0, 2.0]]).to_array().round(3)
+    array([[ 3. ,  6. , 12. ],
+           [ 0.5,  1. ,  2. ]])
+    """
+    across = check_choice(mode, ("rows", "columns"), name="mode") == "columns"
+    xp, model = as_model(model)
+    ridge = check_size(regularization, name="regularization")
+    _, entries = read(x, weights, duplicates=duplicates)
+    xp, model, entries = _alike(model, entries)
+    observed = group(entries, xp)
+    side, model = (observed.columns, model.mT) if across else (observed.rows, model)
+    width = entries.shape[0 if across else 1]
+    if width != model.shape[1]:
+        kind = "rows" if across else "columns"
+        raise ValueError(f"x must have the {model.shape[1]} {kind} of the model, got {width}")
+    found = _fold_in(model, side, ridge, by_count, ridge_of_biases(biases), xp=xp)
+    left, right, (mean, new, old) = found.mT if across else found
+    return Completion(left, xp.matrix_transpose(right), mean, new, old)
+
+
+def _alike(model: Model, entries: Entries) -> tuple[Namespace, Model, Entries]:
+    """Return both in the dtype that holds both."""
+    xp = namespace(model.left, entries.values)
+    dtype = xp.result_type(model.left.dtype, entries.values.dtype)
+    left, right, *offsets = (
+        xp.astype(part, dtype, copy=False) for part in (model.left, model.right, *model.biases)
+    )
+    same = Model(left, right, type(model.biases)(*offsets))
+    return xp, same, entries._replace(values=xp.astype(entries.values, dtype, copy=False))
+
+
+def _fold_in(
+    model: Model,
+    side: Side,
+    ridge: float,
+    by_count: bool,
+    bias_ridge: float | None,
+    *,
+    xp: Namespace,
+) -> Model:
+    """Solve for offsets, and then for rows, in units in which the right factor is about 1."""
+    mean, _, columns = model.biases
+    weights, heaviest = side.weights, 1.0
+    if weights is not None:
+        weights, most = equilibrate(weights, xp, axis=(0,), always=True)
+        heaviest = float(most[0])
+    side = side._replace(values=side.values - mean - xp.take(columns, side.indices, axis=0))
+    side = side._replace(weights=weights)
+    if bias_ridge is not None:
+        bias_ridge = bias_ridge / heaviest
+    rows = _offsets(side, columns.shape[0], bias_ridge, xp)
+    rest, scale = equilibrate(
+        side.values - xp.take(rows, side.owners(xp), axis=0), xp, axis=(0,), always=True
+    )
+    right, length = equilibrate(model.right, xp, axis=(0, 1), always=True)
+    side = side._replace(values=rest)
+    # Beyond that nothing is left of a row, and squares must not overflow.
+    least = min(ridge / float(length[0, 0]) ** 2 / heaviest, eps(right.dtype, xp) ** -3)
+    penalty = row_penalties(side, least, heaviest if by_count else None, xp)
+    left = xp.zeros(
+        (side.starts.shape[0] - 1, right.shape[1]), dtype=right.dtype, device=device(right)
+    )
+    for _ in range(_SOLVES):
+        left = solve_rows(side, left, right, penalty, xp)
+    left = left * (scale[0] / length[0, 0])
+    return Model(left, model.right, type(model.biases)(mean, rows, columns))
+
+
+def _offsets(side: Side, width: int, ridge: float | None, xp: Namespace) -> Array:
+    """Return the shrunk mean of each row."""
+    ones = xp.ones_like(side.values)
+    single = xp.ones((width, 1), dtype=ones.dtype, device=device(ones))
+    heavy = ones if side.weights is None else xp.astype(side.weights, ones.dtype)
+    total = times(side, heavy * side.values, single, xp)[:, 0]
+    if ridge is None:
+        return xp.zeros_like(total)
+    weight = xp.abs(times(side, heavy, single, xp)[:, 0]) + ridge
+    known = side.counts() > 0
+    return xp.where(known, total / xp.where(known, weight, 1.0), xp.zeros_like(total))

@@ -1,0 +1,52 @@
+"""A completed matrix in whatever format it is held, as two factors and offsets."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import device, namespace
+from tdecomp.completion._biases import Biases
+from tdecomp.completion._format import Completion
+from tdecomp.linalg._formats import SVD, LowRank
+
+
+class Model(NamedTuple):
+    """Factors of shape (m, k) and (n, k), and offsets."""
+
+    left: Array
+    right: Array
+    biases: Biases
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the matrix."""
+        return self.left.shape[0], self.right.shape[0]
+
+    @property
+    def mT(self) -> Model:
+        """The transpose, at no cost."""
+        mean, rows, columns = self.biases
+        return Model(self.right, self.left, Biases(mean, columns, rows))
+
+
+def as_model(model: Any, *, name: str = "model") -> tuple[Namespace, Model]:
+    """Return the factors of a `Completion`, a `LowRank` or an `SVD`, or refuse what is neither."""
+    if isinstance(model, Completion):
+        xp = namespace(*model)
+        biases = Biases(model.mean, model.row_bias, model.column_bias)
+        return xp, Model(model.left, xp.matrix_transpose(model.right), biases)
+    if not isinstance(model, SVD | LowRank):
+        way = "; of a fit pass its tensor" if type(model).__name__ == "Fit" else ""
+        raise TypeError(
+            f"{name} must be a Completion, LowRank or SVD, got {type(model).__name__}{way}"
+        )
+    left, right = (model.U * model.S, model.Vh) if isinstance(model, SVD) else model
+    if left.ndim != 2 or right.ndim != 2:
+        raise ValueError(f"{name} must be one matrix, got a batch of shape {tuple(model.shape)}")
+    xp = namespace(left, right)
+    zero = [
+        xp.zeros(size, dtype=left.dtype, device=device(left))
+        for size in (left.shape[0], right.shape[1])
+    ]
+    return xp, Model(left, xp.matrix_transpose(right), Biases(xp.sum(zero[0]), *zero))
