@@ -13,10 +13,9 @@ from numba import prange
 
 from tdecomp._kernels._gather import (
     add_combination,
-    copy_and_multiply,
+    copies_and_gaps,
     copy_rows,
     products_in_order,
-    scale_and_multiply,
 )
 from tdecomp._kernels._jit import kernel, routine
 from tdecomp._kernels._observed_rows import spread_row
@@ -35,15 +34,9 @@ def _first(
     if weights.size:
         for p in range(depth):
             scale[p] = np.sqrt(weights[first + p])
-        scale_and_multiply(
-            factor, vectors, indices, first, last, depth, scale, row, buffer, width, sums
-        )
-        for p in range(depth):
-            sums[p] = scale[p] * values[first + p] - sums[p]
-    else:
-        copy_and_multiply(factor, vectors, indices, first, last, depth, row, buffer, width, sums)
-        for p in range(depth):
-            sums[p] = values[first + p] - sums[p]
+    copies_and_gaps(
+        factor, vectors, indices, first, last, depth, scale, values, row, buffer, width, sums
+    )
     add_combination(sums, 0, buffer, width, depth, width, lanes, slope)
     for p in range(depth):
         line = buffer[p * width : (p + 1) * width]
@@ -120,7 +113,8 @@ def improve_by_row(
     length = max(1, _ROOM // (width * own.itemsize))
     for t in prange(bounds.size - 1):
         buffer = np.empty(length * width, own.dtype)
-        sums, scale = np.empty(length, own.dtype), np.empty(length, own.dtype)
+        sums = np.empty(length, own.dtype)
+        scale = np.empty(length if weights.size else 0, own.dtype)
         slope, square = np.empty(width, own.dtype), np.empty(width, own.dtype)
         direction, curved = np.empty(width, own.dtype), np.empty(width, own.dtype)
         row = np.zeros(width, own.dtype)

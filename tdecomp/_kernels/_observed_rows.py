@@ -17,16 +17,22 @@ import numpy as np
 from numba import prange
 
 from tdecomp._kernels._descent import descend
-from tdecomp._kernels._gather import copy_and_multiply, scale_and_multiply
+from tdecomp._kernels._gather import joined_copies
 from tdecomp._kernels._jit import kernel, routine
 from tdecomp._kernels._lanes import solve_lanes
-from tdecomp._kernels._tile import ROWS, tile
+from tdecomp._kernels._tile import ROWS, VECTOR_BITS, staircase, tile
 
 # Entries that are in the buffer at a time.
 _DEPTH = 64
 # Rows of normal equations that are formed at a time, and the fewest: numbers of accumulators.
 _HIGH, _LOW = 8, 4
 _WIDE = 2 if ROWS[2] == _HIGH else 1
+
+# Fewer equations, of numbers in double precision, are formed in one pass of half vectors: that
+# takes 27 of 32 registers.
+_SHORT, _HALF = 12, 4
+_FULL = 2 * _HALF if VECTOR_BITS == 512 else 0
+_short = staircase(_SHORT, _HALF)
 
 _high1, _high2 = tile(_HIGH, 1), tile(_HIGH, _WIDE)
 _low1, _low2 = tile(_LOW, 1), tile(_LOW, 2)
@@ -75,6 +81,9 @@ def add_squares(
     buffer: Any, stride: int, depth: int, k: int, width: int, lanes: int, h: Any
 ) -> None:
     """Add the lower half of the products of the columns of the buffer to `h`, and row `k`."""
+    if lanes == _FULL and k < _SHORT <= width:
+        _short(buffer, stride, depth, h, width)
+        return
     i = 0
     while i <= k:
         left = k + 1 - i
@@ -101,17 +110,10 @@ def add_entries(
         if weights.size:
             for p in range(depth):
                 scale[p] = np.sqrt(weights[first + p])
-            scale_and_multiply(
-                factor, vectors, indices, first, last, depth, scale, own, buffer, stride, sums
-            )
-            for p in range(depth):
-                buffer[p * stride + k] = scale[p] * values[first + p] - sums[p]
-        else:
-            copy_and_multiply(
-                factor, vectors, indices, first, last, depth, own, buffer, stride, sums
-            )
-            for p in range(depth):
-                buffer[p * stride + k] = values[first + p] - sums[p]
+        joined_copies(
+            factor, vectors, indices, first, last, depth, scale, values, own, buffer, stride, k,
+            sums,
+        )  # fmt: skip
         add_squares(buffer, stride, depth, k, width, lanes, h)
 
 
@@ -155,7 +157,8 @@ def solve_by_row(
     stride = width if width > k else width + lanes
     for t in prange(bounds.size - 1):
         buffer = np.zeros(_DEPTH * stride + _HIGH, own.dtype)
-        sums, scale = np.empty(_DEPTH, own.dtype), np.empty(_DEPTH, own.dtype)
+        sums = np.empty(_DEPTH, own.dtype)
+        scale = np.empty(_DEPTH if weights.size else 0, own.dtype)
         h = np.zeros((k + 1 + _HIGH) * width, own.dtype)
         x = np.zeros((k + 1) * k * lanes, own.dtype)
         least, rows = np.zeros(lanes, own.dtype), np.zeros(lanes, np.int64)
@@ -193,7 +196,8 @@ def squares_by_part(
     stride = width if width > k else width + lanes
     for t in prange(parts.shape[0]):
         buffer = np.zeros(_DEPTH * stride + _HIGH, own.dtype)
-        sums, scale = np.empty(_DEPTH, own.dtype), np.empty(_DEPTH, own.dtype)
+        sums = np.empty(_DEPTH, own.dtype)
+        scale = np.empty(_DEPTH if weights.size else 0, own.dtype)
         row = spread_row(own[parts[t, 0]], np.zeros(width, own.dtype))
         h[t] = 0
         add_entries(
@@ -239,7 +243,8 @@ def descend_by_row(
     stride = width if width > k else width + lanes
     for t in prange(bounds.size - 1):
         buffer = np.zeros(_DEPTH * stride + _HIGH, own.dtype)
-        sums, scale = np.empty(_DEPTH, own.dtype), np.empty(_DEPTH, own.dtype)
+        sums = np.empty(_DEPTH, own.dtype)
+        scale = np.empty(_DEPTH if weights.size else 0, own.dtype)
         h = np.zeros((k + 1 + _HIGH) * width, own.dtype)
         wide = np.zeros(width, own.dtype)
         for i in range(bounds[t], bounds[t + 1]):

@@ -13,8 +13,9 @@ from numba import prange
 
 from tdecomp._kernels._gather import (
     add_combination,
-    copy_and_multiply,
+    copies_and_gaps,
     copy_rows,
+    row_gaps,
     row_products,
 )
 from tdecomp._kernels._jit import kernel, routine
@@ -61,11 +62,11 @@ def losses_by_stretch(
             row = spread_row(own[i], wide)
             for first in range(low, high, _DEPTH):
                 depth = min(_DEPTH, high - first)
-                row_products(
-                    factor, width // lanes, indices, first, indices.size, depth, row, sums
+                row_gaps(
+                    factor, width // lanes, indices, first, indices.size, depth, values, row, sums
                 )
                 for p in range(depth):
-                    gap = np.float64(values[first + p] - sums[p])
+                    gap = np.float64(sums[p])
                     loss += (weights[first + p] if weights.size else 1.0) * (gap * gap)
             low = high
             i += 1
@@ -90,14 +91,15 @@ def _add_residual_times(
     lanes: int, row: Any, buffer: Any, sums: Any, total: Any,
 ) -> float:  # fmt: skip
     """Do so with what is left of entries, times their weights; return its weighted squares."""
-    loss = 0.0
+    loss, none = 0.0, values[:0]
     for first in range(low, high, _DEPTH):
         depth = min(_DEPTH, high - first)
-        copy_and_multiply(
-            factor, width // lanes, indices, first, indices.size, depth, row, buffer, width, sums
-        )
+        copies_and_gaps(
+            factor, width // lanes, indices, first, indices.size, depth, none, values, row,
+            buffer, width, sums,
+        )  # fmt: skip
         for p in range(depth):
-            gap = values[first + p] - sums[p]
+            gap = sums[p]
             sums[p] = weights[first + p] * gap if weights.size else gap
             loss += np.float64(gap) * np.float64(sums[p])
         add_combination(sums, 0, buffer, width, depth, width, lanes, total)

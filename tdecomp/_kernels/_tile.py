@@ -109,16 +109,64 @@ def weighted_tile(rows: int, vectors: int) -> Any:
     return multiply
 
 
+def staircase(rows: int, width: int) -> Any:
+    r"""Return an intrinsic that adds the lower half of the products of columns to a square.
+
+    ``multiply(a, da, depth, c, dc)`` computes, on flat arrays,
+
+    .. math:: C_{ij} \mathrel{+}= \sum_{p < \mathtt{depth}} A_{pi} A_{pj}, \qquad j \le i
+
+    with row :math:`p` of :math:`A` at ``a[p*da:]`` and row :math:`i` of :math:`C` at ``c[i*dc:]``,
+    in vectors of `width` numbers: short ones, so that steps are low, and little is computed beyond
+    the diagonal.
+    """
+
+    @intrinsic
+    def multiply(_: Any, a: Any, da: Any, depth: Any, c: Any, dc: Any) -> Any:
+        n = types.intp
+        signature = types.void(a, n, n, c, n)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            a, da, depth, c, dc = arguments
+            write = Writer(context, builder, signature, rows, rows // width, width)
+            first, third, origin = (
+                write.start(0, a),
+                write.start(3, c),
+                ir.Constant(write.integer, 0),
+            )
+            steps = [row[: i // width + 1] for i, row in enumerate(write.sums)]
+            for i, row in enumerate(steps):
+                for j, total in enumerate(row):
+                    builder.store(write.load(third, write.row(origin, dc, i), j), total)
+            with cgutils.for_range(builder, depth) as loop:
+                place = builder.mul(loop.index, da)
+                operands = [write.load(first, place, j) for j in range(rows // width)]
+                for i, row in enumerate(steps):
+                    item = builder.gep(first, [builder.add(place, ir.Constant(write.integer, i))])
+                    entry = write.spread(builder.load(item))
+                    for operand, total in zip(operands, row, strict=False):
+                        product = write.plus_product(builder.load(total), entry, operand)
+                        builder.store(product, total)
+            for i, row in enumerate(steps):
+                for j, total in enumerate(row):
+                    write.store(builder.load(total), third, write.row(origin, dc, i), j)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return multiply
+
+
 class Writer:
     """Writes the instructions of `rows` x `vectors` sums of products, which stay in registers."""
 
     def __init__(
-        self, context: Any, builder: Any, signature: Any, rows: int, vectors: int
+        self, context: Any, builder: Any, signature: Any, rows: int, vectors: int, width: int = 0
     ) -> None:
         self.context, self.builder, self.signature = context, builder, signature
         bits = signature.args[0].dtype.bitwidth
         self.number = ir.DoubleType() if bits == 64 else ir.FloatType()
-        self.itemsize, self.width = bits // 8, lanes(bits // 8)
+        self.itemsize, self.width = bits // 8, width or lanes(bits // 8)
         self.vector = ir.VectorType(self.number, self.width)
         self.integer = context.get_value_type(types.intp)
         self.zero = ir.Constant(self.vector, [0.0] * self.width)
