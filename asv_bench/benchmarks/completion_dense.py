@@ -17,7 +17,7 @@ SIZES = ((1000, 1000, 10), (1000, 1000, 32), (4000, 1000, 10)) if FULL else ((12
 KINDS = ("random", "gradients", "holes")
 # Where the peers are stopped, relative to the best error that is known.
 CLOSE = 1e-4
-LIMIT = 60.0 if FULL else 5.0
+LIMIT = 60.0 if FULL else 1.0
 
 
 def weighted(kind: str, m: int, n: int, rank: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

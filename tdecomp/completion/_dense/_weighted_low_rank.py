@@ -20,7 +20,7 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._weights import elementwise
-from tdecomp._xp import differentiated, equilibrate, finite, namespace, prepare
+from tdecomp._xp import differentiated, equilibrate, finite, is_numpy, namespace, prepare
 from tdecomp.completion._dense._alternating import Alternating
 from tdecomp.completion._dense._conjugate import Conjugate
 from tdecomp.completion._dense._factors import Pair, orthonormal
@@ -134,6 +134,9 @@ def weighted_low_rank(
     row, so that each sweep is a step of iterative refinement; what is added to singular ones damps
     steps, without moving the point where slopes vanish.
 
+    *What is not seen.* Where many entries weigh nothing and the rank is large, a model without
+    penalty may fit the others ever better and grow where nothing holds it: pass `regularization`.
+
     References
     ----------
     .. [1] N. Srebro, T. Jaakkola, "Weighted low-rank approximations", ICML 2003: the EM algorithm,
@@ -228,6 +231,7 @@ def _prepared(x: Any, weights: Any, penalty: float) -> tuple[Objective, float]:
 def _scaled(x: Array, xp: Namespace) -> tuple[Array, float]:
     """Bring an array to unit scale; return it in memory of its own with the power of two."""
     x, scale = equilibrate(x, xp, axis=(0, 1), always=True)
+    x = np.ascontiguousarray(x) if is_numpy(x) else x  # slabs of rows are read again and again
     return x, float(xp.real(xp.reshape(scale, ())))
 
 

@@ -262,6 +262,24 @@ def test_dtypes_are_kept(xp, dtype):
     assert fit.error == pytest.approx(fitted(x.astype(complex), weights).error, rel=1e-4)
 
 
+def test_the_error_is_true_in_single_precision():
+    x, weights = (part.astype("float32") for part in case(shape=(600, 200)))
+    fit = fitted(x, weights, max_iter=2, init="svd")
+    x, weights, z = (part.astype("float64") for part in (x, weights, product(fit)))
+    truth = misfit(x, weights, z) / misfit(x, weights, 0)
+    assert fit.error == pytest.approx(truth, rel=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(), (N,), (M, 1)])
+def test_a_penalty_takes_weights_that_are_broadcast(shape):
+    x, _ = case()
+    weights = np.random.default_rng(0).random(shape) + 0.5
+    fit = fitted(x, weights, regularization=1.0, tol=1e-12)
+    full = fitted(x, np.broadcast_to(weights, (M, N)).copy(), regularization=1.0, tol=1e-12)
+    np.testing.assert_array_equal(product(fit), product(full))
+    assert fit.n_iter > 0
+
+
 @pytest.mark.parametrize("init", ["best", "svd", "random"])
 @pytest.mark.parametrize("n_starts", [1, 3])
 def test_the_same_seed_gives_the_same_answer(init, n_starts):
