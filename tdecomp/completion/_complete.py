@@ -19,7 +19,7 @@ from tdecomp._iterate import Callback, Fit
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import device, eps, equilibrate, real_dtype
+from tdecomp._xp import device, eps, equilibrate, namespace, real_dtype, times_power
 from tdecomp.completion._biases import Biases, fit_biases, no_biases
 from tdecomp.completion._drive import drive
 from tdecomp.completion._entries import Entries, read
@@ -72,7 +72,7 @@ def complete(
     nonnegative: bool = False,
     duplicates: str = "error",
     init: Any = "spectral",
-    holdout: float | None = None,
+    holdout: Any = None,
     max_iter: int = 100,
     tol: float = 1e-5,
     rng: Seed = None,
@@ -107,9 +107,9 @@ def complete(
         What becomes of several entries at one place.
     init : {"spectral", "random"} or Completion
         Where to start.
-    holdout : float, optional
-        The share of the entries to set aside; the iterate that fits them best is returned, and
-        three steps in a row that do not fit them better end the iteration.
+    holdout : float, COO, sparse matrix or array, optional
+        The share of the entries to set aside, or others to judge by: the iterate that fits these
+        best is returned, and three steps in a row that do not fit them better end the iteration.
     max_iter : int
         The largest number of steps.
     tol : float
@@ -151,52 +151,29 @@ def complete(
         init,
         generator(rng),
     )
-    offsets = _offsets(entries, biases, xp)
-    scaled, units = _scaled(entries, offsets, xp)
-    held = None
-    if holdout is not None:
-        scaled, held = set_aside(scaled, _share(holdout), options.rng, xp)
-    problem = _posed(group(scaled, xp), options, units, xp)
+    scaled, units = _scaled(entries, xp)
+    kept, held = _held_out(scaled, holdout, units, options.rng, xp)
+    offsets = _offsets(kept, biases, units, xp)
+    problem = _posed(kept, offsets, options, units, xp)
     fit = drive(
         METHODS[check_choice(method, tuple(METHODS), name="method")](problem),
-        held,
+        None if held is None else _rest(held, offsets, xp),
         max_iter=check_count(max_iter, name="max_iter", least=1),
         tol=check_number(tol, name="tol"),
         callback=_seeing(callback, offsets, units, xp),
-        rounding=_EXACT * eps(scaled.values.dtype, xp),
+        rounding=_EXACT * eps(kept.values.dtype, xp),
         xp=xp,
     )
     error = _error(problem, fit.tensor)
     return Fit(_shown(fit.tensor, offsets, units, xp), error, fit.n_iter, fit.status)
 
 
-def _offsets(entries: Entries, biases: bool | float, xp: Namespace) -> Biases:
-    """Fit the biases that are asked for."""
-    ridge = ridge_of_biases(biases)
-    return no_biases(entries, xp) if ridge is None else fit_biases(entries, ridge, xp)
-
-
-def ridge_of_biases(biases: bool | float) -> float | None:
-    """Return the ridge of the biases that are asked for, None where none are."""
-    if biases is False:
-        return None
-    return _BIASES if biases is True else check_size(biases, name="biases")
-
-
-def _share(holdout: float) -> float:
-    share = check_size(holdout, name="holdout")
-    if not 0 < share < 1:
-        raise ValueError(f"holdout must be a share between 0 and 1, got {share}")
-    return share
-
-
-def _scaled(entries: Entries, offsets: Biases, xp: Namespace) -> tuple[Entries, Units]:
-    """Subtract the offsets, and bring what is left and the weights to unit scale.
+def _scaled(entries: Entries, xp: Namespace) -> tuple[Entries, Units]:
+    """Bring values and weights to unit scale.
 
     The scale is a power of four: its root, by which each factor is multiplied, is exact.
     """
-    rest = entries.values - offsets.at(entries.rows, entries.columns, xp)
-    values, scale = equilibrate(rest, xp, axis=(0,), always=True)
+    values, scale = equilibrate(entries.values, xp, axis=(0,), always=True)
     exponent = math.frexp(float(scale[0]))[1] - 1
     if exponent % 2:
         values, exponent = 2 * values, exponent - 1
@@ -207,8 +184,50 @@ def _scaled(entries: Entries, offsets: Biases, xp: Namespace) -> tuple[Entries, 
     return entries._replace(values=values, weights=weights), Units(exponent, heaviest)
 
 
-def _posed(observed: Observed, options: Options, units: Units, xp: Namespace) -> Problem:
+def _held_out(
+    entries: Entries, holdout: Any, units: Units, rng: np.random.Generator, xp: Namespace
+) -> tuple[Entries, Entries | None]:
+    """Return what is fitted, and what judges it: a share of all, or entries of their own."""
+    if holdout is None:
+        return entries, None
+    if hasattr(holdout, "__float__") and not hasattr(holdout, "shape"):
+        share = check_size(holdout, name="holdout")
+        if not 0 < share < 1:
+            raise ValueError(f"holdout must be a share between 0 and 1, got {share}")
+        return set_aside(entries, share, rng, xp)
+    _, others = read(holdout, name="holdout")
+    if others.shape != entries.shape:
+        raise ValueError(f"holdout must have shape {entries.shape}, got {others.shape}")
+    namespace(others.values, entries.values)
+    scaled = xp.astype(times_power(others.values, -float(units.exponent), xp), entries.values.dtype)
+    return entries, others._replace(values=scaled)
+
+
+def _offsets(entries: Entries, biases: bool | float, units: Units, xp: Namespace) -> Biases:
+    """Fit the biases that are asked for, at unit scale."""
+    ridge = ridge_of_biases(biases)
+    if ridge is None:
+        return no_biases(entries, xp)
+    return fit_biases(entries, ridge / units.heaviest, xp)
+
+
+def ridge_of_biases(biases: bool | float) -> float | None:
+    """Return the ridge of the biases that are asked for, None where none are."""
+    if biases is False:
+        return None
+    return _BIASES if biases is True else check_size(biases, name="biases")
+
+
+def _rest(entries: Entries, offsets: Biases, xp: Namespace) -> Entries:
+    """Subtract the offsets."""
+    return entries._replace(values=entries.values - offsets.at(entries.rows, entries.columns, xp))
+
+
+def _posed(
+    entries: Entries, offsets: Biases, options: Options, units: Units, xp: Namespace
+) -> Problem:
     """Say what is minimised, in the units of scaled data, and where to start."""
+    observed = group(_rest(entries, offsets, xp), xp)
     left, right = _start(observed, options, units, xp)
     ridge = options.regularization / 2.0**units.exponent / units.heaviest
     heavy = units.heaviest if options.by_count else None
@@ -221,7 +240,7 @@ def _posed(observed: Observed, options: Options, units: Units, xp: Namespace) ->
         options.nonnegative,
         left,
         right,
-        max(weighted_squares(observed.rows.values, observed.rows, xp), math.ulp(0.0)),
+        max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0)),
         xp,
     )
 
@@ -277,11 +296,14 @@ def _shown(
     """Return the completed matrix at the scale of the data."""
     root = 2.0 ** (units.exponent // 2)
     left, right = factors
-    return Completion(left * root, xp.matrix_transpose(right) * root, *offsets)
+    scale = 2.0**units.exponent
+    return Completion(
+        left * root, xp.matrix_transpose(right) * root, *(scale * part for part in offsets)
+    )
 
 
 def _error(problem: Problem, factors: tuple[Array, Array]) -> float:
-    """Return the weighted residual on the known entries, relative to what the factors fit."""
+    """Return the weighted residual on the known entries, relative to these."""
     side, xp = problem.observed.rows, problem.xp
     residual = side.values - observed_entries(side, *factors, xp)
     return math.sqrt(weighted_squares(residual, side, xp) / problem.total)

@@ -112,6 +112,40 @@ def test_held_out_entries_choose_the_iterate_and_end_the_iteration():
     assert missed[0] < missed[1]
 
 
+def test_entries_of_their_own_judge_as_those_set_aside_do(xp):
+    truth, x = problem(share=0.6, noise=0.7)
+    judge = np.where(np.isnan(x), truth, np.nan)
+    judge[5:] = np.nan
+    rules = {"rank": 12, "rng": 0, "biases": True, "max_iter": 30}
+    fit = td.complete(xp.asarray(x), holdout=xp.asarray(judge), **rules)
+    seen = []
+    td.complete(x, tol=-1, callback=lambda progress: seen.append(progress.tensor), **rules)
+    missed = [np.nansum((z.to_array() - judge) ** 2) for z in seen]
+    best = int(np.argmin(missed[: fit.n_iter]))
+    np.testing.assert_allclose(
+        xp.to_numpy(fit.tensor.to_array()), seen[best].to_array(), atol=1e-8
+    )
+    with pytest.raises(ValueError, match="holdout must have shape"):
+        td.complete(xp.asarray(x), rank=2, holdout=xp.asarray(judge[1:]))
+
+
+def test_biases_do_not_see_what_is_held_out():
+    x = np.ones((6, 6))
+    x[0, 0] = 1e6
+    for seed in range(3):
+        z = td.complete(x, rank=1, biases=True, holdout=0.4, rng=seed, regularization=1e3).tensor
+        assert float(z.mean) == pytest.approx(1) or float(z.mean) > 1e4
+
+
+def test_the_error_is_relative_to_the_data_with_biases_too():
+    _, x = problem(noise=0.5)
+    fit = td.complete(1e200 * (x + 100), rank=2, biases=True, regularization=1e200, rng=0)
+    rest = np.nan_to_num((x + 100) - 1e-200 * fit.tensor.to_array())
+    assert fit.error == pytest.approx(
+        np.linalg.norm(rest) / np.linalg.norm(np.nan_to_num(x + 100)), rel=1e-10
+    )
+
+
 def test_the_callback_sees_the_matrix_at_its_own_scale_and_stops_the_iteration():
     _, x = problem()
     seen = []
