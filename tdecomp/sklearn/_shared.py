@@ -1,0 +1,103 @@
+"""What the estimators share: weights of samples, seeds, targets, signs, warnings."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_consistent_length, check_random_state, check_scalar
+
+from tdecomp._iterate import Fit, Status
+from tdecomp._typing import Array
+
+# What stays as it is; all else becomes the first.
+FLOATS = (np.float64, np.float32)
+
+
+def sample_weights(weights: Any, X: Array) -> Array:
+    """Return nonnegative weights of the rows of `X`, ones without any."""
+    if weights is None:
+        return np.ones(X.shape[0], dtype=X.dtype)
+    found = _nonnegative(weights, X.dtype, "sample_weight")
+    check_consistent_length(X, found)
+    if not found.any():
+        raise ValueError("sample_weight is zero for all samples: nothing is left to fit")
+    return found
+
+
+def feature_weights(weights: Any, X: Array) -> Array:
+    """Return nonnegative weights of the columns of `X`, ones without any."""
+    if weights is None:
+        return np.ones(X.shape[1], dtype=X.dtype)
+    found = _nonnegative(weights, X.dtype, "feature_weight")
+    if found.shape[0] != X.shape[1]:
+        raise ValueError(
+            f"feature_weight must hold one number for each of the {X.shape[1]} features, got "
+            f"{found.shape[0]}"
+        )
+    if not found.any():
+        raise ValueError("feature_weight is zero for all features: nothing is left to fit")
+    return found
+
+
+def _nonnegative(weights: Any, dtype: Any, name: str) -> Array:
+    found = check_array(weights, ensure_2d=False, dtype=dtype, input_name=name)
+    if found.ndim != 1:
+        raise ValueError(f"{name} must have 1 dimension, got shape {found.shape}")
+    if (found < 0).any():
+        i = int(np.argmax(found < 0))
+        raise ValueError(f"Negative values in {name}: {name}[{i}] is {found[i]}")
+    return found
+
+
+def degrees_of_freedom(weights: Array) -> float:
+    r"""Return :math:`\sum s - \sum s^2 / \sum s`, which is `n - 1` for `n` weights of one."""
+    weights = weights.astype(float)
+    return float(weights.sum() - weights @ weights / weights.sum())
+
+
+def seed(random_state: Any) -> int:
+    """Return a seed for a generator of this library."""
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+def lowered(n_components: Any, *limits: int) -> int:
+    """Return how many components there can be of those that are asked for."""
+    return min(int(check_scalar(n_components, "n_components", Integral, min_val=1)), *limits)
+
+
+def target(n_components: Any, limit: int) -> tuple[int | None, float | None]:
+    """Return the rank that is asked for, or the relative error that leaves a share of variance."""
+    if n_components is None:
+        return limit, None
+    if isinstance(n_components, Integral):
+        return int(
+            check_scalar(n_components, "n_components", Integral, min_val=1, max_val=limit)
+        ), None
+    share = float(
+        check_scalar(
+            n_components, "n_components", Real, min_val=0, max_val=1, include_boundaries="neither"
+        )
+    )
+    return None, math.sqrt(1 - share)
+
+
+def turned(rows: Array) -> Array:
+    """Return the signs that make the entry of largest magnitude of each row positive."""
+    pivots = np.take_along_axis(rows, np.abs(rows).argmax(axis=1, keepdims=True), axis=1)
+    return np.where(pivots < 0, -1, 1).astype(rows.dtype)
+
+
+def warn_unfinished(fit: Fit[Any], estimator: Any) -> None:
+    """Warn as scikit-learn does where an iteration was cut short."""
+    if fit.status is Status.MAX_ITER:
+        warnings.warn(
+            f"{type(estimator).__name__} did not converge in {fit.n_iter} iterations; raise "
+            "max_iter or tol",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
