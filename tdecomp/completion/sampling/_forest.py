@@ -1,0 +1,155 @@
+"""Binary trees of sums in one array, in any library: changed and drawn from in log steps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import array_api_compat as compat
+import numpy as np
+
+from tdecomp._kernels import accepts
+from tdecomp._random import like
+from tdecomp._shim import index_add
+from tdecomp._typing import Array, DType, Namespace
+from tdecomp._xp import device, integers, is_numpy
+
+# What one step down a tree costs, in flops: two numbers from anywhere in memory.
+_STEP = 16
+
+
+class Forest(NamedTuple):
+    """Trees of nonnegative numbers, one behind the other.
+
+    The root of a tree is its node 1, the children of node `k` are nodes ``2 k`` and ``2 k + 1``,
+    and its leaves are the last half of its nodes.
+
+    Attributes
+    ----------
+    heap : array, shape (2 * sum(sizes),)
+        All nodes of all trees, in double precision where the library has it.
+    starts, sizes : numpy.ndarray of int, shape (t,)
+        Where each tree begins, and how many leaves it has, a power of two.
+    layout : array of int, shape (2, t)
+        The same on the device of the heap.
+    depth : int
+        Number of levels below the root of the largest.
+    """
+
+    heap: Array
+    starts: np.ndarray
+    sizes: np.ndarray
+    layout: Array
+    depth: int
+
+
+def planted(counts: np.ndarray, array: Array, xp: Namespace) -> Forest:
+    """Return trees for so many leaves each, all zero, on the device of `array`."""
+    sizes = np.asarray([1 << (int(n) - 1).bit_length() if n else 1 for n in counts], np.int64)
+    starts = 2 * (np.cumsum(sizes) - sizes)
+    heap = xp.zeros(int(2 * np.sum(sizes)), dtype=wide(xp), device=device(array))
+    layout = moved(np.stack((starts, sizes)), array, xp)
+    return Forest(heap, starts, sizes, layout, int(np.max(sizes)).bit_length() - 1)
+
+
+def wide(xp: Namespace) -> DType:
+    """Return the widest real dtype that a library has on."""
+    return xp.float64 if integers(xp) == xp.int64 else xp.float32
+
+
+def moved(index: np.ndarray, array: Array, xp: Namespace) -> Array:
+    """Move indices of the host to the device of `array`, in the default integers."""
+    return like(index, xp.zeros(1, dtype=integers(xp), device=device(array)), xp)
+
+
+def roots(forest: Forest, xp: Namespace) -> Array:
+    """Return the sum of each tree."""
+    return xp.take(forest.heap, forest.layout[0, ...] + 1, axis=0)
+
+
+def leaves_of(forest: Forest, trees: Array, leaves: Array, xp: Namespace) -> Array:
+    """Return the numbers at leaves."""
+    begin = xp.take(forest.layout[0, ...] + forest.layout[1, ...], trees, axis=0)
+    return xp.take(forest.heap, begin + leaves, axis=0)
+
+
+def replaced(
+    forest: Forest, trees: np.ndarray, leaves: np.ndarray, numbers: Array, xp: Namespace
+) -> Forest:
+    """Return the forest with other numbers at distinct leaves, all sums above them formed anew.
+
+    The heap is changed in place where the library can: it belongs to one structure alone.
+    """
+    places = forest.starts[trees] + forest.sizes[trees] + leaves
+    heap = put(forest.heap, places, numbers, xp)
+    if not accepts(heap):
+        return forest._replace(heap=refreshed(forest._replace(heap=heap), trees, leaves, xp))
+    from tdecomp._kernels._sampling_tree import build_trees, refresh_paths
+    from tdecomp._kernels._threads import threads_for
+
+    if leaves.size * forest.depth < heap.size // 4:
+        refresh_paths(heap, forest.starts, forest.sizes, trees, leaves)
+    else:
+        with threads_for(heap.size):
+            build_trees(heap, forest.starts, forest.sizes)
+    return forest
+
+
+def refreshed(forest: Forest, trees: np.ndarray, leaves: np.ndarray, xp: Namespace) -> Array:
+    """Return the heap with the sums above `leaves` formed anew, level by level."""
+    heap, begin, nodes = forest.heap, forest.starts[trees], forest.sizes[trees] + leaves
+    for _ in range(forest.depth):
+        inner = nodes > 1  # trees differ in depth: some have arrived at their roots
+        places = np.unique(np.stack((begin[inner], nodes[inner] // 2)), axis=1)
+        begin, nodes = places
+        children = moved(begin + 2 * nodes, heap, xp)
+        sums = xp.take(heap, children, axis=0) + xp.take(heap, children + 1, axis=0)
+        heap = put(heap, begin + nodes, sums, xp)
+    return heap
+
+
+def put(x: Array, index: np.ndarray, values: Array, xp: Namespace) -> Array:
+    """Write `values` at distinct places `index`, in place where the library can."""
+    if is_numpy(x):
+        x[index] = values
+        return x
+    places = moved(index, x, xp)
+    if compat.is_torch_array(x):
+        x[places] = values
+        return x
+    if compat.is_jax_array(x):
+        return x.at[places].set(values)
+    ones = xp.ones(index.size, dtype=x.dtype, device=device(x))
+    kept = index_add(xp.zeros_like(x), places, ones, xp) == 0
+    return xp.where(kept, x, index_add(xp.zeros_like(x), places, values, xp))
+
+
+def drawn(forest: Forest, trees: Array, uniforms: np.ndarray, xp: Namespace) -> Array:
+    """Return one leaf of each of `trees`, with chances proportional to their numbers.
+
+    The leaf is that in whose share of the sum, in the order of leaves, the uniform number falls:
+    the same on every library and for the kernel. No tree may have the sum zero.
+    """
+    if not accepts(forest.heap):
+        return descended(forest, trees, uniforms, xp)
+    from tdecomp._kernels._sampling_tree import draw_leaves
+    from tdecomp._kernels._threads import threads_for
+
+    out = np.empty(trees.size, dtype=np.int64)
+    with threads_for(_STEP * trees.size * forest.depth):
+        draw_leaves(forest.heap, forest.starts, forest.sizes, trees, uniforms, out)
+    return out
+
+
+def descended(forest: Forest, trees: Array, uniforms: np.ndarray, xp: Namespace) -> Array:
+    """Descend all trees at once, level by level: what the kernel does one by one."""
+    begin, size = (xp.take(forest.layout[k, ...], trees, axis=0) for k in (0, 1))
+    rest = like(uniforms, forest.heap, xp) * xp.take(forest.heap, begin + 1, axis=0)
+    node = xp.ones_like(begin)
+    for _ in range(forest.depth):
+        inside = node < size
+        child = begin + xp.where(inside, 2 * node, xp.zeros_like(node))
+        left, right = (xp.take(forest.heap, c, axis=0) for c in (child, child + 1))
+        go = inside & (rest >= left) & (right > 0)
+        rest = xp.where(go, rest - left, rest)
+        node = xp.where(inside, 2 * node + xp.astype(go, node.dtype), node)
+    return node - size

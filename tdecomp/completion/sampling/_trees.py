@@ -1,0 +1,152 @@
+"""The trees of a matrix: one of squares for each row, and one of the squared norms of rows."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tdecomp._typing import Array, DType, Namespace
+from tdecomp._xp import device, equilibrate, floats, times_power
+from tdecomp.completion.sampling import _stored as store
+from tdecomp.completion.sampling._forest import Forest, moved, planted, put, replaced, roots
+
+
+class Trees(NamedTuple):
+    """Sums of squares at scales that are powers of two.
+
+    Attributes
+    ----------
+    rows : Forest
+        A tree for each row, of its squared entries over ``4 ** exponents[i]``.
+    top : Forest
+        One tree, of the squared norms of the rows over ``4 ** unit``.
+    exponents : array, shape (m,)
+        The scale of each row, in the dtype of the sums.
+    unit : int
+        The scale of the matrix.
+    """
+
+    rows: Forest
+    top: Forest
+    exponents: Array
+    unit: int
+
+
+def grown(x: store.Stored, xp: Namespace) -> Trees:
+    """Return the trees of all entries."""
+    values, counts = x.values, store.counts(x)
+    top = planted(np.asarray([counts.size]), values, xp)
+    exponents = xp.zeros(counts.size, dtype=top.heap.dtype, device=device(values))
+    trees = Trees(planted(counts, values, xp), top, exponents, 0)
+    kept = np.flatnonzero(counts)
+    trees = _rescaled(trees, x, kept, xp) if kept.size else trees
+    return _settled(_weighed(trees, np.arange(counts.size), xp), xp)
+
+
+def changed(
+    trees: Trees, x: store.Stored, rows: np.ndarray, places: np.ndarray, xp: Namespace
+) -> Trees:
+    """Return the trees after the entries stored at `places`, which lie in `rows`, have changed.
+
+    A row whose sum has left the range of safe squares gets another scale, at the cost of all of
+    it; so does the tree over the rows.
+    """
+    limit = _limit(trees.exponents.dtype, xp)
+    exponents = picked(trees.exponents, rows, xp)
+    squares = _squares(picked(x.values, places, xp), exponents, xp)
+    forest = replaced(trees.rows, rows, places - x.starts[rows], squares, xp)
+    trees, touched = trees._replace(rows=forest), np.unique(rows)
+    sums = np.asarray(floats(picked(roots(forest, xp), touched, xp)))
+    lost = touched[~((sums > 1 / limit) & (sums < limit))]
+    trees = _rescaled(trees, x, lost, xp) if lost.size else trees
+    trees = _weighed(trees, touched, xp)
+    return trees if 1 / limit < total(trees) < limit else _settled(trees, xp)
+
+
+def total(trees: Trees) -> float:
+    """Return the squared norm of the matrix over ``4 ** unit``."""
+    return floats(trees.top.heap[1:2])[0]
+
+
+def row_total(trees: Trees, i: int) -> tuple[float, int]:
+    """Return the squared norm of a row over a power of four, and that power."""
+    root = int(trees.rows.starts[i]) + 1
+    return floats(trees.rows.heap[root : root + 1])[0], int(floats(trees.exponents[i : i + 1])[0])
+
+
+def picked(x: Array, index: np.ndarray, xp: Namespace) -> Array:
+    """Return entries of `x` at indices of the host."""
+    return xp.take(x, moved(index, x, xp), axis=0)
+
+
+def shifted(x: Array, exponent: int, xp: Namespace) -> Array:
+    """Return ``x * 2 ** exponent`` for an array."""
+    return times_power(x, float(exponent), xp) if exponent else x
+
+
+def scaled(x: float, exponent: int) -> float:
+    """Return ``x * 2 ** exponent``, infinite where that overflows."""
+    try:
+        return math.ldexp(x, exponent)
+    except OverflowError:
+        return math.inf
+
+
+def _rescaled(trees: Trees, x: store.Stored, rows: np.ndarray, xp: Namespace) -> Trees:
+    """Give whole rows, none without entries, a scale and its squares."""
+    counts = store.counts(x)[rows]
+    owner = np.repeat(np.arange(rows.size), counts)
+    begin = np.cumsum(counts) - counts
+    leaves = np.arange(owner.size) - begin[owner]
+    entries = picked(x.values, x.starts[rows][owner] + leaves, xp)
+    exponents = _exponents(xp.abs(entries), begin, x.columns is None, xp)
+    exponents = xp.astype(exponents, trees.exponents.dtype)
+    squares = _squares(entries, picked(exponents, owner, xp), xp)
+    forest = replaced(trees.rows, rows[owner], leaves, squares, xp)
+    return trees._replace(rows=forest, exponents=put(trees.exponents, rows, exponents, xp))
+
+
+def _exponents(size: Array, begin: np.ndarray, even: bool, xp: Namespace) -> Array:
+    """Return the exponent of the largest entry of each row, zero for a row of zeros."""
+    if even:
+        top = xp.max(xp.reshape(size, (begin.size, -1)), axis=1)
+    else:
+        top = np.maximum.reduceat(size, begin)
+    scale = equilibrate(top[:, None], xp, axis=1, always=True)[1]
+    return xp.round(xp.log2(scale[:, 0]))
+
+
+def _weighed(trees: Trees, rows: np.ndarray, xp: Namespace) -> Trees:
+    """Put the squared norms of `rows` into the tree over the rows."""
+    shift = 2 * (picked(trees.exponents, rows, xp) - trees.unit)
+    leaves = times_power(picked(roots(trees.rows, xp), rows, xp), shift, xp)
+    leaves = xp.minimum(leaves, xp.full_like(leaves, _limit(leaves.dtype, xp)))
+    first = np.zeros(rows.size, dtype=np.int64)
+    return trees._replace(top=replaced(trees.top, first, rows, leaves, xp))
+
+
+def _settled(trees: Trees, xp: Namespace) -> Trees:
+    """Give the tree over the rows the scale of the largest row."""
+    pairs = zip(floats(trees.exponents), floats(roots(trees.rows, xp)), strict=True)
+    unit = int(max((exponent for exponent, sum_ in pairs if sum_ > 0), default=0.0))
+    if unit == trees.unit:
+        return trees
+    everything = np.arange(trees.rows.starts.size)
+    return _weighed(trees._replace(unit=unit), everything, xp)
+
+
+def _limit(dtype: DType, xp: Namespace) -> float:
+    """Return how large a sum of squares may be, and one over how small, before it is rescaled."""
+    return float(2.0 ** (math.log2(float(xp.finfo(dtype).max)) // 2))
+
+
+def _squares(x: Array, exponents: Array, xp: Namespace) -> Array:
+    """Return squared magnitudes after division by powers of two, in the dtype of the exponents.
+
+    What is out of range is cut to its end: its row gets another scale.
+    """
+    size = times_power(xp.astype(xp.abs(x), exponents.dtype), -exponents, xp)
+    end = xp.full_like(size, math.sqrt(_limit(exponents.dtype, xp)))
+    return xp.minimum(size, end) ** 2
