@@ -1,0 +1,86 @@
+"""A matrix of low rank plus a sparse one: what robust decompositions return."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tdecomp._precision import full_precision
+from tdecomp._shim import index_add
+from tdecomp._typing import Array, DType
+from tdecomp._xp import device, namespace
+from tdecomp.linalg._formats import SVD, LowRank
+from tdecomp.ops._coo import COO
+
+
+class LowRankPlusSparse(NamedTuple):
+    r"""A matrix :math:`L + S` of two parts that are small in different ways.
+
+    Attributes
+    ----------
+    low_rank : SVD or LowRank, shape (m, n)
+        The part :math:`L` of low rank.
+    sparse : COO, shape (m, n)
+        The part :math:`S` with few entries: outliers, corruption, what moves before a scene.
+
+    See Also
+    --------
+    principal_component_pursuit, godec, scaled_gd_rpca : make one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tdecomp as td
+    >>> from tdecomp.completion.robust import LowRankPlusSparse
+    >>> ones = td.LowRank(np.ones((2, 1)), np.ones((1, 3)))
+    >>> x = LowRankPlusSparse(ones, td.ops.coo([[1], [2]], [4.0], (2, 3)))
+    >>> x.to_array()
+    array([[1., 1., 1.],
+           [1., 1., 5.]])
+    >>> x @ np.ones(3)
+    array([3., 7.])
+    """
+
+    low_rank: SVD | LowRank
+    sparse: COO
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape ``(m, n)`` of the matrix."""
+        return self.low_rank.shape
+
+    @property
+    def modes(self) -> int:
+        """Two: a matrix."""
+        return 2
+
+    @property
+    def rank(self) -> int:
+        """Rank of the part of low rank."""
+        return self.low_rank.rank
+
+    @property
+    def dtype(self) -> DType:
+        """The dtype of the matrix."""
+        return self.low_rank.dtype
+
+    @full_precision
+    def to_array(self, region: slice | None = None) -> Array:
+        """Return the matrix, or the rows of it in `region`."""
+        return self.low_rank.to_array(region) + self.sparse.to_array(region)
+
+    @full_precision
+    def __matmul__(self, x: Array) -> Array:
+        """Multiply by a vector or a matrix, without forming the matrix."""
+        product = self.low_rank @ x
+        if not self.sparse.nnz:
+            return product
+        xp = namespace(x)
+        rows, columns = self.sparse.indices[0, ...], self.sparse.indices[1, ...]
+        values = self.sparse.values if x.ndim == 1 else self.sparse.values[:, None]
+        terms = values * xp.take(x, columns, axis=0)
+        zeros = xp.zeros_like(product, device=device(product))
+        return product + index_add(zeros, rows, terms, xp)
+
+
+# Else NumPy would take the tuple for a stack of arrays in ``array @ format``.
+setattr(LowRankPlusSparse, "__array_ufunc__", None)  # noqa: B010 - a NamedTuple

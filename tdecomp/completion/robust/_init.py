@@ -1,0 +1,41 @@
+"""Where factors start: what a caller gives, checked and in the units of the problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tdecomp._typing import Array
+from tdecomp._xp import adjoint, namespace, prepare
+from tdecomp.completion.robust._sensing import Sensing
+from tdecomp.linalg._formats import LowRank
+
+
+def check_square(shape: tuple[int, int]) -> None:
+    """Refuse to look for semidefinite matrices that are not square."""
+    if shape[0] != shape[1]:
+        raise ValueError(f"a semidefinite matrix is square, but measurements are of shape {shape}")
+
+
+def check_init(init: Any, problem: Sensing, rank: int) -> tuple[Array, Array] | None:
+    """Return the factors of a start, both tall, or None."""
+    if init is None:
+        return None
+    if not isinstance(init, LowRank):
+        raise TypeError(f"init must be a LowRank or None, got {type(init).__name__}")
+    m, n = problem.operator.shape
+    found = (tuple(init.left.shape), tuple(init.right.shape))
+    if found != ((m, rank), (rank, n)):
+        raise ValueError(
+            f"init must have factors of shape ({m}, {rank}) and ({rank}, {n}), got "
+            f"{found[0]} and {found[1]}"
+        )
+    xp = namespace(problem.y, *init)
+    left, right = (prepare(x, ndim=2, name="init")[1] for x in init)
+    dtype = problem.y.dtype
+    return xp.astype(left, dtype), adjoint(xp.astype(right, dtype), xp)
+
+
+def scaled_start(start: tuple[Array, Array], problem: Sensing) -> tuple[Array, Array]:
+    """Return both factors in the units of the problem."""
+    left, right = start
+    return left / problem.root, right / problem.root

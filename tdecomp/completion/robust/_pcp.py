@@ -1,0 +1,273 @@
+"""Principal component pursuit: low rank and sparse, told apart by convex optimisation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from tdecomp._errors import check_callback, check_count, check_number, check_size
+from tdecomp._iterate import Callback, Fit, Status, Step, iterate
+from tdecomp._precision import full_precision
+from tdecomp._program import one_program
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import as_array, eps, equilibrate, finite, floats, namespace, prepare
+from tdecomp.completion.robust._formats import LowRankPlusSparse
+from tdecomp.completion.robust._shrink import Shrunk, nothing, shrink
+from tdecomp.linalg._formats import SVD
+from tdecomp.linalg._signs import canonical_signs
+from tdecomp.ops._sparse_convert import from_dense
+
+# The penalty grows while the primal residual is above this many times the dual one, and falls
+# while it is below that; measured on ranks, densities and sizes of outliers from easy to hard.
+_HIGH, _LOW = 0.3, 1 / 3.0
+_FACTOR = 1.5
+# After this many iterations changes of the penalty are half as large: they have to end for the
+# iteration to converge.
+_SETTLED = 100
+# Triplets are this much more accurate than the iterate.
+_INNER = 1e-4
+# Residuals below this many eps are rounding.
+_EXACT = 8.0
+
+
+class _Plan(NamedTuple):
+    """The data at unit scale, what one unit of each sparse entry costs, and norms."""
+
+    x: Array
+    levels: Array | float
+    norm: float
+    tol: float
+    xp: Namespace
+
+
+class _State(NamedTuple):
+    """Both parts, the multiplier over the penalty, the penalty, and the residuals."""
+
+    low: Shrunk
+    sparse: Array
+    dual: Array
+    penalty: float
+    residual: float
+    n_steps: int
+
+
+@full_precision
+def principal_component_pursuit(
+    x: Any,
+    /,
+    *,
+    sparsity: float | None = None,
+    weights: Any = None,
+    tol: float = 1e-7,
+    max_iter: int = 1000,
+    callback: Callback | None = None,
+) -> Fit[LowRankPlusSparse]:
+    r"""Split a matrix into one of low rank and a sparse one, whatever the size of its outliers.
+
+    .. math:: \min_{L, S} \|L\|_* + \lambda \sum_{ij} w_{ij} |s_{ij}|
+              \quad \text{subject to} \quad L + S = X
+
+    A convex problem, solved to its optimum. If the singular vectors of a matrix of rank
+    :math:`r \le c\, n / (\mu \log^2 n)` are spread out with coherence :math:`\mu`, and a fraction
+    of its entries at random places is replaced by anything, the solution for
+    :math:`\lambda = 1 / \sqrt{\max(m, n)}` is exactly that matrix and what was done to it [1]_.
+
+    Parameters
+    ----------
+    x : array, shape (m, n)
+        The data.
+    sparsity : float, optional
+        The price :math:`\lambda` of outliers; by default :math:`1 / \sqrt{p \max(m, n)}` with
+        `p` the fraction that is observed.
+    weights : array, broadcastable to (m, n), optional
+        Nonnegative prices :math:`w_{ij}`, bool allowed: 0 means missing, and what is missing may
+        be NaN; the part of low rank completes it.
+    tol : float
+        Stop when both residuals, :math:`\|X - L - S\|_F / \|X\|_F` and the change of the
+        multipliers that :math:`L` and :math:`S` ask for, relative to their size, are at most
+        this.
+    max_iter : int
+        The largest number of iterations.
+    callback : callable, optional
+        Called with a `Progress` after each iteration; returning True stops.
+
+    Returns
+    -------
+    Fit
+        ``tensor``, a `LowRankPlusSparse` with an `SVD` and a `COO`, zero where nothing is
+        observed; ``error``, :math:`\|X - L - S\|_F / \|X\|_F` over what is; ``n_iter``;
+        ``status``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `x` is empty, no matrix or not finite where it is observed, a weight is negative, none
+        is positive, or an option is out of range.
+
+    See Also
+    --------
+    godec : for given rank and number of outliers, with noise.
+    scaled_gd_rpca : for given rank, without any SVD after the first.
+
+    Notes
+    -----
+    Alternating directions [2]_: the singular values of :math:`X - S + Y / \mu` shrink by
+    :math:`1 / \mu`, then the entries of :math:`X - L + Y / \mu` by :math:`\lambda w / \mu`, and
+    what is left is the new :math:`Y / \mu`, a matrix of entries no larger than
+    :math:`\lambda w`. The published method raises :math:`\mu` by a factor in each iteration and
+    stops at what then is feasible, which on hard instances is far from optimal (a duality gap of
+    14 per cent on a matrix of rank 20 and side 200, a quarter of it outliers). Here :math:`\mu`
+    balances the two residuals, and both have to fall.
+
+    An iteration costs three products of the matrix with as many columns as there are singular
+    values above :math:`1 / \mu`, and a few passes over its entries. Subspace iteration finds
+    these triplets from those of the iteration before; a whole SVD is taken of small matrices, and
+    where more than a quarter of the values is needed.
+
+    References
+    ----------
+    .. [1] E. J. Candes, X. Li, Y. Ma, J. Wright, "Robust principal component analysis?", J. ACM
+       58, 2011, Theorems 1.1 and 1.2. doi:10.1145/1970392.1970395
+    .. [2] Z. Lin, M. Chen, Y. Ma, "The augmented Lagrange multiplier method for exact recovery of
+       corrupted low-rank matrices", arXiv:1009.5055, Algorithm 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tdecomp.completion.robust import principal_component_pursuit
+    >>> rng = np.random.default_rng(0)
+    >>> low = rng.standard_normal((60, 2)) @ rng.standard_normal((2, 50))
+    >>> x = low + 100 * rng.choice([-1, 0, 1], (60, 50), p=[0.02, 0.96, 0.02])
+    >>> fit = principal_component_pursuit(x)
+    >>> low_rank, sparse = fit.tensor
+    >>> low_rank.rank, fit.status.name
+    (2, 'CONVERGED')
+    >>> bool(np.abs(low_rank.to_array() - low).max() < 1e-4)
+    True
+    """
+    options = (
+        None if sparsity is None else check_number(sparsity, name="sparsity"),
+        check_size(tol, name="tol"),
+        check_count(max_iter, name="max_iter", least=1),
+    )
+    check_callback(callback)
+    plan, scale = _planned(x, weights, options[0], options[1])
+    if plan.norm == 0:
+        return Fit(_shown(plan, _begun(plan), scale), 0.0, 0, Status.CONVERGED)
+    return iterate(
+        lambda state: _step(plan, state),
+        _begun(plan),
+        max_iter=options[2],
+        tol=-1.0,  # residuals go up and down on the way: their size alone stops
+        callback=callback,
+        show=lambda state: _shown(plan, state, scale),
+    )
+
+
+def _planned(x: Any, weights: Any, sparsity: float | None, tol: float) -> tuple[_Plan, Array]:
+    """Validate the data and their weights, and bring both to unit scale."""
+    xp, x = prepare(x, ndim=2, check_finite=weights is None, name="x")
+    if sparsity is not None and not 0 < sparsity < math.inf:
+        raise ValueError(f"sparsity must be a number > 0, got {sparsity}")
+    prices: Array | float = 1.0
+    observed = 1.0
+    if weights is not None:
+        prices = checked_weights(weights, x, xp)
+        known = prices > 0
+        observed = float(xp.sum(xp.astype(known, xp.float32))) / math.prod(x.shape)
+        x = finite(xp.where(known, x, xp.zeros_like(x)), xp, name="x")
+    x, scale = equilibrate(x, xp, axis=(0, 1))
+    if sparsity is None:
+        sparsity = 1 / math.sqrt(observed * max(x.shape))
+    norm = float(xp.linalg.vector_norm(x))
+    tol = max(tol, _EXACT * eps(x.dtype, xp))
+    return _Plan(x, sparsity * prices, norm, tol, xp), scale
+
+
+def checked_weights(weights: Any, x: Array, xp: Namespace) -> Array:
+    """Return nonnegative weights in the shape and the real dtype of the data."""
+    namespace(x, weights)
+    w = as_array(weights, xp, x, "weights")
+    real = xp.real(x).dtype if xp.isdtype(x.dtype, "complex floating") else x.dtype
+    if xp.isdtype(w.dtype, "complex floating"):
+        raise TypeError(f"weights must be real, got {w.dtype}")
+    w = finite(xp.astype(w, real), xp, name="weights")
+    if bool(xp.any(w < 0)):
+        raise ValueError(f"weights must be nonnegative, got {float(xp.min(w))}")
+    try:
+        w = xp.broadcast_to(w, tuple(x.shape))
+    except (ValueError, RuntimeError, TypeError):
+        raise ValueError(
+            f"weights must be broadcastable to the shape {tuple(x.shape)} of x, got "
+            f"{tuple(w.shape)}"
+        ) from None
+    if not bool(xp.any(w > 0)):
+        raise ValueError("weights are all zero: nothing is observed")
+    return w
+
+
+def _begun(plan: _Plan) -> _State:
+    """Start from nothing, with a penalty that lets no more than 16 triplets through."""
+    zeros = plan.xp.zeros_like(plan.x)
+    penalty = 4 / plan.norm if plan.norm > 0 else 1.0
+    return _State(nothing(plan.x, plan.xp), zeros, zeros, penalty, 1.0, 0)
+
+
+def _step(plan: _Plan, state: _State) -> Step[_State]:
+    """Shrink singular values, then entries; update the multiplier and the penalty."""
+    xp, penalty = plan.xp, state.penalty
+    low = shrink(
+        plan.x - state.sparse + state.dual,
+        1 / penalty,
+        state.low.basis,
+        atol=_INNER * max(state.residual, plan.tol) * plan.norm,
+        xp=xp,
+    )
+    bound = plan.levels / penalty
+    sparse, dual, sizes = _split(plan.x - low.dense(), state.sparse, state.dual, bound, xp=xp)
+    gap, turn, size = floats(sizes)
+    primal, other = gap / plan.norm, turn / size if size > 0 else 0.0
+    residual = max(primal, other)
+    factor = _FACTOR ** (1 / (1 + state.n_steps / _SETTLED))
+    factor = factor if primal > _HIGH * other else 1 / factor if primal < _LOW * other else 1.0
+    following = _State(low, sparse, dual / factor, penalty * factor, residual, state.n_steps + 1)
+    done = Status.CONVERGED if residual <= plan.tol else None
+    return Step(following, primal, None, done)
+
+
+@one_program
+def _split(
+    rest: Array, sparse: Array, dual: Array, bound: Array | float, *, xp: Namespace
+) -> tuple[Array, Array, Array]:
+    """Return the new sparse part and multiplier, and the norms of what changed, and of it.
+
+    What shrinking entries takes away from them is the multiplier.
+    """
+    target = rest + dual
+    if xp.isdtype(rest.dtype, "complex floating"):
+        sizes = xp.abs(target)
+        share = xp.minimum(bound / xp.where(sizes > 0, sizes, xp.ones_like(sizes)), 1.0)
+        after = target * xp.astype(share, target.dtype)
+    else:
+        after = xp.minimum(xp.maximum(target, -bound), bound)
+    now = target - after
+    parts = (after - dual, now - sparse, after)
+    return now, after, xp.stack([xp.linalg.vector_norm(part) for part in parts])
+
+
+def _shown(plan: _Plan, state: _State, scale: Array) -> LowRankPlusSparse:
+    """Return both parts at the scale of the data, nothing sparse where nothing is observed."""
+    xp, low, sparse = plan.xp, state.low, state.sparse
+    if not isinstance(plan.levels, float):
+        sparse = xp.where(plan.levels > 0, sparse, xp.zeros_like(sparse))
+    return assembled((low.U, low.S, low.Vh), sparse, scale, xp)
+
+
+def assembled(
+    triplets: tuple[Array, Array, Array], sparse: Array, scale: Array, xp: Namespace
+) -> LowRankPlusSparse:
+    """Return both parts at the scale of the data."""
+    u, s, vh = triplets
+    u, vh = canonical_signs(u, vh, xp)
+    real = xp.real(scale) if xp.isdtype(scale.dtype, "complex floating") else scale
+    return LowRankPlusSparse(SVD(u, s * real[0, :], vh), from_dense(sparse * scale))
