@@ -10,7 +10,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tdecomp._typing import Array
-from tdecomp.linalg import weighted_svd
+from tdecomp.linalg import LowRank, weighted_svd
 from tdecomp.sklearn._shared import (
     FLOATS,
     degrees_of_freedom,
@@ -114,26 +114,35 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         left, right = np.sqrt(samples), np.sqrt(self.feature_weight_)
         rank, rtol = target(self.n_components, min(X.shape))
         centred = X - self.mean_
-        wide = weighted_svd(centred, left=left, right=right, rank=rank, rtol=rtol).right
-        self._store(wide, right)
+        self._store(
+            weighted_svd(centred, left=left, right=right, rank=rank, rtol=rtol), left, right
+        )
         total = np.linalg.norm(centred * left[:, None] * right) ** 2
         squares, freedom = self.singular_values_**2, degrees_of_freedom(samples)
         self.explained_variance_ = squares / freedom if freedom > 0 else np.zeros_like(squares)
         self.explained_variance_ratio_ = squares / total if total > 0 else np.zeros_like(squares)
         return self
 
-    def _store(self, wide: Array, right: Array) -> None:
-        """Keep the rows :math:`u_r^T L A`, whose weighted lengths are the singular values."""
+    def _store(self, z: LowRank, left: Array, right: Array) -> None:
+        """Keep the right factor, its rows at unit length in the metric of the features.
+
+        Singular values are the products of the weighted lengths of both factors, however these
+        share them.
+        """
+        tall, wide = z.left, z.right
         lengths = np.linalg.norm(wide * right, axis=1)
-        varied = lengths > lengths[0] * np.finfo(wide.dtype).eps * max(wide.shape)
+        values = np.linalg.norm(left[:, None] * tall, axis=0) * lengths
+        varied = values > values[0] * np.finfo(wide.dtype).eps * max(z.shape)
         if self.n_components is None:
             count = max(1, int(varied.sum()))
-            wide, lengths, varied = wide[:count], lengths[:count], varied[:count]
+            wide, lengths, values, varied = (
+                part[:count] for part in (wide, lengths, values, varied)
+            )
         inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=varied)
         rows = wide * inverse[:, None]
         self.components_ = rows * turned(rows * right)
-        self.singular_values_ = lengths
-        self.n_components_: int = lengths.shape[0]
+        self.singular_values_ = values
+        self.n_components_: int = values.shape[0]
 
     def transform(self, X: Any) -> Array:
         """Return the scores of samples.

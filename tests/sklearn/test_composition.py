@@ -1,0 +1,104 @@
+"""The estimators among others: pipelines, searches, routed weights, frames."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_digits, load_wine
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tdecomp.sklearn import LowRankImputer, MatrixCompletion, TuckerTransformer, WeightedPCA
+
+
+def incomplete_wine(share=0.2):
+    X, y = load_wine(return_X_y=True)
+    return np.where(np.random.default_rng(0).random(X.shape) < share, np.nan, X), y
+
+
+def test_an_imputer_feeds_a_classifier():
+    X, y = incomplete_wine()
+    steps = LowRankImputer(random_state=0), StandardScaler(), LogisticRegression()
+    assert cross_val_score(make_pipeline(*steps), X, y, cv=3).mean() > 0.9
+
+
+def test_a_search_goes_through_a_pipeline():
+    X, y = incomplete_wine()
+    pipeline = make_pipeline(
+        LowRankImputer(random_state=0), StandardScaler(), WeightedPCA(), LogisticRegression()
+    )
+    grid = {"lowrankimputer__regularization": [0.05, 0.5], "weightedpca__n_components": [1, 5]}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    assert search.best_params_["weightedpca__n_components"] == 5
+    assert not np.isnan(search.cv_results_["mean_test_score"]).any()
+
+
+def test_a_search_finds_the_rank_of_a_matrix():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 3)) @ rng.standard_normal((3, 40))
+    pairs = np.argwhere(rng.random(x.shape) < 0.8)
+    deal = KFold(3, shuffle=True, random_state=0)
+    options = {"biases": False, "regularization": 1e-3, "random_state": 0, "max_iter": 500}
+    search = GridSearchCV(MatrixCompletion(**options), {"n_components": [1, 3]}, cv=deal)
+    search.fit(pairs, x[tuple(pairs.T)])
+    assert search.best_params_ == {"n_components": 3}
+    assert search.best_score_ > 0.99
+
+
+def test_images_are_compressed_before_they_are_classified():
+    X, y = load_digits(return_X_y=True)
+    shaped = TuckerTransformer((4, 5), sample_shape=(8, 8))
+    pipeline = make_pipeline(shaped, StandardScaler(), LogisticRegression(max_iter=500))
+    assert pipeline.fit(X[:800], y[:800]).score(X[800:1200], y[800:1200]) > 0.88
+
+
+@pytest.mark.parametrize(
+    "estimator", [WeightedPCA(2), TuckerTransformer(2), LowRankImputer(2, random_state=0)]
+)
+def test_weights_are_routed(estimator):
+    X, y = load_wine(return_X_y=True)
+    X, weights = X[:60], np.arange(60.0)
+    with config_context(enable_metadata_routing=True):
+        asking = clone(estimator).set_fit_request(sample_weight=True)
+        pipeline = make_pipeline(asking, Ridge().set_fit_request(sample_weight=True))
+        pipeline.fit(X, y[:60], sample_weight=weights)
+    alone = clone(estimator).fit(X, sample_weight=weights)
+    assert np.array_equal(pipeline[0].transform(X), alone.transform(X))
+
+
+def test_frames_come_in_and_go_out():
+    pandas = pytest.importorskip("pandas")
+    X, _ = incomplete_wine()
+    frame = pandas.DataFrame(X, columns=load_wine().feature_names)
+    imputer = LowRankImputer(random_state=0, add_indicator=True).set_output(transform="pandas")
+    full = imputer.fit_transform(frame)
+    assert list(full.columns[:13]) == list(frame.columns)
+    assert full.columns[13] == "missingindicator_alcohol"
+    for transformer in (WeightedPCA(2), TuckerTransformer(2)):
+        scores = transformer.set_output(transform="pandas").fit_transform(full)
+        assert list(scores.columns) == list(transformer.get_feature_names_out())
+        assert scores.index.equals(frame.index)
+
+
+def test_frames_of_labels_are_read():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"user": ["a", "a", "b", "b"], "film": [1, 2, 1, 3]})
+    model = MatrixCompletion(1, random_state=0).fit(frame, [1.0, 2.0, 3.0, 4.0])
+    assert model.predict(frame).shape == (4,)
+    assert list(model.feature_names_in_) == ["user", "film"]
+
+
+def test_columns_can_be_chosen():
+    X, _ = incomplete_wine()
+    chosen = make_column_transformer(
+        (LowRankImputer(2, random_state=0), slice(0, 5)), remainder="drop"
+    )
+    full = chosen.fit_transform(X)
+    assert full.shape == (178, 5)
+    assert not np.isnan(full).any()

@@ -1,0 +1,140 @@
+"""Regression on pairs: what `complete` says of a matrix, asked by labels."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.exceptions import ConvergenceWarning
+
+import tdecomp as td
+from tdecomp.sklearn import MatrixCompletion
+
+
+def ratings(m=40, n=30, rank=2, share=0.5, seed=0):
+    """Pairs and values of a share of a matrix of low rank, and of the rest."""
+    rng = np.random.default_rng(seed)
+    x = 3.0 + rng.standard_normal((m, rank)) @ rng.standard_normal((rank, n))
+    x += rng.standard_normal((m, 1)) + rng.standard_normal(n)
+    known = rng.random(x.shape) < share
+    return x, np.argwhere(known), x[known], np.argwhere(~known), x[~known]
+
+
+def model(**options):
+    return MatrixCompletion(**{"n_components": 2, "random_state": 0, **options})
+
+
+def test_entries_that_were_not_seen_are_predicted():
+    _, seen, y, unseen, truth = ratings()
+    exact = {"n_components": 4, "regularization": 1e-3, "tol": 1e-5, "max_iter": 500}
+    fitted = model(biases=False, **exact).fit(seen, y)
+    assert fitted.score(unseen, truth) > 0.999
+    assert model().fit(seen, y).score(unseen, truth) > 0.9
+
+
+def test_it_is_complete_by_labels():
+    x, seen, y, _, _ = ratings()
+    known = np.full(x.shape, np.nan)
+    known[tuple(seen.T)] = y
+    rng = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    fit = td.complete(
+        known, rank=2, regularization=0.1, by_count=True, biases=True, tol=1e-4, rng=int(rng)
+    )
+    ours = model().fit(seen, y)
+    assert np.allclose(ours.completion_.to_array(), fit.tensor.to_array(), rtol=0, atol=1e-10)
+    expected = fit.tensor.to_array()[tuple(seen.T)]
+    assert np.allclose(ours.predict(seen), expected, rtol=0, atol=1e-10)
+    assert ours.n_iter_ == fit.n_iter
+
+
+@pytest.mark.parametrize("kind", ["strings", "floats", "mixed", "gaps"])
+def test_labels_may_be_of_any_kind(kind):
+    _, seen, y, unseen, _ = ratings()
+    renamed = {
+        "strings": lambda p: np.char.add("n", np.char.zfill(p.astype(str), 3)),
+        "floats": lambda p: p / 7 - 1,
+        "mixed": lambda p: np.array([[f"user {i:03d}", j] for i, j in p.tolist()], dtype=object),
+        "gaps": lambda p: p * 10**12 - 5,
+    }[kind]
+    expected = model().fit(seen, y).predict(unseen)
+    assert np.allclose(model().fit(renamed(seen), y).predict(renamed(unseen)), expected)
+
+
+def test_labels_that_were_not_seen_count_for_nothing():
+    _, seen, y, _, _ = ratings()
+    fitted = model().fit(seen, y)
+    z = fitted.completion_
+    known_row, known_column, neither = fitted.predict([[3, 999], [-7, 4], [-7, 999]])
+    assert np.isclose(known_row, z.mean + z.row_bias[3])
+    assert np.isclose(known_column, z.mean + z.column_bias[4])
+    assert neither == z.mean
+
+
+def test_further_columns_are_not_looked_at():
+    _, seen, y, _, _ = ratings()
+    times = np.random.default_rng(1).integers(10**9, size=(len(y), 1))
+    wide = np.hstack([seen, times])
+    assert np.array_equal(model().fit(wide, y).predict(wide), model().fit(seen, y).predict(seen))
+
+
+def test_pairs_that_recur_count_as_their_mean():
+    _, seen, y, _, _ = ratings()
+    twice = model(tol=1e-9, max_iter=1000).fit(
+        np.vstack([seen, seen]), np.concatenate([y + 1, y - 1])
+    )
+    weighted = model(tol=1e-9, max_iter=1000).fit(seen, y, sample_weight=np.full(len(y), 2.0))
+    assert np.allclose(twice.predict(seen), weighted.predict(seen), rtol=0, atol=1e-6)
+
+
+def test_weight_zero_is_not_seen():
+    _, seen, y, _, _ = ratings()
+    weights = np.ones(len(y))
+    weights[seen[:, 0] == 7] = 0
+    fitted = model().fit(seen, np.where(weights > 0, y, 1e9), sample_weight=weights)
+    assert 7 not in fitted.row_labels_
+    kept = weights > 0
+    assert np.allclose(fitted.predict(seen), model().fit(seen[kept], y[kept]).predict(seen))
+
+
+def test_values_are_clipped_to_what_there_can_be():
+    _, seen, y, unseen, _ = ratings()
+    found = model(clip=(2.0, 4.0)).fit(seen, y).predict(unseen)
+    assert found.min() == 2.0
+    assert found.max() == 4.0
+
+
+def test_factors_may_be_kept_from_being_negative():
+    _, seen, y, _, _ = ratings()
+    z = model(nonnegative=True, biases=False).fit(seen, np.abs(y)).completion_
+    assert min(z.left.min(), z.right.min()) >= 0
+
+
+def test_the_precision_of_the_values_is_kept():
+    _, seen, y, _, _ = ratings()
+    assert model().fit(seen, y.astype(np.float32)).predict(seen).dtype == np.float32
+
+
+def test_one_observation_is_enough():
+    assert np.isclose(model().fit([["a", "b"]], [3.0]).predict([["a", "b"]])[0], 3.0, rtol=0.2)
+
+
+def test_an_iteration_cut_short_warns():
+    _, seen, y, _, _ = ratings()
+    with pytest.warns(ConvergenceWarning, match="MatrixCompletion did not converge"):
+        model(max_iter=1, tol=1e-12).fit(seen, y)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "complaint"),
+    [
+        ([[1], [2]], [1.0, 2.0], "minimum of 2 is required"),
+        ([[1, 2], [2, 1]], [1.0, np.nan], "Input y contains NaN"),
+        ([[1, 2], [2, 1]], ["good", "bad"], "could not convert string to float"),
+        ([[1, np.nan], [2, 1]], [1.0, 2.0], "Input X contains NaN"),
+        ([[1, 2], [2, 1]], [1.0], "inconsistent numbers of samples"),
+        (np.zeros((0, 2)), np.zeros(0), "0 sample"),
+    ],
+)
+def test_what_is_wrong_is_named(X, y, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        model().fit(X, y)
