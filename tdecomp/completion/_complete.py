@@ -151,7 +151,7 @@ def complete(
         init,
         generator(rng),
     )
-    scaled, units = _scaled(entries, xp)
+    scaled, units = in_units(entries, xp)
     kept, held = _held_out(scaled, holdout, units, options.rng, xp)
     offsets = _offsets(kept, biases, units, xp)
     problem = _posed(kept, offsets, options, units, xp)
@@ -165,10 +165,10 @@ def complete(
         xp=xp,
     )
     error = _error(problem, fit.tensor)
-    return Fit(_shown(fit.tensor, offsets, units, xp), error, fit.n_iter, fit.status)
+    return Fit(shown(fit.tensor, offsets, units, xp), error, fit.n_iter, fit.status)
 
 
-def _scaled(entries: Entries, xp: Namespace) -> tuple[Entries, Units]:
+def in_units(entries: Entries, xp: Namespace) -> tuple[Entries, Units]:
     """Bring values and weights to unit scale.
 
     The scale is a power of four: its root, by which each factor is multiplied, is exact.
@@ -199,7 +199,9 @@ def _held_out(
     if others.shape != entries.shape:
         raise ValueError(f"holdout must have shape {entries.shape}, got {others.shape}")
     namespace(others.values, entries.values)
-    scaled = xp.astype(times_power(others.values, -float(units.exponent), xp), entries.values.dtype)
+    scaled = xp.astype(
+        times_power(others.values, -float(units.exponent), xp), entries.values.dtype
+    )
     return entries, others._replace(values=scaled)
 
 
@@ -286,11 +288,11 @@ def _seeing(
     if callback is None:
         return None
     return lambda progress: callback(
-        progress._replace(tensor=_shown(progress.tensor, offsets, units, xp))
+        progress._replace(tensor=shown(progress.tensor, offsets, units, xp))
     )
 
 
-def _shown(
+def shown(
     factors: tuple[Array, Array], offsets: Biases, units: Units, xp: Namespace
 ) -> Completion:
     """Return the completed matrix at the scale of the data."""

@@ -7,13 +7,13 @@ from typing import Any
 from tdecomp._errors import check_choice, check_size
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, eps, equilibrate, namespace
+from tdecomp._xp import device, eps, equilibrate
 from tdecomp.completion._complete import ridge_of_biases, row_penalties
-from tdecomp.completion._entries import Entries, read
+from tdecomp.completion._entries import read
 from tdecomp.completion._format import Completion
 from tdecomp.completion._masked import solve_rows, times
 from tdecomp.completion._observed import Side, group
-from tdecomp.completion._using._model import Model, as_model
+from tdecomp.completion._using._model import Model, alike, as_model
 
 # The second solve corrects what rounding did to the first.
 _SOLVES = 2
@@ -93,7 +93,7 @@ def fold_in(
     xp, model = as_model(model)
     ridge = check_size(regularization, name="regularization")
     _, entries = read(x, weights, duplicates=duplicates)
-    xp, model, entries = _alike(model, entries)
+    xp, model, entries = alike(model, entries)
     observed = group(entries, xp)
     side, model = (observed.columns, model.mT) if across else (observed.rows, model)
     width = entries.shape[0 if across else 1]
@@ -103,17 +103,6 @@ def fold_in(
     found = _fold_in(model, side, ridge, by_count, ridge_of_biases(biases), xp=xp)
     left, right, (mean, new, old) = found.mT if across else found
     return Completion(left, xp.matrix_transpose(right), mean, new, old)
-
-
-def _alike(model: Model, entries: Entries) -> tuple[Namespace, Model, Entries]:
-    """Return both in the dtype that holds both."""
-    xp = namespace(model.left, entries.values)
-    dtype = xp.result_type(model.left.dtype, entries.values.dtype)
-    left, right, *offsets = (
-        xp.astype(part, dtype, copy=False) for part in (model.left, model.right, *model.biases)
-    )
-    same = Model(left, right, type(model.biases)(*offsets))
-    return xp, same, entries._replace(values=xp.astype(entries.values, dtype, copy=False))
 
 
 def _fold_in(

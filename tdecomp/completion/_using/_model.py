@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, namespace
 from tdecomp.completion._biases import Biases
+from tdecomp.completion._entries import Entries
 from tdecomp.completion._format import Completion
 from tdecomp.linalg._formats import SVD, LowRank
 
@@ -50,3 +51,14 @@ def as_model(model: Any, *, name: str = "model") -> tuple[Namespace, Model]:
         for size in (left.shape[0], right.shape[1])
     ]
     return xp, Model(left, xp.matrix_transpose(right), Biases(xp.sum(zero[0]), *zero))
+
+
+def alike(model: Model, entries: Entries) -> tuple[Namespace, Model, Entries]:
+    """Return both in the dtype that holds both."""
+    xp = namespace(model.left, entries.values)
+    dtype = xp.result_type(model.left.dtype, entries.values.dtype)
+    left, right, *offsets = (
+        xp.astype(part, dtype, copy=False) for part in (model.left, model.right, *model.biases)
+    )
+    same = Model(left, right, type(model.biases)(*offsets))
+    return xp, same, entries._replace(values=xp.astype(entries.values, dtype, copy=False))

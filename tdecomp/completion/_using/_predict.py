@@ -65,12 +65,12 @@ def predict(
     array([10.,  2.,  6.])
     """
     xp, model = as_model(model)
-    rows, columns = _places(rows, columns, model, xp)
+    rows, columns = places(rows, columns, model, xp)
     found = _predict(model, xp.reshape(rows, (-1,)), xp.reshape(columns, (-1,)), xp=xp)
     return xp.reshape(clipped(found, clip, xp), tuple(rows.shape))
 
 
-def _places(rows: Any, columns: Any, model: Model, xp: Namespace) -> tuple[Array, Array]:
+def places(rows: Any, columns: Any, model: Model, xp: Namespace) -> tuple[Array, Array]:
     """Return indices of one shape that count from the start."""
     found = []
     for part, size, name in zip((rows, columns), model.shape, ("rows", "columns"), strict=True):
@@ -78,7 +78,7 @@ def _places(rows: Any, columns: Any, model: Model, xp: Namespace) -> tuple[Array
         flat = indices_of(xp.reshape(index, (-1,)), size, model.left, xp, name=name)
         found.append(xp.reshape(flat, tuple(index.shape)))
     try:
-        return tuple(xp.broadcast_arrays(*found))  # type: ignore[return-value]
+        return tuple(xp.broadcast_arrays(*found))
     except (ValueError, RuntimeError):
         shapes = " and ".join(str(tuple(index.shape)) for index in found)
         raise ValueError(f"rows and columns of shapes {shapes} cannot be broadcast") from None
