@@ -16,7 +16,7 @@ from tdecomp.testing import gaussian
 
 ROOMS = (
     *("chebyshev", "compress", "convert", "cp", "kronecker", "linalg", "ops", "testing"),
-    *("chebyshev.potentials", "completion", "tt", "tucker"),
+    *("chebyshev.potentials", "completion", "completion.sampling", "tt", "tucker"),
 )
 # They multiply no matrices of a user's library: they move, count, or work on the host.
 OTHERS = {

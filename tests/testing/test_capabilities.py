@@ -14,6 +14,7 @@ import tdecomp.cp
 import tdecomp.kronecker
 import tdecomp.tt
 import tdecomp.tucker
+from tdecomp.completion import sampling
 from tdecomp.testing import capabilities_table, limitation, matrix
 from tdecomp.testing._capabilities import COLUMNS, CONDITIONS, LIMITS
 
@@ -57,6 +58,11 @@ def definite(x):
 def sparse(x):
     """Return a sparse tensor of three entries, two of them at one place."""
     return td.ops.coo([[0, 1, 0], [2, 0, 2]], x[0, :3], (2, 3))
+
+
+def drawn(x):
+    """Return a piece of a matrix that can be sampled."""
+    return sampling.LengthSquaredMatrix(x[:3, :4])
 
 
 BOX = ((-1.0, 1.0), (0.0, 2.0))
@@ -174,6 +180,46 @@ CALLS = {
     "completion.complete": lambda x: td.completion.complete(
         x[:8, :5], rank=2, rng=0, max_iter=3
     ).tensor.to_array(),
+    "completion.robust.godec": lambda x: td.completion.robust.godec(
+        x[:4, :5], rank=1, cardinality=1, rng=0, max_iter=2
+    ).tensor.to_array(),
+    "completion.robust.principal_component_pursuit": lambda x: (
+        td.completion.robust.principal_component_pursuit(x[:4, :5], max_iter=2).tensor.to_array()
+    ),
+    "completion.robust.scaled_gd_rpca": lambda x: td.completion.robust.scaled_gd_rpca(
+        x[:4, :5], rank=1, max_iter=2
+    ).tensor.to_array(),
+    "completion.robust.scaled_subgradient": lambda x: td.completion.robust.scaled_subgradient(
+        x[0, :6], x[:6, :2, None] * x[:6, None, :2], rank=1, max_iter=2
+    ).tensor.to_array(),
+    "completion.robust.sense": lambda x: td.completion.robust.sense(
+        x[0, :6], x[:6, :2, None] * x[:6, None, :2], rank=1, rng=0, max_iter=2
+    ).tensor.to_array(),
+    "completion.robust.subgradient": lambda x: td.completion.robust.subgradient(
+        x[0, :6], x[:6, :2, None] * x[:6, None, :2], rank=1, rng=0, max_iter=2
+    ).tensor.to_array(),
+    "completion.sampling.bilinear": lambda x: sampling.bilinear(
+        x[:3, 0], drawn(x), x[:4, 1], samples=5, groups=2, rng=0
+    ),
+    "completion.sampling.combine": lambda x: sampling.combine(x[:3, 0], drawn(x)).query([1, 2]),
+    "completion.sampling.inner": lambda x: sampling.inner(
+        drawn(x).row(1), x[:4, 1], samples=5, groups=2, rng=0
+    ),
+    "completion.sampling.recommend": lambda x: sampling.recommend(
+        sampling.transform(drawn(x), lambda t: t, rank=1, samples=4, rng=0), 1
+    ).to_array(),
+    "completion.sampling.sampled_matmul": lambda x: sampling.sampled_matmul(
+        drawn(x), x[:3, :2], samples=4, rng=0
+    ).to_array(),
+    "completion.sampling.sampled_svd": lambda x: sampling.sampled_svd(
+        drawn(x), rank=1, samples=4, rng=0
+    ).to_array(),
+    "completion.sampling.solve": lambda x: sampling.solve(
+        drawn(x), x[:3, 0], rank=1, samples=4, products=5, rng=0
+    ).to_array(),
+    "completion.sampling.transform": lambda x: sampling.transform(
+        drawn(x), lambda t: t, rank=1, samples=4, rng=0
+    ).to_array(),
     "completion.weighted_low_rank": lambda x: td.completion.weighted_low_rank(
         x[:8, :5], abs(x[:8, 5:10]), rank=2, rng=0, max_iter=3
     ).tensor.to_array(),
@@ -331,6 +377,8 @@ def test_the_table_is_complete():
         td.chebyshev,
         td.chebyshev.potentials,
         td.completion,
+        sampling,
+        td.completion.robust,
         td.convert,
         td.cp,
         td.kronecker,
