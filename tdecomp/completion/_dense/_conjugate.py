@@ -18,18 +18,23 @@ from tdecomp.completion._dense._objective import Objective, Slopes, inner
 from tdecomp.completion._dense._rows import Metric, metric
 from tdecomp.completion._dense._step import reported
 
-# Factors are balanced, and the metric renewed, after so many steps: it changes little.
-_LASTING = 30
+# Factors are balanced, and the metric renewed, after so many steps: it changes little; and after a
+# step that was shorter than that, since there it has changed much.
+_LASTING, _SHORT = 30, 0.1
 
 
 class Path(NamedTuple):
-    """Factors, the slopes there, the metrics of both, where to go next, and the way behind."""
+    """Factors, the slopes there, the metrics of both, where to go next, and the way behind.
+
+    `value` is that of the objective, `age` the number of steps since the metrics are new.
+    """
 
     pair: Pair
     slopes: Slopes
     metrics: tuple[Metric, Metric]
     direction: Pair
     size: float
+    value: float
     age: int = 0
     gain: float = math.inf
 
@@ -40,7 +45,7 @@ class Conjugate:
     def __init__(self, objective: Objective) -> None:
         self.objective, self.turned = objective, objective.turned
 
-    def begun(self, pair: Pair, age: int = 0, gain: float = math.inf) -> Path:
+    def begun(self, pair: Pair) -> Path:
         """Balance the factors and factorise their curvatures, to start, or to start again.
 
         The curvatures that the metric needs make a sweep of alternating least squares as well.
@@ -53,22 +58,26 @@ class Conjugate:
         right = right + by_columns.applied(objective.slopes(left, right).right)
         metrics, slopes = (by_rows, by_columns), objective.slopes(left, right)
         steepest = _steepest(metrics, slopes)
+        value = slopes.misfit + objective.excess(left, right)
         size = self._inner(steepest, slopes)
-        return Path(Pair(left, right), slopes, metrics, steepest, size, age, gain)
+        return Path(Pair(left, right), slopes, metrics, steepest, size, value)
 
     def step(self, state: Path) -> Step[Path]:
         """Go to the lowest point ahead, and turn to a direction conjugate to the last one."""
-        objective = self.objective
-        if state.age and state.age % _LASTING == 0:
-            state = self.begun(state.pair, state.age, state.gain)
-        lines = objective.along(*state.pair, *state.direction)
+        objective, start = self.objective, state
+        if state.age >= _LASTING:
+            start = self.begun(state.pair)
+        lines = objective.along(*start.pair, *start.direction)
         t, gained = lowest(lines.sum(axis=0))
-        pair = state.pair.moved(t, state.direction)
+        pair = start.pair.moved(t, start.direction)
         slopes = objective.slopes(*pair)
         excess = objective.excess(*pair)
-        gain = gained / (2 * (slopes.misfit + excess) or 1.0)
-        direction, size = self._turned(state, slopes)
-        following = Path(pair, slopes, state.metrics, direction, size, state.age + 1, gain)
+        value = slopes.misfit + excess
+        gained += max(state.value - start.value, 0.0)
+        gain = gained / (2 * value) if value > 0 else 0.0
+        direction, size = self._turned(start, slopes)
+        age = start.age + 1 if t >= _SHORT else _LASTING
+        following = Path(pair, slopes, start.metrics, direction, size, value, age, gain)
         gains = (gain, state.gain)
         return reported(objective, following, misfit=slopes.misfit, excess=excess, gains=gains)
 

@@ -12,6 +12,9 @@ from tdecomp.completion._dense._objective import Objective
 # A matrix with a diagonal of ones that rounding has made indefinite is definite again when so many
 # eps, times its size, are added to the diagonal.
 _SHIFT = 64.0
+# A metric outlives the factors that it is made of: where a row has less curvature than that, in
+# units of its diagonal, the next factors may give it more.
+_DAMPING = 2.0**-8
 
 
 class Metric(NamedTuple):
@@ -27,7 +30,7 @@ class Metric(NamedTuple):
 
 
 def metric(objective: Objective, right: Array) -> Metric:
-    """Return the inverse of the curvature of the objective by each row of the left factor."""
+    """Return nearly the inverse of the curvature of the objective by rows of the left factor."""
     xp = objective.xp
     return Metric(*_inverted(objective.curvatures(right), xp), xp)
 
@@ -45,7 +48,8 @@ def _applied(roots: Array, inverses: Array, slopes: Array, xp: Namespace) -> Arr
 @one_program
 def _inverted(h: Array, xp: Namespace) -> tuple[Array, Array]:
     unit, roots = _unit(h, xp)
-    return roots, xp.linalg.inv(unit)
+    eye = xp.eye(h.shape[-1], dtype=h.dtype, device=device(h))
+    return roots, xp.linalg.inv(unit + _DAMPING * eye)
 
 
 @one_program

@@ -60,7 +60,7 @@ def weighted_low_rank(
               + \lambda \bigl( \|U\|_F^2 + \|V\|_F^2 \bigr)
 
     For weights of rank one, :math:`w_{ij} = l_i^2 r_j^2`, that is `weighted_svd` with ``left=l``
-    and ``right=r``, and is solved by it. For others there is no closed solution, and there may be
+    and ``right=r``, and is solved by it without a step. For others there is no closed solution, and there may be
     several local ones. No step raises the objective.
 
     Parameters
@@ -115,15 +115,15 @@ def weighted_low_rank(
     Notes
     -----
     *Cost.* A step of ``'gradient'`` makes seven products with the data of width `k`,
-    :math:`14\,mnk` flops, and reads data and weights twice; every 30 steps curvatures cost
-    :math:`2\,mnk^2`, which every sweep of ``'als'`` costs beside. Curvatures of ``'gradient'``
+    :math:`14\,mnk` flops, and reads data and weights twice; curvatures cost :math:`2\,mnk^2`,
+    every 30 steps and after short ones, and in each sweep of ``'als'``. Curvatures of ``'gradient'``
     take :math:`(m + n) k^2` numbers of memory. A sweep of ``'em'`` costs about two steps of
     ``'gradient'``, and gets less far the more weights vary within rows and columns.
 
     *Curvature.* Given the right factor, the objective splits into least-squares problems of the
     rows of the left one, with matrices :math:`H_i = \sum_j w_{ij} \bar v_j v_j^T`. ``'als'``
     solves them in turn with those of the right one; ``'gradient'`` keeps their inverses for 30
-    steps as the metric of conjugate gradients. Weights of rows and columns, however uneven, are
+    steps or fewer as the metric of conjugate gradients, a little damped. Weights of rows and columns, however uneven, are
     thereby taken out of the problem.
 
     *Line search.* On a line the objective is a polynomial of degree four, whose coefficients take
@@ -237,7 +237,8 @@ def _scaled(x: Array, xp: Namespace) -> tuple[Array, float]:
 
 def _checked_start(init: Any, rank: int, objective: Objective, scale: float) -> Pair | None:
     """Return a start of the user's at the scale of the problem, None for those with a name."""
-    xp, (m, n) = objective.xp, objective.values.shape
+    xp, x = objective.xp, objective.values
+    m, n = x.shape
     if isinstance(init, str):
         check_choice(init, STARTS, name="init")
         return None
@@ -246,14 +247,16 @@ def _checked_start(init: Any, rank: int, objective: Objective, scale: float) -> 
             f"init must be a LowRank or one of {', '.join(map(repr, STARTS))}, got "
             f"{type(init).__name__}"
         )
-    namespace(objective.values, *init)
+    namespace(x, *init)
     shapes = {"left": (m, rank), "right": (rank, n)}
     parts = []
     for (name, shape), part in zip(shapes.items(), init, strict=True):
-        _, factor = prepare(part, ndim=2, like=objective.values, name=f"init.{name}")
+        _, factor = prepare(part, ndim=2, like=x, name=f"init.{name}")
         if tuple(factor.shape) != shape:
             raise ValueError(f"init.{name} must have shape {shape}, got {tuple(factor.shape)}")
-        parts.append(xp.astype(factor, objective.values.dtype))
+        if xp.isdtype(factor.dtype, "complex floating") > xp.isdtype(x.dtype, "complex floating"):
+            raise TypeError(f"init.{name} is complex, x is real: no solution is complex")
+        parts.append(xp.astype(factor, x.dtype))
     return Pair(parts[0], xp.matrix_transpose(parts[1]) / scale)
 
 

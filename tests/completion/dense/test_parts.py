@@ -12,7 +12,7 @@ from tdecomp.completion._dense._factors import Pair, balanced, orthonormal
 from tdecomp.completion._dense._line import lowest
 from tdecomp.completion._dense._majorant import Majorant
 from tdecomp.completion._dense._objective import Objective
-from tdecomp.completion._dense._rows import metric, solved
+from tdecomp.completion._dense._rows import _DAMPING, metric, solved
 from tdecomp.completion._dense._separable import closed
 from tdecomp.completion._dense._starts import drawn
 
@@ -102,12 +102,17 @@ def test_a_row_solves_its_own_least_squares_problem(xp, dtype):
     there, point = moved(xp, objective, pair)
     slopes = there.slopes(*point).left
     step = xp.to_numpy(solved(there, point.right, slopes))
-    same = xp.to_numpy(metric(there, point.right).applied(slopes))
+    damped = xp.to_numpy(metric(there, point.right).applied(slopes))
     for i in range(M):
         root = np.sqrt(objective.weights[i])
-        truth = np.linalg.lstsq(root[:, None] * pair.right, root * objective.values[i])[0]
+        design = root[:, None] * pair.right
+        truth = np.linalg.lstsq(design, root * objective.values[i])[0]
         np.testing.assert_allclose(pair.left[i] + step[i], truth, rtol=0, atol=1e-9)
-        np.testing.assert_allclose(pair.left[i] + same[i], truth, rtol=0, atol=1e-9)
+        # Damped as by so many more observations of each unknown on its own.
+        extra = _DAMPING**0.5 * np.diag(np.linalg.norm(design, axis=0))
+        gap = np.concatenate([root * objective.values[i] - design @ pair.left[i], np.zeros(K)])
+        truth = np.linalg.lstsq(np.concatenate([design, extra]), gap)[0]
+        np.testing.assert_allclose(damped[i], truth, rtol=0, atol=1e-9)
 
 
 def test_a_row_with_fewer_entries_than_unknowns_fits_them_and_changes_no_more_than_it_must():

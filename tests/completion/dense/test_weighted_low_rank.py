@@ -330,6 +330,19 @@ def test_exact_data_of_smaller_rank_is_found_exactly(method):
     assert fit.status is td.Status.CONVERGED
 
 
+@pytest.mark.parametrize("method", ["gradient", "als"])
+def test_rows_with_fewer_entries_than_unknowns_hold_nothing_up(method):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((40, 4)) @ rng.standard_normal((4, 30))
+    weights = rng.random((40, 30)) * (rng.random((40, 30)) < rng.beta(0.7, 1.0, (40, 1)))
+    assert np.sum(np.count_nonzero(weights, axis=1) < 4) >= 5
+    assert fitted(x, weights, rank=4, method=method).error <= 1e-10
+    x = x + 0.1 * rng.standard_normal(x.shape)
+    fit = fitted(x, weights, rank=4, method=method)
+    assert fit.status is td.Status.CONVERGED
+    assert fit.error <= 1.0001 * fitted(x, weights, rank=4, method="em", max_iter=300).error
+
+
 @pytest.mark.parametrize("shape", [(1, N), (M, 1), (1, 1)])
 def test_modes_of_size_one_are_allowed(shape):
     x, weights = case(shape=shape)
@@ -384,6 +397,8 @@ def test_lists_integers_and_other_layouts_are_arrays():
     (None, None, {"init": 3}, TypeError, r"init must be a LowRank or one of"),
     (None, None, {"init": td.LowRank(np.ones((M, 2)), np.ones((2, N)))}, ValueError,
      r"init.left must have shape \(14, 3\), got \(14, 2\)"),
+    (None, None, {"init": td.LowRank(np.full((M, K), 1j), np.ones((K, N)))}, TypeError,
+     r"init.left is complex, x is real"),
     (None, None, {"init": td.LowRank(np.ones((M, K)), np.full((K, N), np.inf))}, ValueError,
      r"init.right has 33 non-finite"),
     (None, None, {"regularization": -1.0}, ValueError, r"regularization must be a number >= 0"),
