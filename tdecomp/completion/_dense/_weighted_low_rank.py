@@ -60,8 +60,8 @@ def weighted_low_rank(
               + \lambda \bigl( \|U\|_F^2 + \|V\|_F^2 \bigr)
 
     For weights of rank one, :math:`w_{ij} = l_i^2 r_j^2`, that is `weighted_svd` with ``left=l``
-    and ``right=r``, and is solved by it without a step. For others there is no closed solution, and there may be
-    several local ones. No step raises the objective.
+    and ``right=r``, and without a penalty it is solved by it, without a step. For others there is
+    no closed solution, and there may be several local ones. No step raises the objective.
 
     Parameters
     ----------
@@ -116,14 +116,14 @@ def weighted_low_rank(
     -----
     *Cost.* A step of ``'gradient'`` makes seven products with the data of width `k`,
     :math:`14\,mnk` flops, and reads data and weights twice; curvatures cost :math:`2\,mnk^2`,
-    every 30 steps and after short ones, and in each sweep of ``'als'``. Curvatures of ``'gradient'``
-    take :math:`(m + n) k^2` numbers of memory. A sweep of ``'em'`` costs about two steps of
-    ``'gradient'``, and gets less far the more weights vary within rows and columns.
+    every 30 steps and after short ones, and in each sweep of ``'als'``. Those of ``'gradient'``
+    take :math:`(m + n) k^2` numbers of memory. A sweep of ``'em'`` costs a little more than a step
+    of ``'gradient'``, and gets less far the more weights vary within rows and columns.
 
     *Curvature.* Given the right factor, the objective splits into least-squares problems of the
     rows of the left one, with matrices :math:`H_i = \sum_j w_{ij} \bar v_j v_j^T`. ``'als'``
-    solves them in turn with those of the right one; ``'gradient'`` keeps their inverses for 30
-    steps or fewer as the metric of conjugate gradients, a little damped. Weights of rows and columns, however uneven, are
+    solves them in turn with those of the right one; ``'gradient'`` keeps their inverses, a little
+    damped, as the metric of conjugate gradients. Weights of rows and columns, however uneven, are
     thereby taken out of the problem.
 
     *Line search.* On a line the objective is a polynomial of degree four, whose coefficients take
