@@ -153,13 +153,14 @@ class Combination(NamedTuple):
         return out[0] if single else out
 
     def _entries(self, index: Array) -> Array:
-        xp, width = self._xp, max(1, _BLOCK_ENTRIES // self.rank)
+        xp, count = self._xp, int(index.shape[0])
+        width = max(1, _BLOCK_ENTRIES // self.rank)
         blocks = [
             sum(
-                shifted(xp.sum(p.columns(index[s : s + width]), axis=0), e, xp)
+                shifted(xp.sum(p.columns(index[s : min(s + width, count)]), axis=0), e, xp)
                 for p, e in zip(self.terms, self.exponents, strict=True)
             )
-            for s in range(0, max(1, index.shape[0]), width)
+            for s in range(0, max(1, count), width)
         ]
         out = blocks[0] if len(blocks) == 1 else xp.concat(blocks)
         return conj(out, xp) if self.conjugate else out

@@ -158,6 +158,7 @@ class LengthSquaredMatrix:
 
         return row_of(self, index_of(i, self.shape[0], 0))
 
+    @full_precision
     def to_array(self, region: Any = None) -> Array:
         """Return the matrix, or a region of it.
 

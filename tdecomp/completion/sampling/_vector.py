@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tdecomp._errors import check_count
+from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import prepare
@@ -92,6 +93,7 @@ class LengthSquaredVector:
     def _xp(self) -> Namespace:
         return self._matrix._xp
 
+    @full_precision
     def to_array(self) -> Array:
         """Return a copy of the entries.
 
