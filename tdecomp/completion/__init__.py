@@ -4,5 +4,35 @@ from tdecomp.completion import robust, sampling
 from tdecomp.completion._complete import complete
 from tdecomp.completion._dense._weighted_low_rank import weighted_low_rank
 from tdecomp.completion._format import Completion
+from tdecomp.completion._using._cross_validate import CrossValidation, Trial, cross_validate
+from tdecomp.completion._using._features import Inductive, inductive
+from tdecomp.completion._using._fold_in import fold_in
+from tdecomp.completion._using._implicit import implicit_als
+from tdecomp.completion._using._predict import predict
+from tdecomp.completion._using._top_n import TopN, top_n
+from tdecomp.completion._using._unseen import Unseen, unseen
+from tdecomp.completion._using._variance import Variance, variance
+from tdecomp.completion._using._variational import variational_als
 
-__all__ = ["Completion", "complete", "robust", "sampling", "weighted_low_rank"]
+__all__ = [
+    "Completion",
+    "CrossValidation",
+    "Inductive",
+    "TopN",
+    "Trial",
+    "Unseen",
+    "Variance",
+    "complete",
+    "cross_validate",
+    "fold_in",
+    "implicit_als",
+    "inductive",
+    "predict",
+    "robust",
+    "sampling",
+    "top_n",
+    "unseen",
+    "variance",
+    "variational_als",
+    "weighted_low_rank",
+]

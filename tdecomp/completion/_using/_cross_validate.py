@@ -11,18 +11,17 @@ import numpy as np
 from tdecomp._errors import check_callback, check_choice, check_count, check_rank, check_size
 from tdecomp._iterate import Fit
 from tdecomp._precision import full_precision
-from tdecomp._random import generator, normal
+from tdecomp._random import generator
 from tdecomp._shim import host
-from tdecomp._typing import Array, Namespace, Seed
+from tdecomp._typing import Namespace, Seed
 from tdecomp._xp import device, squared_norm
 from tdecomp.completion._complete import complete
 from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._format import Completion
+from tdecomp.completion._methods._spectral import spectral
+from tdecomp.completion._observed import group
 from tdecomp.completion._using._predict import check_clip, clipped, predict
 from tdecomp.ops._coo import COO
-
-# New components of a warm start, relative to what the others weigh.
-_NEW = 0.1
 
 
 class Trial(NamedTuple):
@@ -152,7 +151,8 @@ def cross_validate(
     Notes
     -----
     Every fit starts from its neighbour: that of the next larger penalty, or, for a new rank, that
-    of the rank before with small random columns more. Ten ranks and penalties then cost about
+    of the rank before with the leading components of its
+    residual more. Ten ranks and penalties then cost about
     as much as three fits from nothing.
 
     Examples
@@ -182,7 +182,7 @@ def cross_validate(
     check_callback(callback)
     draw = generator(rng)
     parts = divided(entries, check_count(folds, name="folds", least=2), draw)
-    options = {
+    options: dict[str, Any] = {
         "by_count": by_count,
         "biases": biases,
         "method": method,
@@ -193,10 +193,7 @@ def cross_validate(
     scores = _scores(grid, entries, parts, callback)
     mean, error, best, simplest = _chosen(grid, scores)
     rank, penalty = best if choose == "best" else simplest
-    weighted = {} if entries.weights is None else {"weights": entries.weights}
-    fit = complete(
-        _coo(entries, xp), rank=rank, regularization=penalty, rng=draw, **weighted, **options
-    )
+    fit = _fitted(grid, entries, rank, penalty, None)
     return CrossValidation(grid.ranks, grid.penalties, scores, mean, error, best, simplest, fit)
 
 
@@ -270,9 +267,9 @@ def _scores(
         )
         above: Completion | None = None
         for row, rank in enumerate(grid.ranks):
-            start = None if above is None else _padded(above, rank, grid)
+            start = None if above is None else _padded(above, rank, kept, grid)
             for column, penalty in enumerate(grid.penalties):
-                start = _fitted(grid, kept, rank, penalty, start)
+                start = _fitted(grid, kept, rank, penalty, start).tensor
                 above = start if column == 0 else above
                 score = _error(grid, start, left_out)
                 scores[fold, row, column] = score
@@ -283,9 +280,13 @@ def _scores(
     return scores
 
 
+def _where(entries: Entries, mask: np.ndarray, xp: Namespace) -> Entries:
+    return entries.take(xp.asarray(np.nonzero(mask)[0], device=device(entries.values)), xp)
+
+
 def _fitted(
     grid: _Grid, kept: Entries, rank: int, penalty: float, start: Completion | None
-) -> Completion:
+) -> Fit[Completion]:
     """Complete what is kept."""
     rules = dict(grid.options, rng=grid.rng)
     if start is not None:
@@ -294,22 +295,21 @@ def _fitted(
         rules["weights"] = kept.weights
     known = _coo(kept, grid.xp)
     fit: Fit[Completion] = complete(known, rank=rank, regularization=penalty, **rules)
-    return fit.tensor
+    return fit
 
 
 def _coo(entries: Entries, xp: Namespace) -> COO:
     return COO(xp.stack([entries.rows, entries.columns]), entries.values, entries.shape)
 
 
-def _padded(model: Completion, rank: int, grid: _Grid) -> Completion:
-    """Add components: nothing on the left, on the right small random columns."""
+def _padded(model: Completion, rank: int, kept: Entries, grid: _Grid) -> Completion:
+    """Add the leading components of what the model misses."""
     xp, more = grid.xp, rank - model.rank
-    (m, _), (_, n) = model.left.shape, model.right.shape
-    size = math.sqrt(squared_norm(model.right, xp) / (model.rank * n))
-    none = xp.zeros((m, more), dtype=model.left.dtype, device=device(model.left))
-    new = (_NEW * size or 1.0) * normal(grid.rng, (more, n), model.right, xp)
+    rest = kept.values - predict(model, kept.rows, kept.columns)
+    left, right = spectral(group(kept._replace(values=rest), xp), more, grid.rng, xp)
     return model._replace(
-        left=xp.concat([model.left, none], axis=1), right=xp.concat([model.right, new], axis=0)
+        left=xp.concat([model.left, left], axis=1),
+        right=xp.concat([model.right, xp.matrix_transpose(right)], axis=0),
     )
 
 

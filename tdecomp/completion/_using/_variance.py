@@ -259,15 +259,14 @@ def _noise(
     side, model = rows
     missed = side.values - model_entries(side, model.left, model.right, xp)
     k = model.left.shape[1]
-    spent = sum(_spent(*part, ridge, xp) for part in (rows, columns)) - k**2
+    spent = sum((_spent(*part, ridge, xp) for part in (rows, columns)), 0.0) - k**2
     total = int(side.values.shape[0])
     if spent >= total:
         raise ValueError(
             f"{total} entries leave no degrees of freedom to estimate the noise from: the model "
             f"has spent {spent:.1f}; pass noise="
         )
-    squares: float = weighted_squares(missed, side, xp)
-    return squares / (total - max(spent, 0.0))
+    return weighted_squares(missed, side, xp) / (total - max(float(spent), 0.0))
 
 
 def _spent(side: Side, model: Model, ridge: _Ridge, xp: Namespace) -> float:

@@ -295,6 +295,6 @@ def _divergence(rows: _Normal, xp: Namespace) -> float:
     """Return the Kullback-Leibler divergence of what is believed from the prior."""
     m, k = rows.mean.shape
     size = xp.sum(xp.linalg.diagonal(_second(rows)), axis=0)
-    spread = float(xp.sum(size / rows.prior)) - m * k
-    volume = m * float(xp.sum(xp.log(rows.prior)))
+    spread = float(xp.sum(size / rows.prior)) - float(m * k)
+    volume: float = m * float(xp.sum(xp.log(rows.prior)))
     return 0.5 * (spread + volume) - rows.entropy
