@@ -47,9 +47,8 @@ def draw_leaves(heap: Any, starts: Any, sizes: Any, trees: Any, uniforms: Any, o
         rest = uniforms[p] * heap[base + 1]
         while node < size:
             left, right = heap[base + 2 * node], heap[base + 2 * node + 1]
-            if rest >= left and right > 0:
-                rest -= left
-                node += node + 1
-            else:
-                node += node
+            # Selected rather than branched to: which way it goes cannot be foreseen.
+            go = (rest >= left) & (right > 0)
+            rest -= left if go else 0.0
+            node = 2 * node + (1 if go else 0)
         out[p] = node - size
