@@ -275,6 +275,10 @@ class Combination(NamedTuple):
         return host(top / (whole * envelope)).astype(np.float64)
 
 
+# Else NumPy would take the tuple for an array in products with one.
+setattr(Combination, "__array_ufunc__", None)  # noqa: B010 - NamedTuple takes no other attribute
+
+
 def _sizes(part: SampledRows, exponent: int) -> Array:
     """Return the norms of terms, each ``2 ** exponent`` times."""
     xp, trees = part.matrix._xp, part.matrix._trees

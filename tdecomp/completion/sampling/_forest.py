@@ -58,6 +58,8 @@ def wide(xp: Namespace) -> DType:
 
 def moved(index: np.ndarray, array: Array, xp: Namespace) -> Array:
     """Move indices of the host to the device of `array`, in the default integers."""
+    if is_numpy(array):
+        return np.asarray(index, dtype=np.int64)
     return like(index, xp.zeros(1, dtype=integers(xp), device=device(array)), xp)
 
 
@@ -86,7 +88,7 @@ def replaced(
     from tdecomp._kernels._sampling_tree import build_trees, refresh_paths
     from tdecomp._kernels._threads import threads_for
 
-    if leaves.size * forest.depth < heap.size // 4:
+    if leaves.size * forest.depth <= heap.size // 4:
         refresh_paths(heap, forest.starts, forest.sizes, trees, leaves)
     else:
         with threads_for(heap.size):

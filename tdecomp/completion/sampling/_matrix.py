@@ -11,8 +11,8 @@ from tdecomp._errors import check_count
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._shim import host
-from tdecomp._typing import Array, DType, Seed
-from tdecomp._xp import device, real_dtype, times_power
+from tdecomp._typing import Array, DType, Namespace, Seed
+from tdecomp._xp import device, namespace, real_dtype, times_power
 from tdecomp.completion.sampling import _stored as store
 from tdecomp.completion.sampling._forest import drawn, moved, put, roots
 from tdecomp.completion.sampling._trees import changed, grown, picked, scaled, total
@@ -95,8 +95,12 @@ class LengthSquaredMatrix:
 
     def _read(self, x: Any, name: str) -> None:
         """Copy the entries and build all trees."""
-        self._xp, self._stored = store.stored(x, name=name)
+        _, self._stored = store.stored(x, name=name)
         self._trees = grown(self._stored, self._xp)
+
+    @property
+    def _xp(self) -> Namespace:
+        return namespace(self._stored.values)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -212,7 +216,7 @@ class LengthSquaredMatrix:
         return self._draw_rows(generator(rng).random(size))
 
     def _draw_rows(self, uniforms: np.ndarray) -> Array:
-        if not total(self._trees) > 0:
+        if uniforms.size and not total(self._trees) > 0:
             raise ValueError("all entries are zero: there is nothing to draw")
         first = np.zeros(uniforms.size, dtype=np.int64)
         where = moved(first, self._stored.values, self._xp)

@@ -271,12 +271,12 @@ def sampled_svd(
     True
     """
     a = structure(a)
-    r, c = _sizes(samples)
+    r, c = sizes_of(samples)
     rank = check_rank(rank, min(*a.shape, r, c), way="it counts singular values")
     return _sampled_svd(drawn_rows(a, r, rng := generator(rng)), rank, c, rng)
 
 
-def _sizes(samples: Any) -> tuple[int, int]:
+def sizes_of(samples: Any) -> tuple[int, int]:
     """Return the numbers of rows and of columns to draw."""
     pair = samples if isinstance(samples, tuple) else (samples, samples)
     if len(pair) != 2:

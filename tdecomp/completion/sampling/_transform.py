@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_callable, check_count, check_number, check_rank
+from tdecomp._errors import check_callable, check_count, check_number
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, DType, Namespace, Seed
@@ -19,7 +19,7 @@ from tdecomp.completion.sampling._estimate import _median_of_means
 from tdecomp.completion.sampling._forest import moved
 from tdecomp.completion.sampling._matrix import structure
 from tdecomp.completion.sampling._rows import SampledRows
-from tdecomp.completion.sampling._svd import SampledSVD, sampled_svd
+from tdecomp.completion.sampling._svd import SampledSVD, sampled_svd, sizes_of
 from tdecomp.completion.sampling._trees import row_total, shifted
 from tdecomp.ops._region import index_of, is_index, parts
 
@@ -199,15 +199,15 @@ def transform(
     """
     check_callable(f, name="f")
     a = structure(a)
-    limit = min(*a.shape, *(samples if isinstance(samples, tuple) else (samples,)))
-    found = sampled_svd(
-        a, rank=limit if rank is None else check_rank(rank), samples=samples, rng=rng
-    )
-    squares = found.S**2
-    zero = squares[:1] * 0
-    base = (
-        _values(f, zero)[0] if at_zero is None else zero[0] + check_number(at_zero, name="at_zero")
-    )
+    limit = min(*a.shape, *sizes_of(samples))
+    rank = limit if rank is None else rank
+    found = sampled_svd(a, rank=rank, samples=samples, rng=rng)
+    with np.errstate(over="ignore", under="ignore"):
+        squares, zero = found.S**2, found.S[:1] * 0
+    if at_zero is None:
+        base = _values(f, zero)[0]
+    else:
+        base = zero[0] + check_number(at_zero, name="at_zero")
     return _transformed(found, _values(f, squares), base)
 
 

@@ -125,6 +125,8 @@ class LengthSquaredVector:
             If the vector is zero: then there is nothing to draw.
         """
         size = check_count(size, name="size")
+        if size and not row_total(self._matrix._trees, self._row)[0] > 0:
+            raise ValueError("all entries are zero: there is nothing to draw")
         rows = np.full(size, self._row)
         where = moved(rows, self._matrix._stored.values, self._xp)
         return self._matrix._draw_columns(where, generator(rng).random(size))

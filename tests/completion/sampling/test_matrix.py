@@ -1,5 +1,8 @@
 """What is drawn follows the squares, and what has changed counts."""
 
+import copy
+import pickle
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -111,6 +114,14 @@ def test_a_row_shares_the_trees_of_its_matrix():
     assert row.to_array().tolist() == [3.0, 0.0, 4.0]
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_has_trees_of_its_own(copied):
+    held = LengthSquaredMatrix(np.eye(3))
+    other = copied(held)
+    other.update(0, 0, 9.0)
+    assert (held.norm, other.norm) == (np.sqrt(3), np.sqrt(83))
+
+
 def test_the_last_of_several_values_for_one_place_stays():
     x = LengthSquaredVector(np.zeros(4))
     x.update([1, 1, -3, 2], [5.0, 6.0, 7.0, 8.0])
@@ -180,8 +191,10 @@ def test_dtypes_are_promoted_as_everywhere(given, kept):
 def test_zero_can_be_held_but_not_drawn_from():
     held = LengthSquaredMatrix(np.zeros((2, 3)))
     assert held.norm == 0.0
-    with pytest.raises(ValueError, match="all entries are zero: there is nothing to draw"):
-        held.sample(1, rng=0)
+    for nothing in (held, held.row(0)):
+        with pytest.raises(ValueError, match="all entries are zero: there is nothing to draw"):
+            nothing.sample(1, rng=0)
+        nothing.sample(0, rng=0)
     held.update(1, 2, 1e-200)
     assert [int(i[0]) for i in held.sample(1, rng=0)] == [1, 2]
     with pytest.raises(ValueError, match="row 0 is zero: there is nothing to draw"):
