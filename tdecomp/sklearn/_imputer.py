@@ -13,8 +13,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tdecomp._typing import Array
-from tdecomp.completion import complete
-from tdecomp.completion._using._fold_in import fold_in
+from tdecomp.completion import complete, fold_in
 from tdecomp.sklearn._shared import FLOATS, lowered, sample_weights, seed, warn_unfinished
 
 

@@ -11,8 +11,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tdecomp._typing import Array
-from tdecomp.completion import Completion, complete
-from tdecomp.completion._using._predict import predict
+from tdecomp.completion import Completion, complete, predict
 from tdecomp.sklearn._shared import lowered, sample_weights, seed, warn_unfinished
 
 

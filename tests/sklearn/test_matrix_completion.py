@@ -25,7 +25,7 @@ def model(**options):
 
 
 def test_entries_that_were_not_seen_are_predicted():
-    _, seen, y, unseen, truth = ratings()
+    _, seen, y, unseen, truth = ratings(share=0.8)
     exact = {"n_components": 4, "regularization": 1e-3, "tol": 1e-5, "max_iter": 500}
     fitted = model(biases=False, **exact).fit(seen, y)
     assert fitted.score(unseen, truth) > 0.999
