@@ -25,7 +25,7 @@ _FACTOR = 1.5
 # iteration to converge.
 _SETTLED = 100
 # Triplets are this much more accurate than the iterate.
-_INNER = 1e-4
+_INNER = 1e-3
 # Residuals below this many eps are rounding.
 _EXACT = 8.0
 

@@ -23,11 +23,12 @@ _EXACT = 8.0
 
 
 class _State(NamedTuple):
-    """Both factors, and what is taken for outliers beside them."""
+    """Both factors, what is taken for outliers beside them, and what neither explains."""
 
     left: Array
     right: Array
     sparse: Array
+    gap: Array
 
 
 @full_precision
@@ -122,25 +123,24 @@ def scaled_gd_rpca(
     norm = float(xp.linalg.vector_norm(x))
     u, s, vh = _truncated_svd(x - outstanding(x, fraction, xp), rank, xp=xp)
     root = xp.astype(xp.sqrt(s), x.dtype)
-    begun = _State(u * root, adjoint(vh, xp) * root, xp.zeros_like(x))
     limit = max(tol, _EXACT * eps(x.dtype, xp))
 
-    def advance(state: _State) -> Step[_State]:
-        left, right = state.left, state.right
-        gradient = left @ adjoint(right, xp) - x
-        gradient = gradient - outstanding(gradient, _MARGIN * fraction, xp)
-        left, right = _stepped(left, right, gradient, eta, xp)
+    def state_of(left: Array, right: Array) -> _State:
         rest = x - left @ adjoint(right, xp)
         sparse = outstanding(rest, _MARGIN * fraction, xp)
-        gap = float(xp.linalg.vector_norm(rest - sparse))
+        return _State(left, right, sparse, rest - sparse)
+
+    def advance(state: _State) -> Step[_State]:
+        following = state_of(*_stepped(state.left, state.right, -state.gap, eta, xp))
+        gap = float(xp.linalg.vector_norm(following.gap))
         error = gap / norm if norm > 0 else 0.0
-        done = Status.CONVERGED if error <= limit else None
-        return Step(_State(left, right, sparse), error, None, done)
+        return Step(following, error, None, Status.CONVERGED if error <= limit else None)
 
     def show(state: _State) -> LowRankPlusSparse:
         low = LowRank(state.left, adjoint(state.right, xp) * scale)
         return LowRankPlusSparse(low, from_dense(state.sparse * scale))
 
+    begun = state_of(u * root, adjoint(vh, xp) * root)
     return iterate(advance, begun, max_iter=max_iter, tol=tol, callback=callback, show=show)
 
 

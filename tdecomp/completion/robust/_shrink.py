@@ -23,7 +23,7 @@ _LARGE = 128
 # A whole SVD is as fast when more than this part of the triplets is needed.
 _PART = 4
 # Directions beyond those that are needed: old ones, which learn what comes next, and new ones.
-_SPARE, _NEW = 8, 2
+_SPARE, _NEW = 16, 2
 _ROUNDS = 6
 
 
