@@ -116,7 +116,7 @@ def solve_rows(
     """Write the rows that fit best with `right` fixed to `out`, their ridge in `penalty` (m,)."""
     flat, width, lane = padded(right)
     bounds, most, parts = _layout(starts)
-    rounding = left.dtype.type(4 * left.shape[1] * np.finfo(left.dtype).eps)
+    rounding = _rounding(left)
     known = (indices, values, weights, left, flat, width, lane)
     with threads_for(indices.size * left.shape[1] ** 2):
         rows.solve_by_row(bounds, most, starts, *known, penalty, rounding, out)
@@ -158,6 +158,11 @@ def _long_rows(parts: np.ndarray, known: tuple[Any, ...]) -> list[tuple[int, np.
 def _of_rows(parts: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """Return each row that was divided, with the places of its parts."""
     return [(int(i), parts[:, 0] == i) for i in np.unique(parts[:, 0])]
+
+
+def _rounding(factor: np.ndarray) -> Any:
+    """Return what normal equations lose to rounding, relative to their trace."""
+    return factor.dtype.type(4 * factor.shape[1] * np.finfo(factor.dtype).eps)
 
 
 def padded(factor: np.ndarray) -> tuple[np.ndarray, int, int]:
@@ -212,6 +217,6 @@ def improve_rows(
     bounds = _even_bounds(starts)
     with threads_for(4 * steps * indices.size * width):
         gradients.improve_by_row(
-            bounds, starts, indices, values, weights, left, flat, width, lane, penalty, steps,
-            shrink, floor, out,
+            bounds, starts, indices, values, weights, left, flat, width, lane, penalty,
+            _rounding(left), steps, shrink, floor, out,
         )  # fmt: skip

@@ -66,14 +66,18 @@ def _curvature(
 @routine
 def _improve(
     indices: Any, weights: Any, low: int, high: int, factor: Any, width: int, lanes: int,
-    length: int, row: Any, penalty: float, steps: int, shrink: float, floor: float, buffer: Any,
-    sums: Any, slope: Any, square: Any, direction: Any, curved: Any,
+    length: int, row: Any, penalty: float, rounding: float, steps: int, shrink: float,
+    floor: float, buffer: Any, sums: Any, slope: Any, square: Any, direction: Any, curved: Any,
 ) -> None:  # fmt: skip
-    """Make conjugate-gradient steps from `row`, of which the slope is known, and overwrite it."""
+    """Make conjugate-gradient steps from `row`, of which the slope is known, and overwrite it.
+
+    Where the curvature along a direction is `rounding` times that of the diagonal, nothing is
+    left but rounding, which a step would blow up.
+    """
     energy = 0.0
     for a in range(width):
-        square[a] = 1 / square[a] if square[a] > 0 else 0
-        direction[a] = square[a] * slope[a]
+        square[a] = square[a] if square[a] > 0 else 1
+        direction[a] = slope[a] / square[a]
         energy += slope[a] * direction[a]
     enough = max(shrink * shrink * energy, floor)
     for _ in range(steps):
@@ -83,26 +87,28 @@ def _improve(
             indices, weights, low, high, factor, width, lanes, length, direction, buffer, sums,
             curved,
         )  # fmt: skip
-        bend = 0.0
+        bend, size = 0.0, 0.0
         for a in range(width):
             curved[a] += penalty * direction[a]
             bend += direction[a] * curved[a]
-        if not bend > 0:
+            size += direction[a] * (square[a] * direction[a])
+        if not bend > rounding * size:
             break
         step, before, energy = row.dtype.type(energy / bend), energy, 0.0
         for a in range(width):
             row[a] += step * direction[a]
             slope[a] -= step * curved[a]
-            energy += slope[a] * (square[a] * slope[a])
+            energy += slope[a] * (slope[a] / square[a])
         ratio = row.dtype.type(energy / before)
         for a in range(width):
-            direction[a] = square[a] * slope[a] + ratio * direction[a]
+            direction[a] = slope[a] / square[a] + ratio * direction[a]
 
 
 @kernel
 def improve_by_row(
     bounds: Any, starts: Any, indices: Any, values: Any, weights: Any, own: Any, factor: Any,
-    width: int, lanes: int, penalty: Any, steps: int, shrink: float, floor: float, out: Any,
+    width: int, lanes: int, penalty: Any, rounding: float, steps: int, shrink: float,
+    floor: float, out: Any,
 ) -> None:  # fmt: skip
     """Write rows of smaller objective to `out`, zeros where a row has no entry.
 
@@ -140,7 +146,8 @@ def improve_by_row(
                 slope[a] -= penalty[i] * row[a]
                 square[a] += penalty[i]
             _improve(
-                indices, weights, low, high, factor, width, lanes, length, row, penalty[i], steps,
-                shrink, floor * floor * total, buffer, sums, slope, square, direction, curved,
+                indices, weights, low, high, factor, width, lanes, length, row, penalty[i],
+                rounding, steps, shrink, floor * floor * total, buffer, sums, slope, square,
+                direction, curved,
             )  # fmt: skip
             out[i] = row[:k]

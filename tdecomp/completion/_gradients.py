@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import conj
+from tdecomp._xp import conj, eps
 from tdecomp.completion._masked import compiled, entries, listed, residual_times, times
 from tdecomp.completion._observed import Side
 
@@ -72,22 +72,23 @@ def _improved(
     _, slope = residual_times(side, left, right, xp)
     slope = slope - ridge * left
     squares = times(side, weights, xp.abs(right) ** 2, xp) + ridge
-    inverse = xp.where(squares > 0, 1 / xp.where(squares > 0, squares, 1.0), 0.0 * squares)
+    squares = xp.where(squares > 0, squares, xp.ones_like(squares))
+    rounding = 4 * left.shape[1] * eps(squares.dtype, xp)
     ones = xp.ones_like(xp.abs(right[:, :1]))
     sizes = times(side, weights * xp.abs(side.values) ** 2, ones, xp)
-    direction = inverse * slope
+    direction = slope / squares
     energy = _inner(slope, direction, xp)
     enough = xp.maximum(effort.shrink**2 * energy, effort.floor**2 * sizes[:, 0])
     for _ in range(effort.steps):
         seen = weights * entries(side, direction, right, xp)
         curved = times(side, seen, conj(right, xp), xp) + ridge * direction
         bend = _inner(direction, curved, xp)
-        live = (energy > enough) & (bend > 0)
+        live = (energy > enough) & (bend > rounding * _inner(direction, squares * direction, xp))
         step = xp.where(live, energy / xp.where(live, bend, 1.0), none)[:, None]
         left, slope = left + step * direction, slope - step * curved
-        after = _inner(slope, inverse * slope, xp)
+        after = _inner(slope, slope / squares, xp)
         ratio = xp.where(live, after / xp.where(live, energy, 1.0), none)[:, None]
-        direction = inverse * slope + ratio * direction
+        direction = slope / squares + ratio * direction
         energy = xp.where(live, after, none)
     return xp.where(side.counts()[:, None] > 0, left, xp.zeros_like(left))
 

@@ -39,11 +39,6 @@ def als_cg(problem: Problem) -> Solver:
     the normal equations of a row whose entries are known at random are nearly diagonal, whatever
     the condition of the matrix.
 
-    Raises
-    ------
-    ValueError
-        If nonnegative factors are asked for.
-
     Notes
     -----
     A sweep costs a few passes over the entries, each :math:`4 |\Omega| k` operations, and
@@ -56,8 +51,6 @@ def als_cg(problem: Problem) -> Solver:
     .. [1] Y. Gu, Z. Song, J. Yin, L. Zhang, "Low rank matrix completion via robust alternating
        minimization in nearly linear time", ICLR 2024, algorithm 1. arXiv:2302.11068
     """
-    if problem.nonnegative:
-        raise ValueError('method="als_cg" cannot keep factors nonnegative; pass method="als"')
     (rows, columns, _), xp = problem.observed, problem.xp
     floor = eps(rows.values.dtype, xp)
 
