@@ -26,14 +26,26 @@ from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._format import Completion
 from tdecomp.completion._masked import entries as observed_entries
 from tdecomp.completion._masked import weighted_squares
+from tdecomp.completion._methods._allowed import check_allowed
 from tdecomp.completion._methods._als import als
 from tdecomp.completion._methods._als_cg import als_cg
+from tdecomp.completion._methods._riemannian import riemannian
+from tdecomp.completion._methods._scaled_gd import scaled_gd
+from tdecomp.completion._methods._soft_impute import soft_impute
+from tdecomp.completion._methods._soft_impute_als import soft_impute_als
 from tdecomp.completion._methods._spectral import spectral
 from tdecomp.completion._observed import Observed, Side, group
 from tdecomp.completion._problem import Problem
 from tdecomp.completion._split import set_aside
 
-METHODS = {"als": als, "als_cg": als_cg}
+METHODS = {
+    "als": als,
+    "als_cg": als_cg,
+    "riemannian": riemannian,
+    "scaled_gd": scaled_gd,
+    "soft_impute": soft_impute,
+    "soft_impute_als": soft_impute_als,
+}
 # The ridge of biases where `biases` is True.
 _BIASES = 5.0
 # Errors below this many eps are rounding.
@@ -90,8 +102,8 @@ def complete(
         dense array that are not NaN.
     rank : int
         The rank `k`, between 1 and ``min(m, n)``.
-    method : {"als", "als_cg"}
-        How to minimise: by turns, each factor exactly or, in time linear in the rank, nearly.
+    method : {"als", "als_cg", "riemannian", "scaled_gd", "soft_impute", "soft_impute_als"}
+        How to minimise; see the table below.
     regularization : float
         The penalty :math:`\lambda \ge 0`.
     by_count : bool
@@ -125,6 +137,32 @@ def complete(
         ``tensor``, a `Completion`; ``error``, the true relative residual on the entries that were
         fitted; ``n_iter``; ``status``.
 
+    Raises
+    ------
+    ValueError
+        If a method cannot do what is asked for, with its name.
+
+    Notes
+    -----
+    Every method takes weights, biases, complex entries, held-out ones, and a penalty. The others
+    are told apart by what a step is and by its operations, to which those of :math:`(m + n) k^2`
+    come (:math:`k^3` for ``"als"``):
+
+    ===================== =================================== ============== ======== ===========
+    method                step                                operations     by_count nonnegative
+    ===================== =================================== ============== ======== ===========
+    ``"als"``             each factor exactly, by turns       ``nnz k^2``    yes      yes
+    ``"als_cg"``          each factor nearly, by turns        ``12 nnz k``   yes      no
+    ``"riemannian"``      conjugate gradients, fixed rank     ``12 nnz k``   no       no
+    ``"scaled_gd"``       scaled gradients of both factors    ``8 nnz k``    yes      no
+    ``"soft_impute"``     shrunk singular values, accelerated ``6 nnz k``    no       no
+    ``"soft_impute_als"`` each factor for the filled matrix   ``8 nnz k``    no       no
+    ===================== =================================== ============== ======== ===========
+
+    With a penalty and a rank above that of the solution, all but ``"riemannian"``, for which no
+    singular value may vanish, minimise the sum of weighted squares and
+    :math:`2 \lambda \|Z\|_*`, which is convex; the last two set singular values to zero.
+
     References
     ----------
     .. [1] Y. Zhou, D. Wilkinson, R. Schreiber, R. Pan, "Large-scale parallel collaborative
@@ -142,6 +180,8 @@ def complete(
            [ 2.,  4.,  8.],
            [ 3.,  6., 12.]])
     """
+    minimise = METHODS[check_choice(method, tuple(METHODS), name="method")]
+    check_allowed(method, nonnegative=nonnegative, by_count=by_count)
     xp, entries = read(x, weights, duplicates=duplicates)
     options = Options(
         check_rank(rank, min(entries.shape), way="pass a rank"),
@@ -156,7 +196,7 @@ def complete(
     offsets = _offsets(kept, biases, units, xp)
     problem = _posed(kept, offsets, options, units, xp)
     fit = drive(
-        METHODS[check_choice(method, tuple(METHODS), name="method")](problem),
+        minimise(problem),
         None if held is None else _rest(held, offsets, xp),
         max_iter=check_count(max_iter, name="max_iter", least=1),
         tol=check_number(tol, name="tol"),

@@ -8,10 +8,10 @@ import numpy as np
 
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import conj
+from tdecomp._xp import conj, device, real_dtype
 from tdecomp.completion._masked import times
-from tdecomp.completion._observed import Observed
-from tdecomp.linalg._orth import orthonormalize
+from tdecomp.completion._methods._singular import of_columns, orthonormal
+from tdecomp.completion._observed import Observed, Side
 
 # Directions beyond the rank, and rounds of the subspace iteration: a start needs no digits.
 _MORE = 8
@@ -23,39 +23,61 @@ _CLIP = 4.0
 def spectral(
     observed: Observed, rank: int, rng: np.random.Generator, xp: Namespace
 ) -> tuple[Array, Array]:
-    r"""Return balanced factors of the rank-`k` truncation of :math:`P_\Omega(X) / p`.
+    r"""Return balanced factors of the rank-`k` truncation of :math:`W \circ P_\Omega(X) / p`.
 
-    With entries known at random, each with probability :math:`p`, that matrix is `X` in the mean.
-    Rows of the singular bases that are much longer than the others come from rows with many known
-    entries and are cut back [1]_, which keeps them incoherent.
+    With entries known at random, each with probability :math:`p`, that matrix is `X` in the mean;
+    with weights `p` is the sum of these over the number of entries. Rows and columns of which
+    more is known than of the mean, :math:`d_i > \bar d`, would be its singular vectors. Trimming
+    [1]_ forgets them. Here they are scaled by :math:`\sqrt{\bar d / d_i}` before the truncation,
+    which makes the noise of all rows alike, and again after it, which makes the mean right. Rows
+    of the singular bases that are much longer than the others are cut back [2]_, which keeps them
+    incoherent.
 
     References
     ----------
-    .. [1] P. Jain, P. Netrapalli, S. Sanghavi, "Low-rank matrix completion using alternating
+    .. [1] R. Keshavan, A. Montanari, S. Oh, "Matrix completion from a few entries", IEEE Trans.
+       Inf. Theory 56, 2010, section 1.3. doi:10.1109/TIT.2010.2046205
+    .. [2] P. Jain, P. Netrapalli, S. Sanghavi, "Low-rank matrix completion using alternating
        minimization", STOC 2013, algorithm 2. doi:10.1145/2488608.2488693
     """
     m, n = observed.shape
     rows, columns = observed.rows, observed.columns
-    wide = min(rank + _MORE, m, n)
-    right = normal(rng, (n, wide), rows.values, xp)
+    heavy = [heaviness(side, xp) for side in (rows, columns)]
+    share = float(xp.sum(heavy[0])) / (m * n)
+    scales = [xp.sqrt(xp.mean(h) / xp.clip(h, float(xp.mean(h)))) for h in heavy]
+    ahead = _scaled(rows, scales[0], scales[1], xp)
+    back = _scaled(columns, scales[1], scales[0], xp)
+    right = normal(rng, (n, min(rank + _MORE, m, n)), rows.values, xp)
     for _ in range(_ROUNDS):
-        q = orthonormalize(times(rows, rows.values, right, xp), xp).Q
-        right = conj(times(columns, columns.values, conj(q, xp), xp), xp)
-        right, triangle = orthonormalize(right, xp)
-    u, s, vh = xp.linalg.svd(triangle, full_matrices=False)
-    share = observed.nnz / (m * n)
-    root = xp.sqrt(s[:rank] / share)
-    tall = q @ conj(xp.matrix_transpose(vh), xp)[:, :rank]
-    wide_basis = conj(right @ u[:, :rank], xp)
-    return _clipped(tall, xp) * root, _clipped(wide_basis, xp) * root
+        basis = orthonormal(times(rows, ahead, conj(right, xp), xp), xp)
+        right = times(columns, back, conj(basis, xp), xp)
+    found = of_columns(basis, right, xp)
+    root = xp.astype(xp.sqrt(found.s[:rank] / share), right.dtype)
+    left, right = (
+        _clipped(basis[:, :rank], xp) * root * xp.astype(scale, right.dtype)[:, None]
+        for basis, scale in zip((found.u, found.v), scales, strict=True)
+    )
+    return left, right
+
+
+def heaviness(side: Side, xp: Namespace) -> Array:
+    """Return what the entries of each row weigh together."""
+    if side.weights is None:
+        return xp.astype(side.counts(), real_dtype(side.values.dtype, xp))
+    last, weights = int(xp.max(side.indices)), side.weights
+    ones = xp.ones((last + 1, 1), dtype=weights.dtype, device=device(weights))
+    return times(side, weights, ones, xp)[:, 0]
+
+
+def _scaled(side: Side, own: Array, other: Array, xp: Namespace) -> Array:
+    """Return weighted entries, times a factor of their row and one of their column."""
+    values = side.values if side.weights is None else side.weights * side.values
+    scale = xp.take(own, side.owners(xp), axis=0) * xp.take(other, side.indices, axis=0)
+    return values * xp.astype(scale, values.dtype)
 
 
 def _clipped(basis: Array, xp: Namespace) -> Array:
     """Shorten the rows of an orthonormal basis that are far longer than the others."""
-    lengths = (
-        xp.sqrt(xp.sum(xp.real(basis * conj(basis, xp)), axis=1))
-        if xp.isdtype(basis.dtype, "complex floating")
-        else xp.sqrt(xp.sum(basis * basis, axis=1))
-    )
+    lengths = xp.linalg.vector_norm(basis, axis=1)
     most = _CLIP * math.sqrt(basis.shape[1] / basis.shape[0])
-    return basis * (most / xp.clip(lengths, most))[:, None]
+    return basis * xp.astype(most / xp.clip(lengths, most), basis.dtype)[:, None]

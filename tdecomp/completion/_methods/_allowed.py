@@ -1,0 +1,30 @@
+"""Which methods take what."""
+
+from __future__ import annotations
+
+# What each method cannot take.
+_REFUSED = {
+    "als_cg": ("nonnegative",),
+    "soft_impute": ("nonnegative", "by_count"),
+    "soft_impute_als": ("nonnegative", "by_count"),
+    "riemannian": ("nonnegative", "by_count"),
+    "scaled_gd": ("nonnegative",),
+}
+_WHY = {
+    "nonnegative": "cannot keep factors nonnegative",
+    "by_count": "penalises singular values, which belong to no row",
+}
+
+
+def check_allowed(method: str, *, nonnegative: bool, by_count: bool) -> None:
+    """Refuse what the method cannot do.
+
+    Raises
+    ------
+    ValueError
+        If it is asked for.
+    """
+    asked = {"nonnegative": nonnegative, "by_count": by_count}
+    for name in _REFUSED.get(method, ()):
+        if asked[name]:
+            raise ValueError(f'method="{method}" {_WHY[name]}; pass {name}=False or method="als"')
