@@ -14,7 +14,14 @@ from tdecomp.completion._dense._majorant import Majorant
 from tdecomp.completion._dense._objective import Objective
 from tdecomp.completion._dense._rows import _DAMPING, metric, solved
 from tdecomp.completion._dense._separable import closed
-from tdecomp.completion._dense._starts import drawn
+from tdecomp.completion._dense._starts import (
+    _candidates,
+    _stretched,
+    best_of_several,
+    drawn,
+    plain,
+)
+from tdecomp.completion._dense._step import reported
 
 EPS = np.finfo(float).eps
 M, N, K = 9, 7, 3
@@ -228,3 +235,81 @@ def test_all_methods_find_the_closed_solution_for_weights_of_rank_one(method, dt
     roots = np.sqrt(weights)
     gap = roots * (best.left @ best.right.T - fit.tensor.pair.left @ fit.tensor.pair.right.T)
     assert np.linalg.norm(gap) <= 1e-9 * np.sqrt(objective.total)
+
+
+def test_of_two_majorants_the_smaller_one_is_taken():
+    rng = np.random.default_rng(0)
+    heavy = np.exp(2 * rng.standard_normal((40, 30)))
+    holes = (rng.random((40, 30)) < 0.3) * 1.0
+    for weights, begins in ((heavy, heavy.mean(axis=0)), (holes, holes.max(axis=0))):
+        rows = (weights / begins).max(axis=1)
+        columns = (weights / rows[:, None]).max(axis=0)
+        majorant = Majorant.of(weights, np)
+        product = np.outer(majorant.rows, majorant.columns)
+        np.testing.assert_allclose(product, np.outer(rows, columns), rtol=1e-12)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.3])
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_start_has_the_length_that_the_objective_likes_best(penalty, dtype):
+    objective, _ = problem(dtype, penalty)
+    pair = plain(objective, K, np.random.default_rng(0))
+    height, start = _stretched(objective, Pair(pair.left, 5 * pair.right))
+    assert height == pytest.approx(value(objective, *start), rel=1e-12)
+    for factor in (0.99, 1.01):
+        assert value(objective, factor * start.left, factor * start.right) >= height
+    assert height <= objective.total
+
+
+@pytest.mark.parametrize("kind", ["even", "uneven", "holes"])
+def test_the_best_start_is_the_best_of_its_kind(kind):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((M, 2)) @ rng.standard_normal((2, N)) + 0.1
+    weights = {
+        "even": 1 + 0.1 * rng.random((M, N)),
+        "uneven": np.exp(2 * rng.standard_normal((M, 1)) + rng.standard_normal((M, N))),
+        "holes": (rng.random((M, N)) < 0.5) * 1.0,
+    }[kind]
+    objective = Objective(
+        weights.astype(bool) * x, weights, 0.0, float(np.sum(weights * x**2)), np
+    )
+    reached = value(objective, *best_of_several(objective, 2, rng))
+    others = [value(objective, *pair) for pair in _candidates(objective, 2, rng)]
+    assert len(others) == 5
+    assert reached <= min(others) * (1 + 1e-9)
+    assert reached <= value(objective, *plain(objective, 2, rng)) * (1 + 1e-9)
+
+
+def test_one_short_step_does_not_stop():
+    objective, _ = problem("float64")
+    step = reported(objective, None, misfit=1.0, excess=3.0, gains=(0.0, 0.25))
+    assert step.change == 0.25
+    assert step.error == pytest.approx(objective.total**-0.5)
+    assert step.merit == pytest.approx(2 * objective.total**-0.5)
+    assert step.verdict is None
+
+
+@pytest.mark.parametrize(("method", "most"), [("gradient", 120), ("als", 100)])
+def test_steps_are_few_where_rows_have_fewer_entries_than_unknowns(method, most):
+    # Without renewal after short steps 257, without damping 155; plain sweeps 154.
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((40, K)) @ rng.standard_normal((K, 30))
+    weights = rng.random((40, 30)) * (rng.random((40, 30)) < rng.beta(0.7, 1.0, (40, 1)))
+    assert steps(method, x, weights) <= most
+
+
+def test_conjugate_directions_take_half_the_steps_of_steepest_ones():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, K)) @ rng.standard_normal((K, 30))
+    x = x + 1.5 * rng.standard_normal((40, 30))
+    assert steps("gradient", x, rng.random((40, 30))) <= 22  # 15, and 30 without
+
+
+def steps(method, x, weights):
+    """Return how many steps a method makes from a start at random."""
+    objective = Objective((weights > 0) * x, weights, 0.0, float(np.sum(weights * x**2)), np)
+    solver = Conjugate(objective)
+    if method == "als":
+        solver = Alternating(objective, majorised=False)
+    start = solver.begun(drawn(objective, K, np.random.default_rng(0)))
+    return iterate(solver.step, start, max_iter=1000, tol=1e-12).n_iter
