@@ -1,5 +1,8 @@
 """The estimators among others: pipelines, searches, routed weights, frames."""
 
+import importlib
+import sys
+
 import numpy as np
 import pytest
 
@@ -102,3 +105,43 @@ def test_columns_can_be_chosen():
     full = chosen.fit_transform(X)
     assert full.shape == (178, 5)
     assert not np.isnan(full).any()
+
+
+HOLDINGS = {
+    "list": lambda x: x.tolist(),
+    "integers": lambda x: x.astype(np.int32),
+    "half": lambda x: x.astype(np.float16),
+    "Fortran": np.asfortranarray,
+    "every second": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    "other end first": lambda x: x.astype(x.dtype.newbyteorder()),
+}
+
+
+@pytest.mark.parametrize("holding", HOLDINGS)
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LowRankImputer(2, missing_values=0, random_state=0),
+        WeightedPCA(2),
+        TuckerTransformer(2, sample_shape=(3, 2)),
+        MatrixCompletion(2, random_state=0),
+    ],
+)
+def test_it_does_not_matter_how_numbers_are_held(estimator, holding):
+    x = np.random.default_rng(0).integers(8, size=(12, 6)).astype(float)
+    held, y = HOLDINGS[holding](x), x[:, 0] + 1
+    plain, other = clone(estimator).fit(x, y), clone(estimator).fit(held, y)
+    if hasattr(estimator, "predict"):
+        found, expected = other.predict(held), plain.predict(x)
+    else:
+        found, expected = other.transform(held), plain.transform(x)
+    assert found.dtype == np.float64
+    assert np.allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("tdecomp.sklearn")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ImportError, match=r"pip install 'tdecomp-array\[sklearn\]'"):
+        importlib.import_module("tdecomp.sklearn")
