@@ -65,7 +65,7 @@ class Combination(NamedTuple):
     ----------
     .. [1] N.-H. Chia, A. Gilyen, T. Li, H.-H. Lin, E. Tang, C. Wang, "Sampling-based sublinear
        low-rank matrix arithmetic framework for dequantizing quantum machine learning", J. ACM
-       69(5), 33 (2022), lemma 3.6. :arxiv:`1910.06151`
+       69(5), 33 (2022). arXiv:1910.06151
 
     Examples
     --------

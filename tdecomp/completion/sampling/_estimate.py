@@ -79,7 +79,7 @@ def inner(
     References
     ----------
     .. [1] E. Tang, "A quantum-inspired classical algorithm for recommendation systems", STOC,
-       217-228 (2019), proposition 4.2. :arxiv:`1807.04271`
+       217-228 (2019). arXiv:1807.04271
 
     Examples
     --------
@@ -158,7 +158,7 @@ def bilinear(
     References
     ----------
     .. [1] A. Gilyen, S. Lloyd, E. Tang, "Quantum-inspired low-rank stochastic regression with
-       logarithmic dependence on the dimension" (2018), lemma 8. :arxiv:`1811.04909`
+       logarithmic dependence on the dimension" (2018). arXiv:1811.04909
 
     Examples
     --------

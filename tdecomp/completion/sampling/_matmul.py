@@ -127,7 +127,7 @@ def sampled_matmul(a: Any, b: Any, /, *, samples: int, rng: Seed = None) -> Samp
     ----------
     .. [1] P. Drineas, R. Kannan, M. W. Mahoney, "Fast Monte Carlo algorithms for matrices I",
        SIAM J. Comput. 36(1), 132-157 (2006), BasicMatrixMultiplication, lemma 4.
-       :doi:`10.1137/S0097539704442684`
+       doi:10.1137/S0097539704442684
 
     Examples
     --------

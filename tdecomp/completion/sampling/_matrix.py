@@ -37,8 +37,8 @@ class LengthSquaredMatrix:
     Parameters
     ----------
     x : array, shape (m, n), or sparse matrix
-        The matrix, of which a copy is kept. A sparse one, of SciPy or a :class:`tdecomp.COO` of
-        NumPy arrays, is kept in compressed rows.
+        The matrix, of which a copy is kept. A sparse one, of SciPy or a
+        :class:`tdecomp.ops.COO` of NumPy arrays, is kept in compressed rows.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class LengthSquaredMatrix:
     References
     ----------
     .. [1] E. Tang, "A quantum-inspired classical algorithm for recommendation systems", STOC,
-       217-228 (2019), section 2.2.2. :arxiv:`1807.04271`
+       217-228 (2019). arXiv:1807.04271
 
     Examples
     --------

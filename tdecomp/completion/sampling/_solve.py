@@ -76,9 +76,9 @@ def solve(
     References
     ----------
     .. [1] J. M. Arrazola, A. Delgado, B. R. Bardhan, S. Lloyd, "Quantum-inspired algorithms in
-       practice", Quantum 4, 307 (2020), algorithm 2. :arxiv:`1905.10415`
+       practice", Quantum 4, 307 (2020). arXiv:1905.10415
     .. [2] A. Gilyen, S. Lloyd, E. Tang, "Quantum-inspired low-rank stochastic regression with
-       logarithmic dependence on the dimension" (2018). :arxiv:`1811.04909`
+       logarithmic dependence on the dimension" (2018). arXiv:1811.04909
 
     Examples
     --------

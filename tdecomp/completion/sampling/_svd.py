@@ -251,10 +251,10 @@ def sampled_svd(
     References
     ----------
     .. [1] A. Frieze, R. Kannan, S. Vempala, "Fast Monte-Carlo algorithms for finding low-rank
-       approximations", J. ACM 51(6), 1025-1041 (2004), section 4.
-       :doi:`10.1145/1039488.1039494`
+       approximations", J. ACM 51(6), 1025-1041 (2004).
+       doi:10.1145/1039488.1039494
     .. [2] J. M. Arrazola, A. Delgado, B. R. Bardhan, S. Lloyd, "Quantum-inspired algorithms in
-       practice", Quantum 4, 307 (2020), algorithm 1. :arxiv:`1905.10415`
+       practice", Quantum 4, 307 (2020). arXiv:1905.10415
 
     Examples
     --------

@@ -185,7 +185,7 @@ def transform(
     ----------
     .. [1] N.-H. Chia, A. Gilyen, T. Li, H.-H. Lin, E. Tang, C. Wang, "Sampling-based sublinear
        low-rank matrix arithmetic framework for dequantizing quantum machine learning", J. ACM
-       69(5), 33 (2022), theorem 5.1. :arxiv:`1910.06151`
+       69(5), 33 (2022). arXiv:1910.06151
 
     Examples
     --------
@@ -286,7 +286,7 @@ def recommend(
     References
     ----------
     .. [1] E. Tang, "A quantum-inspired classical algorithm for recommendation systems", STOC,
-       217-228 (2019), algorithm 3. :arxiv:`1807.04271`
+       217-228 (2019). arXiv:1807.04271
 
     Examples
     --------

@@ -8,6 +8,7 @@ import scipy.sparse
 import tdecomp as td
 from tdecomp.completion.sampling import (
     LengthSquaredMatrix,
+    _rows,
     recommend,
     sampled_svd,
     solve,
@@ -93,6 +94,22 @@ def test_entries_of_vectors_are_those_of_the_formed_ones():
     np.testing.assert_allclose(found.to_array((4, 5)), whole[4, 5])
     np.testing.assert_allclose(found.to_array((slice(3), 6)), whole[:3, 6])
     np.testing.assert_allclose(found @ np.ones(250), whole.sum(axis=1), atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [10**3, 10**6])
+def test_a_million_columns_take_as_many_look_ups_as_a_thousand(n, monkeypatch):
+    rng = np.random.default_rng(0)
+    columns = rng.choice(n, 3000) if n > 3000 else np.tile(np.arange(n), 3)
+    entries = (rng.standard_normal(3000), (rng.integers(0, 9, 3000), columns))
+    held = LengthSquaredMatrix(scipy.sparse.csr_array(entries, shape=(9, n)))
+    asked = []
+    look_up = _rows.store.entries
+    monkeypatch.setattr(
+        _rows.store, "entries", lambda *a: asked.append(look_up(*a).size) or look_up(*a)
+    )
+    found = sampled_svd(held, rank=2, samples=20, rng=0)
+    found.right([0, n - 1])
+    assert sum(asked) == 20 * 20 + 20 * 2
 
 
 @pytest.mark.parametrize("kind", ["sparse", "complex", "float32"])
