@@ -216,8 +216,10 @@ def _begun(plan: _Plan) -> _State:
 def _step(plan: _Plan, state: _State) -> Step[_State]:
     """Shrink singular values, then entries; update the multiplier and the penalty."""
     xp, penalty = plan.xp, state.penalty
+    target = plan.x - state.sparse
+    target += state.dual
     low = shrink(
-        plan.x - state.sparse + state.dual,
+        target,
         1 / penalty,
         state.low.basis,
         atol=_INNER * max(state.residual, plan.tol) * plan.norm,
@@ -230,7 +232,8 @@ def _step(plan: _Plan, state: _State) -> Step[_State]:
     residual = max(primal, other)
     factor = _FACTOR ** (1 / (1 + state.n_steps / _SETTLED))
     factor = factor if primal > _HIGH * other else 1 / factor if primal < _LOW * other else 1.0
-    following = _State(low, sparse, dual / factor, penalty * factor, residual, state.n_steps + 1)
+    dual = dual if factor == 1 else dual / factor
+    following = _State(low, sparse, dual, penalty * factor, residual, state.n_steps + 1)
     done = Status.CONVERGED if residual <= plan.tol else None
     return Step(following, primal, None, done)
 
@@ -241,15 +244,16 @@ def _split(
 ) -> tuple[Array, Array, Array]:
     """Return the new sparse part and multiplier, and the norms of what changed, and of it.
 
-    What shrinking entries takes away from them is the multiplier.
+    What shrinking entries takes away from them is the multiplier. `rest` may be overwritten.
     """
-    target = rest + dual
-    if xp.isdtype(rest.dtype, "complex floating"):
+    target = rest
+    target += dual
+    if xp.isdtype(target.dtype, "complex floating"):
         sizes = xp.abs(target)
         share = xp.minimum(bound / xp.where(sizes > 0, sizes, xp.ones_like(sizes)), 1.0)
         after = target * xp.astype(share, target.dtype)
     else:
-        after = xp.minimum(xp.maximum(target, -bound), bound)
+        after = xp.clip(target, -bound, bound)
     now = target - after
     parts = (after - dual, now - sparse, after)
     return now, after, xp.stack([xp.linalg.vector_norm(part) for part in parts])

@@ -24,7 +24,7 @@ _LARGE = 128
 _PART = 4
 # Directions beyond those that are needed: old ones, which learn what comes next, and new ones.
 _SPARE, _NEW = 16, 2
-_ROUNDS = 6
+_ROUNDS = 12
 
 
 class Shrunk(NamedTuple):

@@ -106,3 +106,12 @@ def test_nothing_observed_but_one_entry():
     fit = principal_component_pursuit(x, weights=np.isfinite(x))
     assert np.all(np.isfinite(fit.tensor.to_array()))
     assert fit.tensor.to_array()[1, 2] == pytest.approx(5.0, abs=1e-5)
+
+
+def test_missing_entries_on_every_backend(xp):
+    known = np.ones(X.shape, dtype=bool)
+    known[3, 4] = known[9, 0] = False
+    x = np.where(known, X, np.nan)
+    fit = principal_component_pursuit(xp.asarray(x), weights=xp.asarray(known))
+    np.testing.assert_allclose(xp.to_numpy(fit.tensor.low_rank.to_array()), LOW, atol=1e-3)
+    assert xp.to_numpy(fit.tensor.sparse.to_array())[3, 4] == 0
