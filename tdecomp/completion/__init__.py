@@ -4,6 +4,7 @@ from tdecomp.completion import robust, sampling
 from tdecomp.completion._complete import complete
 from tdecomp.completion._dense._weighted_low_rank import weighted_low_rank
 from tdecomp.completion._format import Completion
+from tdecomp.completion._path import ImputePath, soft_impute_path
 from tdecomp.completion._using._cross_validate import CrossValidation, Trial, cross_validate
 from tdecomp.completion._using._features import Inductive, inductive
 from tdecomp.completion._using._fold_in import fold_in
@@ -17,6 +18,7 @@ from tdecomp.completion._using._variational import variational_als
 __all__ = [
     "Completion",
     "CrossValidation",
+    "ImputePath",
     "Inductive",
     "TopN",
     "Trial",
@@ -30,6 +32,7 @@ __all__ = [
     "predict",
     "robust",
     "sampling",
+    "soft_impute_path",
     "top_n",
     "unseen",
     "variance",

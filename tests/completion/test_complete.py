@@ -104,8 +104,8 @@ def test_rows_and_columns_of_which_nothing_is_known_are_told_by_the_biases():
 def test_held_out_entries_choose_the_iterate_and_end_the_iteration():
     truth, x = problem(share=0.6, noise=0.7)
     seen = []
-    fit = td.complete(x, rank=12, holdout=0.2, rng=0, max_iter=200, callback=seen.append)
-    plain = td.complete(x, rank=12, rng=0, max_iter=200)
+    fit = td.complete(x, rank=6, holdout=0.2, rng=0, max_iter=200, callback=seen.append)
+    plain = td.complete(x, rank=6, rng=0, max_iter=200)
     assert fit.status == Status.CONVERGED
     assert fit.n_iter == len(seen) < plain.n_iter
     missed = [np.linalg.norm(z.to_array() - truth) for z in (fit.tensor, plain.tensor)]

@@ -180,6 +180,21 @@ CALLS = {
     "completion.complete": lambda x: td.completion.complete(
         x[:8, :5], rank=2, rng=0, max_iter=3
     ).tensor.to_array(),
+    "completion.cross_validate": lambda x: td.completion.cross_validate(
+        x[:8, :5], ranks=[1], regularizations=[0.1], folds=2, max_iter=2, rng=0
+    ).fit.tensor.to_array(),
+    "completion.fold_in": lambda x: td.completion.fold_in(
+        td.LowRank(x[:8, :2], x[:2, :5]), x[2:4, 2:7], regularization=0.1
+    ).to_array(),
+    "completion.implicit_als": lambda x: td.completion.implicit_als(
+        x[:8, :5] ** 2, rank=2, rng=0, regularization=0.1, max_iter=3
+    ).tensor.to_array(),
+    "completion.inductive": lambda x: td.completion.inductive(
+        x[:8, :5], x[:8, 5:9], x[:5, 9:12], rank=2, regularization=0.1, rng=0, max_iter=3
+    ).tensor.to_array(),
+    "completion.predict": lambda x: td.completion.predict(
+        td.LowRank(x[:, :2], x[:2, :]), [3, 0], [1, -2]
+    ),
     "completion.robust.godec": lambda x: td.completion.robust.godec(
         x[:4, :5], rank=1, cardinality=1, rng=0, max_iter=2
     ).tensor.to_array(),
@@ -220,6 +235,22 @@ CALLS = {
     "completion.sampling.transform": lambda x: sampling.transform(
         drawn(x), lambda t: t, rank=1, samples=4, rng=0
     ).to_array(),
+    "completion.soft_impute_path": lambda x: (
+        td.completion.soft_impute_path(x[:8, :5], rank=1, regularizations=[0.1], rng=0, max_iter=2)
+        .fits[0]
+        .tensor.to_array()
+    ),
+    "completion.top_n": lambda x: (
+        td.completion.top_n(td.LowRank(x[:6, :2], x[:2, :5]), 3, rows=[4, 1]).scores
+    ),
+    "completion.variance": lambda x: (
+        td.completion.variance(
+            td.LowRank(x[:8, :2], x[:2, :5]), x[:8, :5], [3], [1], regularization=0.5, noise=0.1
+        ).values
+    ),
+    "completion.variational_als": lambda x: td.completion.variational_als(
+        x[:8, :5], rank=2, rng=0, max_iter=3
+    ).tensor.to_array(),
     "completion.weighted_low_rank": lambda x: td.completion.weighted_low_rank(
         x[:8, :5], abs(x[:8, 5:10]), rank=2, rng=0, max_iter=3
     ).tensor.to_array(),
@@ -394,6 +425,7 @@ def test_the_table_is_complete():
                 functions[f"{where}.{name}".removeprefix(".")] = member
     # These count, build a loss or a kernel, or read a file; they compute nothing from arrays.
     others = {"n_parameters", "compression_ratio", "cp.huber", "cp.negative_binomial"}
+    others |= {"completion.unseen"}
     others |= {
         f"chebyshev.potentials.{name}"
         for name in ("gaussian_sum", "newton", "read_pqr", "slater", "split", "yukawa")

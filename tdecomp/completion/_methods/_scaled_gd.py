@@ -41,8 +41,8 @@ def scaled_gd(problem: Problem) -> Solver:
     that does not depend on the condition of the matrix. The share `p` is that of each row, where
     it has more than the mean: rows of which much is known take no longer steps than others. The
     ridge of a row belongs to its metric, and so does a damping by the error, with which the error
-    falls as fast where the rank is larger than that of the matrix [2]_. A step that raises the objective is halved:
-    on no data does the iteration diverge.
+    falls as fast where the rank is larger than that of the matrix [2]_. A step that raises the
+    objective is halved: on no data does the iteration diverge.
 
     Notes
     -----
