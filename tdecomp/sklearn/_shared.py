@@ -54,10 +54,23 @@ def _nonnegative(weights: Any, dtype: Any, name: str) -> Array:
     return found
 
 
-def degrees_of_freedom(weights: Array) -> float:
-    r"""Return :math:`\sum s - \sum s^2 / \sum s`, which is `n - 1` for `n` weights of one."""
+def lengths(x: Array, axis: int | None = None) -> Array:
+    """Return norms along an axis, or of the whole, whatever the scale."""
+    exponent = int(np.frexp(np.abs(x).max())[1])
+    return np.ldexp(np.linalg.norm(np.ldexp(x, -exponent), axis=axis), exponent)
+
+
+def explained(values: Array, whole: float, weights: Array) -> tuple[Array, Array]:
+    r"""Return the variances of scores of given norms, and their shares in that of the data.
+
+    Divided by :math:`\sum s - \sum s^2 / \sum s`, which is `n - 1` for `n` weights of one.
+    """
     weights = weights.astype(float)
-    return float(weights.sum() - weights @ weights / weights.sum())
+    freedom = float(weights.sum() - weights @ weights / weights.sum())
+    if whole == 0 or freedom <= 0:
+        return np.zeros_like(values), np.zeros_like(values)
+    with np.errstate(over="ignore", under="ignore"):  # squares may leave the range of numbers
+        return np.square(values / math.sqrt(freedom)), np.square(values / whole)
 
 
 def seed(random_state: Any) -> int:

@@ -15,7 +15,8 @@ from tdecomp._typing import Array
 from tdecomp.ops import mode_products
 from tdecomp.sklearn._shared import (
     FLOATS,
-    degrees_of_freedom,
+    explained,
+    lengths,
     sample_weights,
     target,
     turned,
@@ -146,10 +147,8 @@ class TuckerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         self.factors_ = [factor * turned(factor.T).T for factor in factors]
         self.n_components_ = tuple(int(factor.shape[1]) for factor in factors)
         self.n_iter_ = fit.n_iter
-        squares = np.sum(self._project(x) ** 2, axis=0)
-        total, freedom = np.linalg.norm(x) ** 2, degrees_of_freedom(samples)
-        self.explained_variance_ = squares / freedom if freedom > 0 else np.zeros_like(squares)
-        self.explained_variance_ratio_ = squares / total if total > 0 else np.zeros_like(squares)
+        found = explained(lengths(self._project(x), axis=0), lengths(x), samples)
+        self.explained_variance_, self.explained_variance_ratio_ = found
         return self
 
     def _rows(self, X: Any, *, reset: bool) -> Array:

@@ -13,8 +13,9 @@ from tdecomp._typing import Array
 from tdecomp.linalg import LowRank, weighted_svd
 from tdecomp.sklearn._shared import (
     FLOATS,
-    degrees_of_freedom,
+    explained,
     feature_weights,
+    lengths,
     sample_weights,
     target,
     turned,
@@ -117,10 +118,9 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._store(
             weighted_svd(centred, left=left, right=right, rank=rank, rtol=rtol), left, right
         )
-        total = np.linalg.norm(centred * left[:, None] * right) ** 2
-        squares, freedom = self.singular_values_**2, degrees_of_freedom(samples)
-        self.explained_variance_ = squares / freedom if freedom > 0 else np.zeros_like(squares)
-        self.explained_variance_ratio_ = squares / total if total > 0 else np.zeros_like(squares)
+        whole = lengths(centred * left[:, None] * right)
+        found = explained(self.singular_values_, whole, samples)
+        self.explained_variance_, self.explained_variance_ratio_ = found
         return self
 
     def _store(self, z: LowRank, left: Array, right: Array) -> None:
@@ -130,16 +130,14 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         share them.
         """
         tall, wide = z.left, z.right
-        lengths = np.linalg.norm(wide * right, axis=1)
-        values = np.linalg.norm(left[:, None] * tall, axis=0) * lengths
+        sizes = lengths(wide * right, axis=1)
+        values = lengths(left[:, None] * tall, axis=0) * sizes
         varied = values > values[0] * np.finfo(wide.dtype).eps * max(z.shape)
         if self.n_components is None:
             count = max(1, int(varied.sum()))
-            wide, lengths, values, varied = (
-                part[:count] for part in (wide, lengths, values, varied)
-            )
-        inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=varied)
-        rows = wide * inverse[:, None]
+            wide, sizes, values, varied = (part[:count] for part in (wide, sizes, values, varied))
+        safe = np.where(varied, sizes, np.ones_like(sizes))[:, None]
+        rows = np.where(varied[:, None], wide / safe, np.zeros_like(wide))
         self.components_ = rows * turned(rows * right)
         self.singular_values_ = values
         self.n_components_: int = values.shape[0]

@@ -97,6 +97,14 @@ def test_constant_samples_have_no_variance():
     assert np.array_equal(tucker.inverse_transform(scores), np.full((1, 15), 7.0))
 
 
+@pytest.mark.parametrize("exponent", [-1000, 1000])
+def test_scale_changes_nothing(exponent):
+    x = tensors(noise=0.5)
+    plain, scaled = (TuckerTransformer(2).fit(scale * x) for scale in (1.0, 2.0**exponent))
+    ratios = scaled.explained_variance_ratio_, plain.explained_variance_ratio_
+    assert np.allclose(*ratios, rtol=1e-10)
+
+
 def test_names_count_the_entries_of_the_core():
     names = TuckerTransformer((1, 2, 1)).fit(tensors()).get_feature_names_out()
     assert list(names) == ["tuckertransformer0", "tuckertransformer1"]
