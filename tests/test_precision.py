@@ -22,6 +22,7 @@ ROOMS = (
 OTHERS = {
     "chebyshev.potentials": {"gaussian_sum", "newton", "read_pqr", "slater", "split", "yukawa"},
     "compress": {"allocate", "layout_of", "pack", "unpack"},
+    "completion": {"unseen"},
     "cp": {"huber", "negative_binomial"},
     "kronecker": {"to_linear_operator"},
     "linalg": {

@@ -17,6 +17,7 @@ from tdecomp._typing import Array
 from tdecomp._xp import namespace
 from tdecomp.chebyshev import ChebyshevTucker
 from tdecomp.chebyshev._format import as_function
+from tdecomp.completion import Completion, Inductive
 from tdecomp.compress import Adapted, Affine
 from tdecomp.cp import CP
 from tdecomp.io._atomic import AtomicFile
@@ -47,6 +48,8 @@ Format: TypeAlias = (
     | Adapted
     | Affine
     | ChebyshevTucker
+    | Completion
+    | Inductive
 )
 
 _CLASS_KEY, _FIELDS_KEY, _SUM_KEY = "tdecomp.class", "tdecomp.fields", "tdecomp.crc32"
@@ -64,8 +67,8 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
     fmt : format
         One of `SVD`, `LowRank`, `Tucker`, `CP`, `TensorTrain`, `TensorRing`, `COO`,
         `KroneckerSum`, `Monarch`, `Butterfly`, `KroneckerEigh`, `Adapted`, `Affine`,
-        `ChebyshevTucker`: what to save; arrays of PyTorch and JAX, on any device, are copied to
-        NumPy.
+        `ChebyshevTucker`, `Completion`, `Inductive`: what to save; arrays of PyTorch and JAX, on
+        any device, are copied to NumPy.
 
     Raises
     ------

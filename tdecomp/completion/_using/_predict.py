@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from array_api_compat import is_array_api_obj
+
 from tdecomp._errors import check_number
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import as_array
 from tdecomp.completion._using._model import Model, as_model
 from tdecomp.ops._region import indices_of
 
@@ -73,10 +75,11 @@ def predict(
 def places(rows: Any, columns: Any, model: Model, xp: Namespace) -> tuple[Array, Array]:
     """Return indices of one shape that count from the start."""
     found = []
-    for part, size, name in zip((rows, columns), model.shape, ("rows", "columns"), strict=True):
-        index = as_array(part, xp, model.left, name)
-        flat = indices_of(xp.reshape(index, (-1,)), size, model.left, xp, name=name)
-        found.append(xp.reshape(flat, tuple(index.shape)))
+    given = (part if is_array_api_obj(part) else np.asarray(part) for part in (rows, columns))
+    for part, size, name in zip(given, model.shape, ("rows", "columns"), strict=True):
+        own = np if isinstance(part, np.ndarray | np.generic) else xp
+        flat = indices_of(own.reshape(part, (-1,)), size, model.left, xp, name=name)
+        found.append(xp.reshape(flat, tuple(part.shape)))
     try:
         return tuple(xp.broadcast_arrays(*found))
     except (ValueError, RuntimeError):

@@ -10,7 +10,7 @@ from tdecomp._errors import check_count
 from tdecomp._precision import full_precision
 from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import as_array, device, is_numpy
+from tdecomp._xp import device, is_numpy
 from tdecomp.completion._entries import places
 from tdecomp.completion._using._model import Model, as_model
 from tdecomp.ops._region import indices_of
@@ -95,7 +95,7 @@ def top_n(model: Any, n: int, /, *, rows: Any = None, exclude: Any = None) -> To
     height = max(1, _BLOCK // width)
     parts = []
     for start in range(0, wanted.shape[0], height):
-        block = wanted[start : start + height]
+        block = wanted[start : min(start + height, wanted.shape[0])]
         mask = None if seen is None else _mask(*seen, host(block), width)
         parts.append(_best(model, block, mask, min(n, width), xp=xp))
     if not parts:
@@ -108,7 +108,7 @@ def _wanted(rows: Any, m: int, model: Model, xp: Namespace) -> Array:
     """Return the rows asked for."""
     if rows is None:
         return xp.arange(m, device=device(model.left))
-    return indices_of(as_array(rows, xp, model.left, "rows"), m, model.left, xp, name="rows")
+    return indices_of(rows, m, model.left, xp, name="rows")
 
 
 def _seen(exclude: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
