@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from tdecomp._errors import check_callback, check_count, check_number, check_rank, check_size
-from tdecomp._iterate import Callback, Fit, Step, iterate
+from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, DType, Namespace, Seed
@@ -21,6 +21,8 @@ from tdecomp.linalg._formats import LowRank
 
 # By how much a half sweep shrinks the slope, and the most steps that takes.
 _SHRINK, _STEPS = 1e-2, 30
+# Errors below this many eps are rounding.
+_EXACT = 8.0
 
 
 class Inductive(NamedTuple):
@@ -278,7 +280,8 @@ def _sweep(task: _Task, a: Array, b: Array) -> Step[tuple[Array, Array]]:
     loss = misfit(rows, task.rows @ a, task.columns @ b, xp)
     penalty = task.ridge * (squared_norm(a, xp) + squared_norm(b, xp))
     error, merit = (math.sqrt(part / task.total) for part in (loss, loss + penalty))
-    return Step((a, b), error, merit=merit)
+    exact = merit <= _EXACT * eps(a.dtype, xp)
+    return Step((a, b), error, merit=merit, verdict=Status.CONVERGED if exact else None)
 
 
 def _solved(side: Side, basis: Array, a: Array, right: Array, task: _Task) -> Array:
