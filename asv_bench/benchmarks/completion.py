@@ -39,18 +39,18 @@ def known(m: int, n: int, rank: int, nnz: int) -> tuple[COO, tuple[np.ndarray, n
     return COO(np.stack([rows, columns]), values, (m, n)), (left, right)
 
 
-def ratings(m: int, n: int, nnz: int, seed: int = 0) -> COO:
-    """Draw ratings whose users and items are as uneven as those of MovieLens."""
-    rng = np.random.default_rng(seed)
-    users, items = rng.lognormal(0.0, 1.1, m), 1 / (np.arange(n) + 60.0) ** 1.3
-    ends = [np.cumsum(share) / np.sum(share) for share in (users, items)]
-    places = np.empty(0, np.int64)
-    while places.size < nnz:
-        more = int(1.2 * (nnz - places.size)) + 1000
-        i, j = (np.searchsorted(end, rng.random(more)) for end in ends)
-        places = np.unique(np.concatenate([places, i * n + j]))
-    places = np.sort(rng.choice(places, nnz, replace=False))
-    values = rng.integers(1, 11, nnz) / 2.0
+def ratings(m: int, n: int, nnz: int) -> COO:
+    """Draw about so many ratings whose users and items are as uneven as those of MovieLens."""
+    rng = np.random.default_rng(0)
+    shares = rng.lognormal(0.0, 1.1, m), 1 / (np.arange(n) + 60.0) ** 1.3
+    drawn = [rng.multinomial(3 * nnz // 2, share / np.sum(share)) for share in shares]
+    rows, columns = (
+        np.repeat(np.arange(size), count) for size, count in zip((m, n), drawn, strict=True)
+    )
+    rng.shuffle(columns)
+    places = np.unique(rows * n + columns)
+    places = places[rng.random(places.size) < nnz / places.size]
+    values = rng.integers(1, 11, places.size) / 2.0
     return COO(np.stack(np.divmod(places, n)), values, (m, n))
 
 
