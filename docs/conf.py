@@ -87,6 +87,12 @@ def _skip_fields(*event: Any) -> bool | None:
     return True if type(member).__name__ == "_tuplegetter" else None
 
 
+def _skip_requests(*event: Any) -> bool | None:
+    """Leave out the methods that scikit-learn gives each estimator: its pages describe them."""
+    name = str(event[2])
+    return True if name.startswith("set_") and name.endswith("_request") else None
+
+
 def _close_fences(*event: Any) -> None:
     """Drop the blank line that ends a doctest in Markdown."""
     text = event[2]
@@ -96,4 +102,5 @@ def _close_fences(*event: Any) -> None:
 def setup(app: Sphinx) -> None:
     """Connect the hooks above."""
     app.connect("autodoc-skip-member", _skip_fields)
+    app.connect("autodoc-skip-member", _skip_requests)
     app.connect("source-read", _close_fences)

@@ -43,18 +43,18 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     Attributes
     ----------
-    components_ : array, shape (n_components_, n_features)
+    components_ : array, shape (k, n_features)
         The rows :math:`c_r`, orthonormal in the metric of the features:
         :math:`\sum_j f_j c_{rj} c_{sj} = \delta_{rs}`. The entry of largest weighted magnitude is
         positive. Without variance along a component it is zero.
     mean_ : array, shape (n_features,)
         The weighted mean.
-    singular_values_ : array, shape (n_components_,)
+    singular_values_ : array, shape (k,)
         The singular values of the weighted, centred data.
-    explained_variance_ : array, shape (n_components_,)
+    explained_variance_ : array, shape (k,)
         Their squares over :math:`\sum s - \sum s^2 / \sum s`, as in ``np.cov(..., aweights=s)``:
         the variances of the scores, whatever the scale of the weights.
-    explained_variance_ratio_ : array, shape (n_components_,)
+    explained_variance_ratio_ : array, shape (k,)
         The share of each in the weighted variance.
     feature_weight_ : array, shape (n_features,)
         The weights of the features.
@@ -152,7 +152,7 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Returns
         -------
-        array, shape (n_samples, n_components_)
+        array, shape (n_samples, k)
             What multiplies the components to come closest to each sample in the weighted norm.
         """
         check_is_fitted(self)
@@ -164,7 +164,7 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         Parameters
         ----------
-        X : array, shape (n_samples, n_components_)
+        X : array, shape (n_samples, k)
             Scores.
 
         Returns
