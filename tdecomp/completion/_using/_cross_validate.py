@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,9 +151,8 @@ def cross_validate(
     Notes
     -----
     Every fit starts from its neighbour: that of the next larger penalty, or, for a new rank, that
-    of the rank before with the leading components of its
-    residual more. Ten ranks and penalties then cost about
-    as much as three fits from nothing.
+    of the rank before with the leading components of its residual more. All entries are fitted
+    on the same way, so that what is returned is what was judged.
 
     Examples
     --------
@@ -193,7 +192,11 @@ def cross_validate(
     scores = _scores(grid, entries, parts, callback)
     mean, error, best, simplest = _chosen(grid, scores)
     rank, penalty = best if choose == "best" else simplest
-    fit = _fitted(grid, entries, rank, penalty, None)
+    until = grid._replace(
+        ranks=grid.ranks[: tried.index(rank) + 1],
+        penalties=grid.penalties[: penalties.index(penalty) + 1],
+    )
+    *_, (_, _, fit) = _path(until, entries)
     return CrossValidation(grid.ranks, grid.penalties, scores, mean, error, best, simplest, fit)
 
 
@@ -265,19 +268,27 @@ def _scores(
             )
             for mask in (parts != fold, parts == fold)
         )
-        above: Completion | None = None
-        for row, rank in enumerate(grid.ranks):
-            start = None if above is None else _padded(above, rank, kept, grid)
-            for column, penalty in enumerate(grid.penalties):
-                start = _fitted(grid, kept, rank, penalty, start).tensor
-                above = start if column == 0 else above
-                score = _error(grid, start, left_out)
-                scores[fold, row, column] = score
-                done += 1
-                trial = Trial(done, scores.size, fold, rank, penalty, score)
-                if callback is not None and callback(trial) is True:
-                    return scores
+        for row, column, fit in _path(grid, kept):
+            score = _error(grid, fit.tensor, left_out)
+            scores[fold, row, column] = score
+            done += 1
+            setting = grid.ranks[row], grid.penalties[column]
+            trial = Trial(done, scores.size, fold, *setting, score)
+            if callback is not None and callback(trial) is True:
+                return scores
     return scores
+
+
+def _path(grid: _Grid, kept: Entries) -> Iterator[tuple[int, int, Fit[Completion]]]:
+    """Fit all settings, each from its neighbour."""
+    above: Completion | None = None
+    for row, rank in enumerate(grid.ranks):
+        start = None if above is None else _padded(above, rank, kept, grid)
+        for column, penalty in enumerate(grid.penalties):
+            fit = _fitted(grid, kept, rank, penalty, start)
+            start = fit.tensor
+            above = start if column == 0 else above
+            yield row, column, fit
 
 
 def _where(entries: Entries, mask: np.ndarray, xp: Namespace) -> Entries:

@@ -120,8 +120,8 @@ def variational_als(
     Notes
     -----
     A sweep costs :math:`2 |\Omega| k^2` multiplications and :math:`(m + n) k^3` for the inverses
-    of the normal equations, which are kept: :math:`(m + n) k^2` numbers. On one million ratings
-    at rank 20 that is the time of two sweeps of `complete`. The free energy has several minima;
+    of the normal equations, which are kept: :math:`(m + n) k^2` numbers. The free energy has
+    several minima, the more the larger the rank;
     another `rng` may find another one.
 
     References
