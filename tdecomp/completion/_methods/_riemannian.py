@@ -96,10 +96,10 @@ def riemannian(problem: Problem) -> Solver:
 
     def begin() -> _State:
         near = als(problem)
-        factors = near.state
+        left, right = near.state
         for _ in range(_SWEEPS):
-            factors = near.step(factors).state
-        point = _kept(singular(*factors, xp), problem.rank, xp)
+            left, right = near.step((left, right)).state
+        point = _kept(singular(left, right, xp), problem.rank, xp)
         loss, objective, slope = value(point)
         way = steepest(point, slope)
         return _State(point, loss, objective, way, way)

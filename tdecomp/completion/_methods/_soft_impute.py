@@ -9,8 +9,8 @@ import numpy as np
 
 from tdecomp._iterate import Step
 from tdecomp._random import normal
-from tdecomp._typing import Array
-from tdecomp._xp import conj
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import conj, device
 from tdecomp.completion._masked import entries, times, weighted_squares
 from tdecomp.completion._methods._singular import (
     Singular,
@@ -20,10 +20,12 @@ from tdecomp.completion._methods._singular import (
     singular,
 )
 from tdecomp.completion._methods._soft_impute_als import heaviest, shrunk
+from tdecomp.completion._observed import Side
 from tdecomp.completion._problem import Problem, Solver
 
-# Directions beyond the rank that are followed from step to step.
-_MORE = 6
+# Directions beyond those above the threshold that are followed from step to step, and the number
+# of which multiples are kept: that of a vector of a machine, so that few shapes occur.
+_MORE, _LANES = 6, 8
 
 
 class _State(NamedTuple):
@@ -63,51 +65,79 @@ def soft_impute(problem: Problem) -> Solver:
     .. [2] A. Beck, M. Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear
        inverse problems", SIAM J. Imaging Sci. 2, 2009. doi:10.1137/080716542
     """
-    (rows, columns, (m, n)), xp, rank = problem.observed, problem.xp, problem.rank
+    (rows, columns, shape), xp, rank = problem.observed, problem.xp, problem.rank
     heavy = heaviest(problem.observed, xp)
     threshold = problem.regularization / heavy
     order = xp.argsort(rows.indices, stable=True)
-
-    def extrapolated(state: _State, beta: float) -> tuple[Array, Array, Array]:
-        """Return factors of the point beyond the model, and what it misses, over the heaviest."""
-        now, last = state.model, state.last
-        left = [(1 + beta) * now.u * _of(now), -beta * last.u * _of(last)]
-        missed = rows.values - (1 + beta) * state.seen + beta * state.seen_last
-        if rows.weights is not None:
-            missed = rows.weights * missed / heavy
-        if beta == 0:
-            return left[0], now.v, missed
-        return xp.concat(left, axis=1), xp.concat([now.v, last.v], axis=1), missed
-
-    def _of(model: Singular) -> Array:
-        return xp.astype(model.s, model.u.dtype)
+    widest = min(rank + _MORE, *shape)
 
     def step(state: _State) -> Step[_State]:
         momentum = (1 + math.sqrt(1 + 4 * state.momentum**2)) / 2
-        left, right, missed = extrapolated(state, (state.momentum - 1) / momentum)
-        found = across(left, right, state.start, xp)
-        found = found + times(rows, missed, conj(state.start, xp), xp)
-        basis = orthonormal(found, xp)
-        found = across(right, left, basis, xp)
-        turned = xp.take(missed, order, axis=0)
-        found = found + times(columns, turned, conj(basis, xp), xp)
-        whole = of_columns(basis, found, xp)
-        model = Singular(
-            whole.u[:, :rank], shrunk(whole.s[:rank], threshold, xp), whole.v[:, :rank]
-        )
-        seen = entries(rows, model.u * _of(model), model.v, xp)
+        beta = (state.momentum - 1) / momentum
+        left, right = _extrapolated(state, beta, xp)
+        missed = rows.values - (1 + beta) * state.seen + beta * state.seen_last
+        if rows.weights is not None:
+            missed = rows.weights * missed / heavy
+        found = times(rows, missed, conj(state.start, xp), xp)
+        basis = orthonormal(found + across(left, right, state.start, xp), xp)
+        found = times(columns, xp.take(missed, order, axis=0), conj(basis, xp), xp)
+        whole = of_columns(basis, found + across(right, left, basis, xp), xp)
+        above = int(xp.sum(xp.astype(whole.s > threshold, xp.int32)))
+        u, s, v = (part[..., : min(rank, _rounded(above))] for part in whole)
+        model = Singular(u, shrunk(s, threshold, xp), v)
+        seen = _seen(model, rows, xp)
         loss = weighted_squares(rows.values - seen, rows, xp)
         objective = loss + 2 * problem.regularization * float(xp.sum(model.s))
         if objective > state.objective:
             momentum = 1.0
-        after = _State(model, seen, state.model, state.seen, whole.v, objective, momentum)
+        start = _widened(whole.v, min(widest, _rounded(above + _MORE)), xp)
+        after = _State(model, seen, state.model, state.seen, start, objective, momentum)
         error, merit = (math.sqrt(x / problem.total) for x in (loss, objective))
         return Step(after, error, merit=merit)
 
+    def factors(state: _State) -> tuple[Array, Array]:
+        left, right = state.model.balanced(rank, xp)
+        return _filled(left, rank, xp), _filled(right, rank, xp)
+
     model = singular(problem.left, problem.right, xp)
-    more = min(rank + _MORE, m, n) - rank
-    drawn = normal(np.random.default_rng(rank), (n, more), rows.values, xp)
-    start = orthonormal(xp.concat([model.v, drawn], axis=1), xp)
-    seen = entries(rows, model.u * _of(model), model.v, xp)
-    begun = _State(model, seen, model, seen, start, math.inf, 1.0)
-    return Solver(begun, step, lambda state: state.model.balanced(rank, xp))
+    seen, start = _seen(model, rows, xp), _widened(model.v, widest, xp)
+    return Solver(_State(model, seen, model, seen, start, math.inf, 1.0), step, factors)
+
+
+def _seen(model: Singular, rows: Side, xp: Namespace) -> Array:
+    """Return what a model says of the known entries."""
+    return entries(rows, model.u * xp.astype(model.s, model.u.dtype), model.v, xp)
+
+
+def _extrapolated(state: _State, beta: float, xp: Namespace) -> tuple[Array, Array]:
+    """Return factors of the point so far beyond the model."""
+    now, last = (
+        model.u * xp.astype(model.s, model.u.dtype) for model in (state.model, state.last)
+    )
+    if beta == 0:
+        return now, state.model.v
+    left = xp.concat([(1 + beta) * now, -beta * last], axis=1)
+    return left, xp.concat([state.model.v, state.last.v], axis=1)
+
+
+def _rounded(count: int) -> int:
+    """Round up to whole vectors, one at least."""
+    return max(1, -(-count // _LANES)) * _LANES
+
+
+def _widened(basis: Array, width: int, xp: Namespace) -> Array:
+    """Return so many columns, random ones where there are too few."""
+    n, more = basis.shape[0], width - basis.shape[1]
+    if more <= 0:
+        return basis[:, :width]
+    drawn = normal(np.random.default_rng(width), (n, more), basis, xp)
+    return xp.concat([basis, drawn / math.sqrt(n)], axis=1)
+
+
+def _filled(factor: Array, rank: int, xp: Namespace) -> Array:
+    """Append columns of zeros."""
+    m, k = factor.shape
+    if k == rank:
+        return factor
+    zeros = xp.zeros((m, rank - k), dtype=factor.dtype, device=device(factor))
+    return xp.concat([factor, zeros], axis=1)
