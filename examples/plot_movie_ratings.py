@@ -65,7 +65,7 @@ validation = completion.cross_validate(
     max_iter=30,
     rng=0,
 )
-learnt = completion.variational_als(ratings, rank=5, biases=True, rng=0).tensor
+learnt = completion.variational_als(ratings, rank=5, biases=True, init="random", rng=0).tensor
 errors = {
     "chosen": error(validation.fit.tensor),
     "learnt": error(learnt),

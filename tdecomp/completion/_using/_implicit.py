@@ -13,7 +13,7 @@ from tdecomp._errors import (
     check_rank,
     check_size,
 )
-from tdecomp._iterate import Callback, Fit, Step, iterate
+from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._shim import index_add
@@ -29,6 +29,8 @@ from tdecomp.linalg._formats import LowRank
 _BLOCK = 1 << 20
 # Below that share of what the model weighs, a difference of squares has lost half of its digits.
 _DOUBT = 8.0
+# Errors below this many eps are rounding.
+_EXACT = 8.0
 
 
 class _Task(NamedTuple):
@@ -164,6 +166,8 @@ def _task(entries: Entries, alpha: float, regularization: float, xp: Namespace) 
     done = more > 0
     if not bool(xp.any(done)):
         raise ValueError("x has no positive entry, or alpha is 0: nothing tells entries apart")
+    # One and less than that are one, and its inverse must not overflow.
+    more = xp.where(done, xp.clip(more, min=eps(more.dtype, xp) ** 2), more)
     entries = entries._replace(values=xp.ones_like(more), weights=more)
     entries = entries if bool(xp.all(done)) else entries.take(xp.nonzero(done)[0], xp)
     total = float(xp.sum(xp.where(done, 1 + more, 0 * more)))
@@ -195,7 +199,9 @@ def _sweep(task: _Task, left: Array, right: Array) -> Step[tuple[Array, Array]]:
     loss = _loss(task, left, right)
     penalty = task.ridge * (squared_norm(left, xp) + squared_norm(right, xp))
     merit = math.sqrt((loss + penalty) / task.total)
-    return Step((left, right), math.sqrt(loss / task.total), merit=merit)
+    exact = merit <= _EXACT * eps(left.dtype, xp)
+    verdict = Status.CONVERGED if exact else None
+    return Step((left, right), math.sqrt(loss / task.total), merit=merit, verdict=verdict)
 
 
 def _solved(side: Side, left: Array, right: Array, task: _Task) -> Array:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_callback, check_count, check_number, check_rank
+from tdecomp._errors import check_callback, check_choice, check_count, check_number, check_rank
 from tdecomp._iterate import Callback, Fit, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
@@ -19,10 +19,11 @@ from tdecomp.completion._entries import read
 from tdecomp.completion._format import Completion
 from tdecomp.completion._masked import entries as model_entries
 from tdecomp.completion._masked import times, weighted_squares
+from tdecomp.completion._methods._spectral import spectral
 from tdecomp.completion._observed import Observed, Side, group
 
-# The spread of the random start, and of rows about it, in units of the data.
-_SPREAD = 0.1
+# The variances of the noise and of rows at a start, in units of the data.
+_SPECTRAL, _RANDOM = (0.3, 0.03), (1.0, 0.1)
 # The ridge of the biases to start from.
 _RIDGE = 5.0
 
@@ -59,6 +60,7 @@ def variational_als(
     weights: Any = None,
     biases: bool = False,
     duplicates: str = "error",
+    init: str = "spectral",
     max_iter: int = 100,
     tol: float = 1e-4,
     rng: Seed = None,
@@ -90,6 +92,10 @@ def variational_als(
         Whether rows and columns have offsets :math:`b, c`, of variances that are learnt as well.
     duplicates : {"error", "mean"}
         What becomes of several entries at one place.
+    init : {"spectral", "random"}
+        Where to start: from the leading singular vectors, with little doubt, which recovers what
+        is nearly exact; or from small random factors, with much doubt, which grow where the data
+        insist, better for data that are mostly noise, as ratings are.
     max_iter : int
         The largest number of sweeps.
     tol : float
@@ -148,6 +154,7 @@ def variational_als(
         raise TypeError(f"x must be real, got dtype {entries.values.dtype}")
     k = check_rank(rank, min(entries.shape), way="pass a rank")
     check_callback(callback)
+    kind = check_choice(init, ("spectral", "random"), name="init")
     entries, units = in_units(entries, xp)
     start = no_biases(entries, xp)
     if biases:
@@ -156,7 +163,7 @@ def variational_als(
     total = max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0))
     return iterate(
         lambda state: _step(observed, state, total, biases, xp),
-        _start(observed, k, start, generator(rng), xp),
+        _start(observed, k, start, (kind, generator(rng)), xp),
         max_iter=check_count(max_iter, name="max_iter", least=1),
         tol=check_number(tol, name="tol"),
         callback=callback,
@@ -165,9 +172,10 @@ def variational_als(
 
 
 def _start(
-    observed: Observed, rank: int, offsets: Biases, rng: np.random.Generator, xp: Namespace
-) -> _State:
-    """Draw factors; nothing is certain yet."""
+    observed: Observed, rank: int, offsets: Biases, init: tuple[str, np.random.Generator],
+    xp: Namespace,
+) -> _State:  # fmt: skip
+    """Return factors to start from, and how little is certain of them."""
     like = observed.rows.values
     where = {"dtype": like.dtype, "device": device(like)}
 
@@ -176,12 +184,16 @@ def _start(
         covariance = xp.zeros((m, k, k), **where) + spread * xp.eye(k, **where)
         return _Normal(mean, covariance, xp.full(k, prior, **where), 0.0)
 
-    left, right = (
-        believed(_SPREAD * normal(rng, (size, rank), like, xp), _SPREAD, 1.0)
-        for size in observed.shape
-    )
-    rows, columns = (believed(part[:, None], _SPREAD**2, _SPREAD) for part in offsets[1:])
-    return _State(left, right, rows, columns, 1.0, math.inf)
+    kind, rng = init
+    if kind == "spectral":
+        noise, spread = _SPECTRAL
+        means = spectral(observed, rank, rng, xp)
+    else:
+        noise, spread = _RANDOM
+        means = tuple(spread * normal(rng, (size, rank), like, xp) for size in observed.shape)
+    left, right = (believed(mean, spread, 1.0) for mean in means)
+    rows, columns = (believed(part[:, None], spread**2, spread) for part in offsets[1:])
+    return _State(left, right, rows, columns, noise, math.inf)
 
 
 def _shown(state: _State, start: Biases, units: Units, xp: Namespace) -> Completion:

@@ -135,6 +135,13 @@ def test_no_step_raises_the_free_energy_and_the_noise_is_found(monkeypatch, bias
     assert noise == pytest.approx(0.3**2, rel=0.1)
 
 
+def test_what_is_exact_is_recovered_at_too_high_a_rank():
+    truth, x = noisy(sigma=0, shape=(20, 15), share=0.6)
+    fit = variational_als(x, rank=4, rng=0)
+    assert fit.status == Status.CONVERGED
+    assert np.linalg.norm(fit.tensor.to_array() - truth) < 1e-10 * np.linalg.norm(truth)
+
+
 def test_data_and_posterior_mean_scale_together():
     _, x = noisy()
     fits = [
