@@ -86,7 +86,9 @@ def validated(known: scipy.sparse.coo_array) -> td.Completion:
 
 def variational(rank: int) -> Callable[[scipy.sparse.coo_array], td.Completion]:
     """Return variational Bayes, which is told no penalty."""
-    return lambda known: td.completion.variational_als(known, rank=rank, biases=True, rng=0).tensor
+    return lambda known: (
+        td.completion.variational_als(known, rank=rank, biases=True, init="random", rng=0).tensor
+    )
 
 
 METHODS = {
