@@ -59,6 +59,14 @@ def check_size(value: object, *, name: str) -> float:
     return number
 
 
+def check_positive(value: object, *, name: str) -> float:
+    """Return `value` as a float that is finite and above zero, or refuse it."""
+    number = check_number(value, name=name)
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be a number > 0, got {number}")
+    return number
+
+
 def check_callable(value: object, *, name: str) -> None:
     """Refuse what cannot be called."""
     if not callable(value):

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 from tdecomp._precision import full_precision
 from tdecomp._shim import index_add
-from tdecomp._typing import Array, DType
+from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import device, namespace
 from tdecomp.linalg._formats import SVD, LowRank
+from tdecomp.linalg._signs import canonical_signs
 from tdecomp.ops._coo import COO
+from tdecomp.ops._sparse_convert import from_dense
 
 
 class LowRankPlusSparse(NamedTuple):
@@ -84,3 +86,13 @@ class LowRankPlusSparse(NamedTuple):
 
 # Else NumPy would take the tuple for a stack of arrays in ``array @ format``.
 setattr(LowRankPlusSparse, "__array_ufunc__", None)  # noqa: B010 - a NamedTuple
+
+
+def assembled(
+    triplets: tuple[Array, Array, Array], sparse: Array, scale: Array, xp: Namespace
+) -> LowRankPlusSparse:
+    """Return both parts at the scale of the data."""
+    u, s, vh = triplets
+    u, vh = canonical_signs(u, vh, xp)
+    real = xp.real(scale) if xp.isdtype(scale.dtype, "complex floating") else scale
+    return LowRankPlusSparse(SVD(u, s * real[0, :], vh), from_dense(sparse * scale))

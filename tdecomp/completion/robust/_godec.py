@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tdecomp._errors import check_callback, check_count, check_rank, check_size
-from tdecomp._iterate import Callback, Fit, Status, Step, iterate
+from tdecomp._iterate import Callback, Fit, Progress, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, eps, equilibrate, prepare
-from tdecomp.completion.robust._formats import LowRankPlusSparse
+from tdecomp._xp import adjoint, equilibrate, prepare
+from tdecomp.completion.robust._formats import LowRankPlusSparse, assembled
 from tdecomp.completion.robust._largest import largest
-from tdecomp.completion.robust._pcp import assembled
+from tdecomp.completion.robust._rounding import rounding
 from tdecomp.completion.robust._shrink import nothing
 from tdecomp.linalg._orth import orthonormalize
 from tdecomp.linalg._robust import robust_svd
@@ -24,8 +24,6 @@ from tdecomp.linalg._thin import thin_product
 _SPARE = 10
 # Steps after which the better of two starts goes on.
 _RACE = 10
-# Errors below this many eps are rounding.
-_EXACT = 8.0
 
 
 class _State(NamedTuple):
@@ -66,11 +64,12 @@ def godec(
     tol : float
         Stop when a step changes the error by at most this, relatively.
     max_iter : int
-        The largest number of steps, those of the race included.
+        The largest number of steps, those of one of the two starts of the race included.
     rng : int, numpy.random.Generator or None
         Where the first random directions come from.
     callback : callable, optional
-        Called with a `Progress` after each step that follows the race; returning True stops.
+        Called with a `Progress` after each step that follows the race, which counts those of the
+        race too; returning True stops.
 
     Returns
     -------
@@ -139,7 +138,7 @@ def godec(
         u, s, vh = following.triplets
         gap = x - (u * s) @ vh - following.sparse
         error = float(xp.linalg.vector_norm(gap)) / norm
-        exact = Status.CONVERGED if error <= _EXACT * eps(x.dtype, xp) else None
+        exact = Status.CONVERGED if error <= rounding(x.dtype, xp) else None
         return Step(following, error, None, exact)
 
     raced = min(_RACE, max_iter - 1) if cardinality else 0
@@ -150,10 +149,21 @@ def godec(
         _winner(step, starts, raced),
         max_iter=max_iter - raced,
         tol=tol,
-        callback=callback,
+        callback=_counted(callback, raced),
         show=lambda state: assembled(state.triplets, state.sparse, scale, xp),
     )
     return fit._replace(n_iter=fit.n_iter + raced)
+
+
+def _counted(callback: Callback | None, before: int) -> Callback | None:
+    """Return a callback that is told of the iterations that went before it, too."""
+    if callback is None:
+        return None
+
+    def told(progress: Progress) -> object:
+        return callback(progress._replace(iteration=progress.iteration + before))
+
+    return told
 
 
 def _winner(step: Callable[[_State], Step[_State]], starts: list[_State], length: int) -> _State:

@@ -16,8 +16,10 @@ def check_square(shape: tuple[int, int]) -> None:
         raise ValueError(f"a semidefinite matrix is square, but measurements are of shape {shape}")
 
 
-def check_init(init: Any, problem: Sensing, rank: int) -> tuple[Array, Array] | None:
-    """Return the factors of a start, both tall, or None."""
+def check_init(
+    init: Any, problem: Sensing, rank: int, *, symmetric: bool = False
+) -> tuple[Array, Array] | None:
+    """Return the factors of a start, both tall, or None; of a symmetric one both are the left."""
     if init is None:
         return None
     if not isinstance(init, LowRank):
@@ -31,8 +33,13 @@ def check_init(init: Any, problem: Sensing, rank: int) -> tuple[Array, Array] | 
         )
     xp = namespace(problem.y, *init)
     left, right = (prepare(x, ndim=2, name="init")[1] for x in init)
-    dtype = problem.y.dtype
-    return xp.astype(left, dtype), adjoint(xp.astype(right, dtype), xp)
+    right, dtype = left if symmetric else adjoint(right, xp), problem.y.dtype
+    if not bool(xp.any(left != 0)) and not bool(xp.any(right != 0)):
+        raise ValueError("init is zero, from where no step leads away; leave it out")
+    for x in (left, right):
+        if xp.isdtype(x.dtype, "complex floating") > xp.isdtype(dtype, "complex floating"):
+            raise TypeError(f"init must be real, as y and the measurements are, got {x.dtype}")
+    return xp.astype(left, dtype), xp.astype(right, dtype)
 
 
 def scaled_start(start: tuple[Array, Array], problem: Sensing) -> tuple[Array, Array]:

@@ -174,7 +174,7 @@ class LinearMeasurements(NamedTuple):
         Its adjoint: maps a vector (p,) to a matrix (m, n).
     shape : tuple of int
         Shape ``(m, n)`` of the matrices.
-    count : int
+    size : int
         The number `p` of measurements.
 
     Examples

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from tdecomp._errors import check_callback, check_count, check_number, check_size
+from tdecomp._errors import check_callback, check_count, check_positive, check_size
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import as_array, eps, equilibrate, finite, floats, namespace, prepare
-from tdecomp.completion.robust._formats import LowRankPlusSparse
+from tdecomp._weights import elementwise
+from tdecomp._xp import equilibrate, finite, floats, prepare
+from tdecomp.completion.robust._formats import LowRankPlusSparse, assembled
+from tdecomp.completion.robust._rounding import rounding
 from tdecomp.completion.robust._shrink import Shrunk, nothing, shrink
-from tdecomp.linalg._formats import SVD
-from tdecomp.linalg._signs import canonical_signs
-from tdecomp.ops._sparse_convert import from_dense
 
 # The penalty grows while the primal residual is above this many times the dual one, and falls
 # while it is below that; measured on ranks, densities and sizes of outliers from easy to hard.
@@ -26,8 +25,6 @@ _FACTOR = 1.5
 _SETTLED = 100
 # Triplets are this much more accurate than the iterate.
 _INNER = 1e-3
-# Residuals below this many eps are rounding.
-_EXACT = 8.0
 
 
 class _Plan(NamedTuple):
@@ -146,7 +143,7 @@ def principal_component_pursuit(
     True
     """
     options = (
-        None if sparsity is None else check_number(sparsity, name="sparsity"),
+        None if sparsity is None else check_positive(sparsity, name="sparsity"),
         check_size(tol, name="tol"),
         check_count(max_iter, name="max_iter", least=1),
     )
@@ -167,43 +164,21 @@ def principal_component_pursuit(
 def _planned(x: Any, weights: Any, sparsity: float | None, tol: float) -> tuple[_Plan, Array]:
     """Validate the data and their weights, and bring both to unit scale."""
     xp, x = prepare(x, ndim=2, check_finite=weights is None, name="x")
-    if sparsity is not None and not 0 < sparsity < math.inf:
-        raise ValueError(f"sparsity must be a number > 0, got {sparsity}")
     prices: Array | float = 1.0
     observed = 1.0
     if weights is not None:
-        prices = checked_weights(weights, x, xp)
+        prices = elementwise(weights, x, x.shape, xp)
         known = prices > 0
+        if not bool(xp.any(known)):
+            raise ValueError("weights are all zero: nothing is observed")
         observed = float(xp.sum(xp.astype(known, xp.float32))) / math.prod(x.shape)
         x = finite(xp.where(known, x, xp.zeros_like(x)), xp, name="x")
     x, scale = equilibrate(x, xp, axis=(0, 1))
     if sparsity is None:
         sparsity = 1 / math.sqrt(observed * max(x.shape))
     norm = float(xp.linalg.vector_norm(x))
-    tol = max(tol, _EXACT * eps(x.dtype, xp))
+    tol = max(tol, rounding(x.dtype, xp))
     return _Plan(x, sparsity * prices, norm, tol, xp), scale
-
-
-def checked_weights(weights: Any, x: Array, xp: Namespace) -> Array:
-    """Return nonnegative weights in the shape and the real dtype of the data."""
-    namespace(x, weights)
-    w = as_array(weights, xp, x, "weights")
-    real = xp.real(x).dtype if xp.isdtype(x.dtype, "complex floating") else x.dtype
-    if xp.isdtype(w.dtype, "complex floating"):
-        raise TypeError(f"weights must be real, got {w.dtype}")
-    w = finite(xp.astype(w, real), xp, name="weights")
-    if bool(xp.any(w < 0)):
-        raise ValueError(f"weights must be nonnegative, got {float(xp.min(w))}")
-    try:
-        w = xp.broadcast_to(w, tuple(x.shape))
-    except (ValueError, RuntimeError, TypeError):
-        raise ValueError(
-            f"weights must be broadcastable to the shape {tuple(x.shape)} of x, got "
-            f"{tuple(w.shape)}"
-        ) from None
-    if not bool(xp.any(w > 0)):
-        raise ValueError("weights are all zero: nothing is observed")
-    return w
 
 
 def _begun(plan: _Plan) -> _State:
@@ -265,13 +240,3 @@ def _shown(plan: _Plan, state: _State, scale: Array) -> LowRankPlusSparse:
     if not isinstance(plan.levels, float):
         sparse = xp.where(plan.levels > 0, sparse, xp.zeros_like(sparse))
     return assembled((low.U, low.S, low.Vh), sparse, scale, xp)
-
-
-def assembled(
-    triplets: tuple[Array, Array, Array], sparse: Array, scale: Array, xp: Namespace
-) -> LowRankPlusSparse:
-    """Return both parts at the scale of the data."""
-    u, s, vh = triplets
-    u, vh = canonical_signs(u, vh, xp)
-    real = xp.real(scale) if xp.isdtype(scale.dtype, "complex floating") else scale
-    return LowRankPlusSparse(SVD(u, s * real[0, :], vh), from_dense(sparse * scale))

@@ -8,10 +8,11 @@ from tdecomp._errors import check_callback, check_count, check_number, check_ran
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, eps, equilibrate, prepare
+from tdecomp._xp import adjoint, equilibrate, prepare
 from tdecomp.completion.robust._formats import LowRankPlusSparse
 from tdecomp.completion.robust._largest import outstanding
 from tdecomp.completion.robust._precondition import preconditioned
+from tdecomp.completion.robust._rounding import rounding
 from tdecomp.linalg._formats import LowRank
 from tdecomp.linalg._svd import _truncated_svd
 from tdecomp.ops._sparse_convert import from_dense
@@ -19,7 +20,6 @@ from tdecomp.ops._sparse_convert import from_dense
 # How many times the fraction of outliers entries are taken for some while the iterate is not
 # yet the truth.
 _MARGIN = 2.0
-_EXACT = 8.0
 
 
 class _State(NamedTuple):
@@ -89,7 +89,8 @@ def scaled_gd_rpca(
     Notes
     -----
     Entries of :math:`X - L R` are taken for outliers that are among the largest fraction
-    :math:`2 \alpha` of their row and of their column. A step is a partial sort of all rows and all
+    :math:`2 \alpha` of their row and of their column, at least one of each unless
+    :math:`\alpha = 0`; of equals the first. A step is a partial sort of all rows and all
     columns, and three products of the matrix with `r` columns.
 
     References
@@ -123,7 +124,7 @@ def scaled_gd_rpca(
     norm = float(xp.linalg.vector_norm(x))
     u, s, vh = _truncated_svd(x - outstanding(x, fraction, xp), rank, xp=xp)
     root = xp.astype(xp.sqrt(s), x.dtype)
-    limit = max(tol, _EXACT * eps(x.dtype, xp))
+    limit = max(tol, rounding(x.dtype, xp))
 
     def state_of(left: Array, right: Array) -> _State:
         rest = x - left @ adjoint(right, xp)

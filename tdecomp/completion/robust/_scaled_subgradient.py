@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 from tdecomp._errors import check_callback, check_count, check_number, check_rank, check_size
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
-from tdecomp._typing import Array
+from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint
+from tdecomp.completion._dense._objective import inner
 from tdecomp.completion.robust._init import check_init, scaled_start
 from tdecomp.completion.robust._precondition import preconditioned
-from tdecomp.completion.robust._sensing import Sensing, rounding, sensing, typical_size
-from tdecomp.completion.robust._subgradient import unit_signs
+from tdecomp.completion.robust._rounding import rounding
+from tdecomp.completion.robust._sensing import Sensing, sensing, typical_size
+from tdecomp.completion.robust._subgradient import check_decay
+from tdecomp.completion.robust._unit_signs import unit_signs
 from tdecomp.linalg._formats import LowRank
 from tdecomp.linalg._svd import _truncated_svd
 
@@ -79,6 +82,7 @@ def scaled_subgradient(
         so many of the largest residuals, unless one of these is given:
     optimum : float, optional
         The least value :math:`f_*`: the sum of the magnitudes of all outliers, where it is known.
+        Steps end where the objective reaches it: of a value that is too high, early.
     decay : float, optional
         Let step lengths fall by this ratio instead, from that of a first step of Polyak's.
     init : LowRank, optional
@@ -141,20 +145,15 @@ def scaled_subgradient(
     if not 0 <= share < 1:
         raise ValueError(f"outliers must be a fraction of at least 0 and below 1, got {share}")
     given = None if optimum is None else check_size(optimum, name="optimum")
-    ratio = None if decay is None else check_number(decay, name="decay")
-    if ratio is not None and not 0 < ratio < 1:
-        raise ValueError(f"decay must lie strictly between 0 and 1, got {ratio}")
+    ratio = None if decay is None else check_decay(decay)
     tol, max_iter = check_size(tol, name="tol"), check_count(max_iter, name="max_iter", least=1)
     check_callback(callback)
     start = check_init(init, problem, rank)
     xp, y = problem.xp, problem.y
     kept = max(1, math.ceil((1 - share) * y.shape[0]))
-    if not bool(xp.any(y != 0)):
-        nothing = 0 * problem.operator.adjoint(y)
-        zero = (nothing[:, :rank], xp.matrix_transpose(nothing[:rank, :]))
-        return Fit(problem.shown(zero[0], adjoint(zero[1], xp)), 0.0, 0, Status.CONVERGED)
-    unit = typical_size(problem)
-    problem = problem.in_units(unit)
+    if problem.vanishes:
+        return problem.nothing(rank, 0.0)
+    problem = problem.in_units(typical_size(problem))
     least = None if given is None else given / problem.scale
     if start is None:
         left, right = _spectral(problem, rank, kept)
@@ -193,7 +192,7 @@ def _step(
     d = problem.operator.adjoint(unit_signs(residual, xp))
     image, coimage = d @ right, adjoint(d, xp) @ left
     down, across = preconditioned(image, right, xp), preconditioned(coimage, left, xp)
-    square = _inner(image, down, xp) + _inner(coimage, across, xp)
+    square = inner(image, down, xp) + inner(coimage, across, xp)
     root = math.sqrt(square) if square > 0 else 1.0
     if lengths.decay is None or length == 0:
         length = _above(residual, lengths, xp) / root
@@ -202,23 +201,15 @@ def _step(
     residual = problem.residual(left, adjoint(right, xp))
     error = float(xp.sum(xp.abs(residual))) / total
     # The product of two factors whose columns are orthonormal up to a common matrix.
-    size = math.sqrt(max(_inner(left @ (adjoint(right, xp) @ right), left, xp), 0.0))
+    size = math.sqrt(max(inner(left @ (adjoint(right, xp) @ right), left, xp), 0.0))
     change = length / size if size > 0 else 0.0
-    done = Status.CONVERGED if error <= rounding(problem) or change <= tol else None
+    done = Status.CONVERGED if error <= rounding(d.dtype, xp) or change <= tol else None
     return Step(_State(left, right, residual, length * (lengths.decay or 1.0)), error, None, done)
 
 
-def _above(residual: Array, lengths: _Lengths, xp: Any) -> float:
+def _above(residual: Array, lengths: _Lengths, xp: Namespace) -> float:
     """Return by how much the objective exceeds its least value, or an estimate of it."""
     sizes = xp.abs(residual)
     if lengths.optimum is not None:
         return max(float(xp.sum(sizes)) - lengths.optimum, 0.0)
     return float(xp.sum(xp.sort(sizes)[: lengths.kept]))
-
-
-def _inner(x: Array, y: Array, xp: Any) -> float:
-    return float(xp.sum(xp.real(xp.conj(x) * y))) if _complex(x, xp) else float(xp.sum(x * y))
-
-
-def _complex(x: Array, xp: Any) -> bool:
-    return bool(xp.isdtype(x.dtype, "complex floating"))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from tdecomp._errors import check_callback, check_count, check_number, check_rank, check_size
+from tdecomp._errors import check_callback, check_count, check_positive, check_rank, check_size
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import adjoint
 from tdecomp.completion.robust._init import check_init, check_square, scaled_start
-from tdecomp.completion.robust._sensing import Sensing, rounding, sensing
+from tdecomp.completion.robust._rounding import rounding
+from tdecomp.completion.robust._sensing import Sensing, sensing
 from tdecomp.linalg._formats import LowRank
 from tdecomp.linalg._robust import robust_svd
 
@@ -147,13 +148,14 @@ def sense(
     eta = check_positive(step, name="step")
     tol, max_iter = check_size(tol, name="tol"), check_count(max_iter, name="max_iter", least=1)
     check_callback(callback)
-    start = check_init(init, problem, rank)
+    start = check_init(init, problem, rank, symmetric=symmetric)
     draws = generator(rng)
     xp, y = problem.xp, problem.y
-    if not bool(xp.any(y != 0)):
-        left, right = (xp.zeros((n, rank), dtype=y.dtype) + 0 * y[0] for n in shape)
-        return Fit(problem.shown(left, adjoint(right, xp)), 0.0, 0, Status.CONVERGED)
+    if problem.vanishes:
+        return problem.nothing(rank, 0.0)
     back = problem.operator.adjoint(y) * problem.weight
+    if problem.is_rounding(back):  # no matrix measures anything like the data
+        return problem.nothing(rank, 1.0)
     problem = problem.in_units(float(xp.max(xp.linalg.svdvals(back))))
     if start is None:
         sizes = (alpha, alpha / ratio)
@@ -171,14 +173,6 @@ def sense(
         (eta, symmetric),
         (tol, max_iter, callback),
     )
-
-
-def check_positive(value: object, *, name: str) -> float:
-    """Return `value` as a finite float above zero, or refuse it."""
-    number = check_number(value, name=name)
-    if not 0 < number < math.inf:
-        raise ValueError(f"{name} must be a number > 0, got {number}")
-    return number
 
 
 def _begun(problem: Sensing, left: Array, right: Array, *, due: bool) -> _State:
@@ -207,7 +201,7 @@ def _descended(
         residual = problem.residual(left, adjoint(right, xp))
         error = float(xp.linalg.vector_norm(residual)) / norm
         change = _change(state, left, right, xp)
-        exact = error <= rounding(problem)
+        exact = error <= rounding(problem.y.dtype, xp)
         rests = change <= tol and not state.due
         done = Status.CONVERGED if exact or rests else None
         due = state.due

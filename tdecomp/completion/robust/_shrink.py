@@ -45,7 +45,8 @@ def shrink(
 ) -> Shrunk:
     """Subtract `threshold` from all singular values, and drop those that turn negative.
 
-    The Frobenius error is about `atol` where a `basis` of a call before is given, else rounding.
+    The Frobenius error is about `atol` for large matrices, rounding for small ones. A `basis` of
+    a call before saves rounds, and changes nothing else.
     """
     limit = min(a.shape)
     if limit >= _LARGE:

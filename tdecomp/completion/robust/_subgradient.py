@@ -5,21 +5,30 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from tdecomp._errors import check_callback, check_count, check_number, check_rank, check_size
+from tdecomp._errors import (
+    check_callback,
+    check_count,
+    check_number,
+    check_positive,
+    check_rank,
+    check_size,
+)
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
-from tdecomp._typing import Array, Namespace, Seed
+from tdecomp._typing import Array, Seed
 from tdecomp._xp import adjoint
+from tdecomp.completion._dense._objective import inner
 from tdecomp.completion.robust._init import check_init, check_square, scaled_start
 from tdecomp.completion.robust._packed import packed
-from tdecomp.completion.robust._sense import check_positive
-from tdecomp.completion.robust._sensing import Sensing, rounding, sensing, typical_size
+from tdecomp.completion.robust._rounding import rounding
+from tdecomp.completion.robust._sensing import Sensing, sensing, typical_size
+from tdecomp.completion.robust._unit_signs import unit_signs
 from tdecomp.linalg._formats import LowRank
 
 # Step lengths add up to this many times what a small start needs to grow.
 _BUDGET = 2.0
-# A start is told to be no larger than this where steps are planned.
+# No larger start is called small: steps are planned as if it were of this size.
 _LARGEST = 0.5
 
 
@@ -81,7 +90,8 @@ def subgradient(
         \log(1 / \alpha))`: the lengths add up to :math:`2 \log(1 / \alpha)`, twice what the start
         needs to grow to size one. A faster decay leaves it where it is, for ever.
     tol : float
-        Stop when a step changes the factor by at most this, relatively.
+        Stop when a step changes the factor by at most this, relatively: with status
+        ``STAGNATED`` where steps became so short before a small start had grown.
     max_iter : int
         The largest number of steps.
     rng : int, numpy.random.Generator or None
@@ -142,23 +152,21 @@ def subgradient(
     rank = check_rank(rank, shape[0], way="ranks above that of the matrix are welcome")
     alpha = check_positive(init_scale, name="init_scale")
     eta = check_positive(step, name="step")
-    ratio = planned_decay(alpha, eta) if decay is None else check_number(decay, name="decay")
-    if not 0 < ratio < 1:
-        raise ValueError(f"decay must lie strictly between 0 and 1, got {ratio}")
+    ratio = planned_decay(alpha, eta) if decay is None else check_decay(decay)
     tol, max_iter = check_size(tol, name="tol"), check_count(max_iter, name="max_iter", least=1)
     check_callback(callback)
-    start = check_init(init, problem, rank)
+    start = check_init(init, problem, rank, symmetric=True)
     draws = generator(rng)
     xp, y = problem.xp, problem.y
-    if not bool(xp.any(y != 0)):
-        nothing = 0 * problem.operator.adjoint(y)[:, :rank]
-        return Fit(problem.shown(nothing, adjoint(nothing, xp)), 0.0, 0, Status.CONVERGED)
+    if problem.vanishes:
+        return problem.nothing(rank, 0.0)
     problem = packed(problem.in_units(typical_size(problem)))
     if start is None:
         factor = alpha / math.sqrt(shape[0]) * normal(draws, (shape[0], rank), y, xp)
     else:
         factor = scaled_start(start, problem)[0]
     total = float(xp.sum(xp.abs(problem.y)))
+    least = float(xp.linalg.vector_norm(factor))
 
     def advance(state: _State) -> Step[_State]:
         direction = pull(problem, state.factor, state.signs)
@@ -167,7 +175,10 @@ def subgradient(
         error = float(xp.sum(xp.abs(residual))) / total
         size = float(xp.linalg.vector_norm(factor))
         change = state.length * float(xp.linalg.vector_norm(direction)) / (size or 1.0)
-        done = Status.CONVERGED if error <= rounding(problem) or change <= tol else None
+        done = Status.CONVERGED if error <= rounding(y.dtype, xp) or change <= tol else None
+        small = least < _LARGEST and size < math.sqrt(least)
+        if done is not None and small and inner(direction, factor, xp) < 0:
+            done = Status.STAGNATED  # it would grow, but for the length of steps
         following = _State(factor, unit_signs(residual, xp), state.length * ratio)
         return Step(following, error, None, done)
 
@@ -184,18 +195,21 @@ def subgradient(
 
 def planned_decay(alpha: float, eta: float) -> float:
     """Return the ratio of step lengths whose sum lets a start of size `alpha` grow to one."""
-    return max(1 - eta / (_BUDGET * math.log(1 / min(alpha, _LARGEST))), 0.0)
+    total = _BUDGET * math.log(1 / min(alpha, _LARGEST))
+    if eta >= total:
+        raise ValueError(f"step must be below {total:.3g} for this init_scale, got {eta}")
+    return 1 - eta / total
+
+
+def check_decay(decay: object) -> float:
+    """Return a ratio of step lengths strictly between 0 and 1, or refuse it."""
+    ratio = check_number(decay, name="decay")
+    if not 0 < ratio < 1:
+        raise ValueError(f"decay must lie strictly between 0 and 1, got {ratio}")
+    return ratio
 
 
 def pull(problem: Sensing, factor: Array, signs: Array) -> Array:
     """Return a subgradient of the mean magnitude of the residuals, the map at unit variance."""
     d = problem.operator.adjoint(signs) / (problem.y.shape[0] * math.sqrt(problem.energy))
     return (d + adjoint(d, problem.xp)) @ factor
-
-
-def unit_signs(x: Array, xp: Namespace) -> Array:
-    """Return numbers of magnitude one in the direction of `x`, and zero for zero."""
-    if not xp.isdtype(x.dtype, "complex floating"):
-        return xp.sign(x)
-    size = xp.abs(x)
-    return x / xp.where(size > 0, size, xp.ones_like(size))

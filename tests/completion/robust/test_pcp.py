@@ -68,6 +68,37 @@ def test_a_dual_matrix_certifies_the_optimum(rank, density):
     assert 0 <= value - np.vdot(y, x) + 1e-12 * value <= 1e-7 * value
 
 
+def by_hand(x, prices):
+    """Plain alternating directions with a fixed penalty, for long."""
+    penalty = x.size / (4 * np.abs(x).sum())
+    sparse = y = np.zeros_like(x)
+    for _ in range(3000):
+        u, s, vh = np.linalg.svd(x - sparse + y, full_matrices=False)
+        low = (u * np.maximum(s - 1 / penalty, 0)) @ vh
+        rest = x - low + y
+        sizes = np.maximum(np.abs(rest), 1e-300)
+        sparse = rest * np.maximum(1 - prices / penalty / sizes, 0)
+        y = rest - sparse
+    return low
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_the_optimum_is_that_of_a_plain_solver_with_prices_and_gaps(dtype):
+    x, rng = td.testing.gaussian((6, 5), rng=0, dtype=dtype), np.random.default_rng(0)
+    weights = rng.uniform(0.3, 3, x.shape) * (rng.random(x.shape) < 0.8)
+    prices = 0.5 * weights
+    observed = np.where(weights > 0, x, 0)
+
+    def value(low):
+        return np.linalg.norm(low, "nuc") + np.sum(prices * np.abs(observed - low))
+
+    given = np.where(weights > 0, x, np.nan)
+    fit = pcp(given, weights=weights, sparsity=0.5, tol=1e-10)
+    assert fit.status is td.Status.CONVERGED
+    found, expected = value(fit.tensor.low_rank.to_array()), value(by_hand(observed, prices))
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
 def test_optimality_conditions_hold_for_both_parts():
     """Y = U V* + W with norm of W below 1, and lambda sign(S) on the support of S."""
     low, sparse = instance(100, 100, 1, 0.02)

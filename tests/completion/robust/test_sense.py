@@ -115,6 +115,22 @@ def test_products_of_rank_one_do_as_well(dtype):
     assert np.linalg.norm(fit.tensor.to_array() - truth) <= 1e-7 * np.linalg.norm(truth)
 
 
+def test_with_fewer_columns_than_rank_descent_ends_at_the_truncated_svd():
+    x = td.testing.matrix(N, N, [3.0, 2.0, 1.0, 0.3] + [0.0] * (N - 4), rng=0)
+    fit = sense(x.reshape(-1), EVERYTHING, rank=2, rng=0)
+    best = td.truncated_svd(x, rank=2).to_array()
+    assert fit.status is td.Status.CONVERGED
+    np.testing.assert_allclose(fit.tensor.to_array(), best, atol=1e-8)
+
+
+def test_one_factor_ends_at_the_positive_part():
+    v = np.linalg.qr(gaussian((N, 3), rng=0))[0]
+    x = (v * [2.0, 1.0, -3.0]) @ v.T
+    fit = sense(x.reshape(-1), EVERYTHING, rank=2, symmetric=True, rng=0)
+    positive = (v[:, :2] * [2.0, 1.0]) @ v[:, :2].T
+    np.testing.assert_allclose(fit.tensor.to_array(), positive, atol=1e-8)
+
+
 def test_noise_sets_the_error_not_the_status():
     rng = np.random.default_rng(0)
     stack = rng.standard_normal((900, 10, 10))
