@@ -11,7 +11,7 @@ from tdecomp._iterate import Callback, Fit, Progress, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import adjoint, equilibrate, prepare
+from tdecomp._xp import adjoint, equilibrate, prepare, squared_norm
 from tdecomp.completion.robust._formats import LowRankPlusSparse, assembled
 from tdecomp.completion.robust._largest import largest
 from tdecomp.completion.robust._rounding import rounding
@@ -127,7 +127,7 @@ def godec(
     check_callback(callback)
     draws = generator(rng)
     x, scale = equilibrate(x, xp, axis=(0, 1))
-    norm = float(xp.linalg.vector_norm(x))
+    norm = math.sqrt(squared_norm(x, xp))
     if norm == 0:
         return Fit(assembled(nothing(x, xp)[:3], x, scale, xp), 0.0, 0, Status.CONVERGED)
     width = min(rank + _SPARE, m, n)
@@ -137,7 +137,7 @@ def godec(
         following = _godec_step(x, state, rank, cardinality, xp=xp)
         u, s, vh = following.triplets
         gap = x - (u * s) @ vh - following.sparse
-        error = float(xp.linalg.vector_norm(gap)) / norm
+        error = math.sqrt(squared_norm(gap, xp)) / norm
         exact = Status.CONVERGED if error <= rounding(x.dtype, xp) else None
         return Step(following, error, None, exact)
 

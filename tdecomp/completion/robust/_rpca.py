@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from tdecomp._errors import check_callback, check_count, check_number, check_rank, check_size
 from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, equilibrate, prepare
+from tdecomp._xp import adjoint, equilibrate, prepare, squared_norm
 from tdecomp.completion.robust._formats import LowRankPlusSparse
 from tdecomp.completion.robust._largest import outstanding
 from tdecomp.completion.robust._precondition import preconditioned
@@ -121,7 +122,7 @@ def scaled_gd_rpca(
     tol, max_iter = check_size(tol, name="tol"), check_count(max_iter, name="max_iter", least=1)
     check_callback(callback)
     x, scale = equilibrate(x, xp, axis=(0, 1))
-    norm = float(xp.linalg.vector_norm(x))
+    norm = math.sqrt(squared_norm(x, xp))
     u, s, vh = _truncated_svd(x - outstanding(x, fraction, xp), rank, xp=xp)
     root = xp.astype(xp.sqrt(s), x.dtype)
     limit = max(tol, rounding(x.dtype, xp))
@@ -133,7 +134,7 @@ def scaled_gd_rpca(
 
     def advance(state: _State) -> Step[_State]:
         following = state_of(*_stepped(state.left, state.right, -state.gap, eta, xp))
-        gap = float(xp.linalg.vector_norm(following.gap))
+        gap = math.sqrt(squared_norm(following.gap, xp))
         error = gap / norm if norm > 0 else 0.0
         return Step(following, error, None, Status.CONVERGED if error <= limit else None)
 

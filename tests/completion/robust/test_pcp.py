@@ -72,7 +72,7 @@ def by_hand(x, prices):
     """Plain alternating directions with a fixed penalty, for long."""
     penalty = x.size / (4 * np.abs(x).sum())
     sparse = y = np.zeros_like(x)
-    for _ in range(3000):
+    for _ in range(1000):
         u, s, vh = np.linalg.svd(x - sparse + y, full_matrices=False)
         low = (u * np.maximum(s - 1 / penalty, 0)) @ vh
         rest = x - low + y
@@ -193,7 +193,7 @@ def test_weights_are_prices_of_single_outliers():
 
 def test_the_price_decides_what_is_an_outlier():
     low, sparse = instance()
-    counts = [pcp(low + sparse, sparsity=p).tensor.sparse.nnz for p in (0.05, 0.13, 1.0, 10.0)]
+    counts = [pcp(low + sparse, sparsity=p).tensor.sparse.nnz for p in (0.08, 0.13, 1.0, 10.0)]
     assert counts[0] > counts[1] > counts[3]
     assert counts[3] == 0
 
