@@ -40,7 +40,7 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     scale : bool
         Whether features are divided by their standard deviations for the fit.
     method : str
-        How to minimise, as in `tdecomp.complete`.
+        How to minimise, as in `tdecomp.completion.complete`.
     regularization : float
         The penalty :math:`\lambda`.
     by_count : bool
@@ -73,8 +73,8 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    tdecomp.complete : the algorithms.
-    sklearn.impute.IterativeImputer : regresses each feature on all others.
+    tdecomp.completion.complete : the algorithms.
+    tdecomp.completion.fold_in : completes rows that come later.
 
     Notes
     -----

@@ -28,7 +28,7 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
     n_components : int
         The rank `k`; lowered where there are fewer rows or columns.
     method : str
-        How to minimise, as in `tdecomp.complete`.
+        How to minimise, as in `tdecomp.completion.complete`.
     regularization : float
         The penalty of the squares of `u` and `v`.
     by_count : bool
@@ -59,7 +59,7 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
 
     See Also
     --------
-    tdecomp.complete : the algorithms, for matrices that are sparse or dense.
+    tdecomp.completion.complete : the algorithms, for matrices that are sparse or dense.
 
     Notes
     -----

@@ -75,7 +75,7 @@ class TuckerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     See Also
     --------
-    tdecomp.hooi : the iteration behind it.
+    tdecomp.tucker.hooi : the iteration behind it.
 
     References
     ----------
