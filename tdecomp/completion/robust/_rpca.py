@@ -97,7 +97,7 @@ def scaled_gd_rpca(
     References
     ----------
     .. [1] T. Tong, C. Ma, Y. Chi, "Accelerating ill-conditioned low-rank matrix estimation via
-       scaled gradient descent", JMLR 22(150), 2021, Algorithm 2, Theorem 4. arXiv:2005.08898
+       scaled gradient descent", JMLR 22(150), 2021, Algorithm 2. arXiv:2005.08898
 
     Examples
     --------
