@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tdecomp._precision import full_precision
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, DType, Namespace
-from tdecomp._xp import device, namespace
+from tdecomp._xp import as_array, device, namespace
 from tdecomp.linalg._formats import SVD, LowRank
 from tdecomp.linalg._signs import canonical_signs
 from tdecomp.ops._coo import COO
@@ -72,16 +72,20 @@ class LowRankPlusSparse(NamedTuple):
 
     @full_precision
     def __matmul__(self, x: Array) -> Array:
-        """Multiply by a vector or a matrix, without forming the matrix."""
+        """Multiply by a vector, a matrix or a batch, without forming the matrix."""
+        values = self.sparse.values
+        xp = namespace(values, x)
+        x = as_array(x, xp, values, "x")
         product = self.low_rank @ x
         if not self.sparse.nnz:
             return product
-        xp = namespace(x)
         rows, columns = self.sparse.indices[0, ...], self.sparse.indices[1, ...]
-        values = self.sparse.values if x.ndim == 1 else self.sparse.values[:, None]
-        terms = values * xp.take(x, columns, axis=0)
-        zeros = xp.zeros_like(product, device=device(product))
-        return product + index_add(zeros, rows, terms, xp)
+        across = x[:, None] if x.ndim == 1 else xp.moveaxis(x, -2, 0)
+        terms = xp.reshape(xp.take(across, columns, axis=0), (self.sparse.nnz, -1))
+        terms = values[:, None] * terms
+        zeros = xp.zeros((self.shape[0], terms.shape[1]), dtype=terms.dtype, device=device(terms))
+        added = xp.reshape(index_add(zeros, rows, terms, xp), (-1, *across.shape[1:]))
+        return product + (added[:, 0] if x.ndim == 1 else xp.moveaxis(added, 0, -2))
 
 
 # Else NumPy would take the tuple for a stack of arrays in ``array @ format``.

@@ -31,11 +31,17 @@ def test_its_error_can_be_measured():
     assert float(td.relative_error(2 * x.to_array(), x)) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("columns", [(), (3,)])
-def test_products_do_not_form_it(xp, columns):
-    x, y = example(xp), gaussian((4, *columns), rng=2)
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (2, 4, 3)])
+def test_products_do_not_form_it(xp, shape):
+    x, y = example(xp), gaussian(shape, rng=2)
     expected = xp.to_numpy(x.to_array()) @ y
     np.testing.assert_allclose(xp.to_numpy(x @ xp.asarray(y)), expected, rtol=0, atol=1e-14)
+
+
+def test_lists_and_complex_vectors_are_multiplied():
+    x = example(np)
+    for y in ([1.0, 2.0, 0.0, -1.0], gaussian((4,), rng=1, dtype="complex128")):
+        np.testing.assert_allclose(x @ y, x.to_array() @ np.asarray(y), rtol=0, atol=1e-14)
 
 
 def test_nothing_sparse_is_fine():
