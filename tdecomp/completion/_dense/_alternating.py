@@ -11,11 +11,12 @@ import numpy as np
 from tdecomp._anderson import anderson
 from tdecomp._iterate import Step
 from tdecomp._typing import Array, Namespace
-from tdecomp.completion._dense._factors import Pair, settled
+from tdecomp.completion._dense._factors import Pair
 from tdecomp.completion._dense._line import lowest
 from tdecomp.completion._dense._majorant import Majorant
 from tdecomp.completion._dense._objective import Objective
 from tdecomp.completion._dense._rows import solved
+from tdecomp.completion._dense._settled import settled
 from tdecomp.completion._dense._step import reported
 
 Half = Callable[[Objective, Array, Array], Array]
@@ -56,7 +57,7 @@ class Alternating:
         objective, xp = self.objective, self.objective.xp
         pair, past = state.pair, state.past
         if state.age % _LASTING == 0:
-            pair, past = settled(pair, xp, penalised=objective.penalty > 0), ()
+            pair, past = settled(objective, pair), ()
         after = self._swept(pair)
         point, reached = _flat(pair, xp), _flat(after, xp)
         past = (*past, (point, reached - point))[-_MEMORY - 1 :]

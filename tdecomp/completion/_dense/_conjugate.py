@@ -12,10 +12,11 @@ import math
 from typing import NamedTuple
 
 from tdecomp._iterate import Step
-from tdecomp.completion._dense._factors import Pair, settled
+from tdecomp.completion._dense._factors import Pair
 from tdecomp.completion._dense._line import lowest
 from tdecomp.completion._dense._objective import Objective, Slopes, inner
 from tdecomp.completion._dense._rows import Metric, metric
+from tdecomp.completion._dense._settled import settled
 from tdecomp.completion._dense._step import reported
 
 # Factors are balanced, and the metric renewed, after so many steps: it changes little; and after a
@@ -51,7 +52,7 @@ class Conjugate:
         The curvatures that the metric needs make a sweep of alternating least squares as well.
         """
         objective = self.objective
-        left, right = settled(pair, objective.xp, penalised=objective.penalty > 0)
+        left, right = settled(objective, pair)
         by_rows = metric(objective, right)
         left = left + by_rows.applied(objective.slopes(left, right).left)
         by_columns = metric(self.turned, left)

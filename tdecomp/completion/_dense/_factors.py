@@ -41,11 +41,6 @@ def orthonormal(pair: Pair, xp: Namespace) -> Pair:
     return Pair(left, xp.matrix_transpose(right) * xp.astype(sizes, left.dtype))
 
 
-def settled(pair: Pair, xp: Namespace, *, penalised: bool) -> Pair:
-    """Return the factors to go on from: a penalty wants them balanced."""
-    return balanced(pair, xp) if penalised else orthonormal(pair, xp)
-
-
 def _decomposed(left: Array, right: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     """Return the singular value decomposition of the product."""
     q, r = xp.linalg.qr(left)

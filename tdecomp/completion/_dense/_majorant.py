@@ -63,7 +63,12 @@ def _equilibrium(weights: Array, xp: Namespace) -> tuple[Array, Array]:
     rows, columns = (
         xp.where(sizes[0] <= sizes[1], first, second) for first, second in zip(*pairs, strict=True)
     )
-    return rows, columns
+    return _raised(rows, xp), _raised(columns, xp)
+
+
+def _raised(x: Array, xp: Namespace) -> Array:
+    """Raise the smallest factors, so that the rounding of what their roots divide is no data."""
+    return xp.maximum(x, eps(x.dtype, xp) ** 2 * xp.max(x))
 
 
 def _positive(x: Array, xp: Namespace) -> Array:

@@ -47,7 +47,13 @@ class Objective:
 
     def excess(self, left: Array, right: Array) -> float:
         """Return the penalty of two factors."""
+        if not self.penalty:
+            return 0.0  # at any size of the factors
         return self.penalty * sum(inner(x, x, self.xp) for x in (left, right))
+
+    def value(self, left: Array, right: Array) -> float:
+        """Return the objective."""
+        return self.slopes(left, right).misfit + self.excess(left, right)
 
     def slopes(self, left: Array, right: Array) -> Slopes:
         """Return the misfit and the directions of descent, in one pass over the data."""

@@ -31,5 +31,6 @@ def _split(weights: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     total = xp.sum(weights)
     rows, columns = xp.sum(weights, axis=1), xp.sum(weights, axis=0) / total
     product = rows[:, None] * columns
-    near = xp.abs(weights - product) <= _ROUNDINGS * eps(weights.dtype, xp) * product
+    lost = float(xp.finfo(weights.dtype).smallest_normal)  # below it products lose digits
+    near = xp.abs(weights - product) <= _ROUNDINGS * eps(weights.dtype, xp) * product + lost
     return xp.sqrt(rows), xp.sqrt(columns), xp.all(near)

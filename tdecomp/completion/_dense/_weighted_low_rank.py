@@ -27,6 +27,7 @@ from tdecomp.completion._dense._factors import Pair, orthonormal
 from tdecomp.completion._dense._objective import Objective, inner
 from tdecomp.completion._dense._race import race
 from tdecomp.completion._dense._separable import closed
+from tdecomp.completion._dense._settled import unspoilt
 from tdecomp.completion._dense._starts import best_of_several, drawn, plain
 from tdecomp.linalg import LowRank
 from tdecomp.linalg._signs import canonical_signs
@@ -81,7 +82,8 @@ def weighted_low_rank(
     init : {'best', 'svd', 'random'} or LowRank
         The best of the truncated SVD, those weighted by the means of rows, of columns and of both,
         and the first step of EM from zero; the truncated SVD; a random factor; or your own start.
-        What has no weight is taken for zero.
+        What has no weight is taken for zero. Under a penalty, columns in which both factors of
+        your own start are zero stay zero. Weights of rank one need no start.
     n_starts : int
         How many starts race, in rounds of 8, 16, 32, ... steps, after each of which the better
         half goes on; all but the first are random.
@@ -94,11 +96,13 @@ def weighted_low_rank(
         For random starts, and for sketches of the others.
     callback : callable, optional
         Called with a `Progress` after each step that follows the race; returning True stops.
+        Not called where no step is made.
 
     Returns
     -------
     Fit
-        ``tensor``, a `LowRank` with orthonormal columns on the left; ``error``, the true weighted
+        ``tensor``, a `LowRank` with orthonormal columns on the left, unless what weighs nearly
+        nothing is so large that making them so would raise the error; ``error``, the true weighted
         relative error :math:`(\sum w |x - z|^2 / \sum w |x|^2)^{1/2}`; ``n_iter``; ``status``.
         Rows and columns without weight are zero where the start is.
 
@@ -182,7 +186,7 @@ def weighted_low_rank(
         return LowRank(pair.left, xp.matrix_transpose(pair.right) * scale)
 
     def finished(pair: Pair) -> tuple[LowRank, float]:
-        pair = orthonormal(pair, xp)
+        pair = unspoilt(objective, pair, orthonormal)
         u, vh = canonical_signs(pair.left, xp.matrix_transpose(pair.right), xp)
         pair = Pair(u, xp.matrix_transpose(vh))
         return shown(pair), math.sqrt(objective.slopes(*pair).misfit / objective.total)
@@ -256,8 +260,13 @@ def _checked_start(init: Any, rank: int, objective: Objective, scale: float) -> 
             raise ValueError(f"init.{name} must have shape {shape}, got {tuple(factor.shape)}")
         if xp.isdtype(factor.dtype, "complex floating") > xp.isdtype(x.dtype, "complex floating"):
             raise TypeError(f"init.{name} is complex, x is real: no solution is complex")
-        parts.append(xp.astype(factor, x.dtype))
-    return Pair(parts[0], xp.matrix_transpose(parts[1]) / scale)
+        with np.errstate(over="ignore"):
+            parts.append(xp.astype(factor, x.dtype))
+    pair = Pair(parts[0], xp.matrix_transpose(parts[1]) / scale)
+    with np.errstate(all="ignore"):  # refused all the same
+        if not math.isfinite(objective.value(*pair)):
+            raise ValueError("init is too large: the objective overflows there")
+    return pair
 
 
 def _starts(
