@@ -24,16 +24,25 @@ def build_trees(heap: Any, starts: Any, sizes: Any) -> None:
 
 
 @routine
-def refresh_paths(heap: Any, starts: Any, sizes: Any, trees: Any, leaves: Any) -> None:
-    """Add up again what lies between changed leaves and their roots.
+def replace_leaf(heap: Any, base: int, node: int, number: float) -> Any:
+    """Write a number to a leaf, add up again what lies above it, and return the sum at the root.
 
     Sums are formed anew, never corrected by differences: no number of changes makes them drift.
     """
+    heap[base + node] = number
+    node //= 2
+    while node > 0:
+        heap[base + node] = heap[base + 2 * node] + heap[base + 2 * node + 1]
+        node //= 2
+    return heap[base + 1]
+
+
+@routine
+def refresh_paths(heap: Any, starts: Any, sizes: Any, trees: Any, leaves: Any) -> None:
+    """Add up again what lies between changed leaves and their roots."""
     for p in range(trees.size):
-        base, node = starts[trees[p]], (sizes[trees[p]] + leaves[p]) // 2
-        while node > 0:
-            heap[base + node] = heap[base + 2 * node] + heap[base + 2 * node + 1]
-            node //= 2
+        base, node = starts[trees[p]], sizes[trees[p]] + leaves[p]
+        replace_leaf(heap, base, node, heap[base + node])
 
 
 @kernel

@@ -14,10 +14,10 @@ from tdecomp._random import generator
 from tdecomp._shim import host
 from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import conj, floats, namespace, prepare, times_power
-from tdecomp.completion.sampling._forest import moved, roots
+from tdecomp.completion.sampling._forest import moved, sums_of
 from tdecomp.completion.sampling._matrix import LengthSquaredMatrix
 from tdecomp.completion.sampling._rows import SampledRows
-from tdecomp.completion.sampling._trees import shifted
+from tdecomp.completion.sampling._trees import scaled, shifted
 from tdecomp.completion.sampling._vector import LengthSquaredVector
 from tdecomp.ops._region import index_of, indices_of, is_index, parts
 
@@ -175,7 +175,7 @@ class Combination(NamedTuple):
         rng : int, numpy.random.Generator or None
             Where numbers come from.
         max_tries : int, optional
-            How many proposals to make for each index on average before giving up.
+            How many proposals to make for each accepted one, on average, before giving up.
 
         Returns
         -------
@@ -188,18 +188,19 @@ class Combination(NamedTuple):
             If so many proposals are rejected: the terms cancel, all or nearly so.
         """
         size, rng = check_count(size, name="size"), generator(rng)
-        limit = check_count(max_tries, name="max_tries", least=1) * size
+        max_tries = check_count(max_tries, name="max_tries", least=1)
         found: list[np.ndarray] = []
         kept = tried = 0
         while kept < size:
-            if tried >= limit:
+            left = max_tries * (kept + 1) - tried
+            if left <= 0:
                 raise ValueError(
                     f"{kept} of {tried} proposals were accepted: the terms cancel one another; "
                     "raise max_tries, or form the vector by to_array()"
                 )
             rate = max(kept, 1) / max(tried, 1)
             most = max(_LEAST, _BLOCK_ENTRIES // self.rank)
-            count = min(most, limit - tried, max(_LEAST, math.ceil(1.1 * (size - kept) / rate)))
+            count = min(most, left, max(_LEAST, math.ceil(1.1 * (size - kept) / rate)))
             index, chances = self._proposed(count, rng)
             good = index[rng.random(count) < chances]
             found.append(good)
@@ -235,7 +236,7 @@ class Combination(NamedTuple):
             self._proposed(min(width, samples - start), rng)[1]
             for start in range(0, samples, width)
         ]
-        return math.ldexp(whole * math.sqrt(float(np.mean(np.concatenate(chances)))), unit)
+        return scaled(whole * math.sqrt(float(np.mean(np.concatenate(chances)))), unit)
 
     def _sizes(self) -> tuple[Array, int]:
         r"""Return :math:`|\lambda_k| \|v_k\|` for all terms over a power of two, and that."""
@@ -282,7 +283,7 @@ setattr(Combination, "__array_ufunc__", None)  # noqa: B010 - NamedTuple takes n
 def _sizes(part: SampledRows, exponent: int) -> Array:
     """Return the norms of terms, each ``2 ** exponent`` times."""
     xp, trees = part.matrix._xp, part.matrix._trees
-    sums = xp.take(roots(trees.rows, xp), part.indices, axis=0)
+    sums = sums_of(trees.rows, part.indices, xp)
     shifts = xp.take(trees.exponents, part.indices, axis=0) - part.unit + exponent
     norms = times_power(xp.sqrt(sums), shifts, xp)
     return norms * xp.astype(xp.abs(part.weights), norms.dtype)

@@ -11,15 +11,18 @@ import numpy as np
 from tdecomp._errors import check_count, check_rtol
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
-from tdecomp._typing import Array, Namespace, Seed
+from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import conj, prepare
 from tdecomp.completion.sampling import _stored as store
 from tdecomp.completion.sampling._combination import Combination
 from tdecomp.completion.sampling._matrix import LengthSquaredMatrix
-from tdecomp.completion.sampling._trees import shifted, total
+from tdecomp.completion.sampling._trees import row_total, shifted, total
 from tdecomp.completion.sampling._vector import LengthSquaredVector
 
 Query = Callable[[Array], Array]
+
+# So many draws are looked at together: memory does not grow with the accuracy that is asked for.
+_TOGETHER = 1 << 16
 
 
 @full_precision
@@ -93,19 +96,17 @@ def inner(
     if not isinstance(x, LengthSquaredVector):
         raise TypeError(f"x must be a LengthSquaredVector, got {type(x).__name__}")
     xp, matrix = x._xp, x._matrix
-    look_up = _query(y, x.shape[0], matrix, "y")
-    counts = _counts(tol, failure, samples, groups, xp.isdtype(x.dtype, "complex floating"))
+    look_up, dtype = _query(y, x.shape[0], matrix, "y")
+    counts = _counts(tol, failure, samples, groups, _complex(xp, x.dtype, dtype))
     if not x.norm > 0:
         return look_up(xp.zeros(1, dtype=xp.asarray(0).dtype))[0] * 0
-    rows = xp.full_like(x.sample(1, rng=0), x._row)
-    index = matrix._draw_columns(
-        xp.broadcast_to(rows, (math.prod(counts),)), generator(rng).random(math.prod(counts))
-    )
-    exponent = math.frexp(x.norm)[1]
-    entry = shifted(x[index], -exponent, xp)
-    scale = math.ldexp(x.norm, -exponent) ** 2
-    ratios = scale * look_up(index) / entry
-    return shifted(_median_of_means(ratios, counts, xp), exponent, xp)
+    (square, exponent), rng = row_total(matrix._trees, x._row), generator(rng)
+
+    def ratios(count: int) -> Array:
+        index = x.sample(count, rng=rng)
+        return square * (look_up(index) / shifted(x[index], -exponent, xp))
+
+    return shifted(median_of_means(ratios, counts, xp), exponent, xp)
 
 
 @full_precision
@@ -171,10 +172,10 @@ def bilinear(
     if not isinstance(a, LengthSquaredMatrix):
         raise TypeError(f"a must be a LengthSquaredMatrix, got {type(a).__name__}")
     xp = a._xp
-    left, right = (
+    (left, of_left), (right, of_right) = (
         _query(v, size, a, name) for v, size, name in zip((x, y), a.shape, ("x", "y"), strict=True)
     )
-    counts = _counts(tol, failure, samples, groups, xp.isdtype(a.dtype, "complex floating"))
+    counts = _counts(tol, failure, samples, groups, _complex(xp, a.dtype, of_left, of_right))
     if not a.norm > 0:
         first = xp.zeros(1, dtype=xp.asarray(0).dtype)
         return (left(first) * right(first))[0] * 0
@@ -190,17 +191,24 @@ def _bilinear(
 ) -> Array:
     """Return the form, or one for each column of what `right` returns, over the unit of `a`."""
     xp = a._xp
-    rows, columns = a.sample(math.prod(counts), rng=rng)
-    entry = shifted(store.entries(a._stored, rows, columns, xp), -a._trees.unit, xp)
-    factor = total(a._trees) * conj(left(rows) / entry, xp)
-    looked = right(columns)
-    return _median_of_means(
-        factor * looked if looked.ndim == 1 else factor[:, None] * looked, counts, xp
-    )
+
+    def ratios(count: int) -> Array:
+        rows, columns = a.sample(count, rng=rng)
+        entry = shifted(store.entries(a._stored, rows, columns, xp), -a._trees.unit, xp)
+        factor = total(a._trees) * conj(left(rows) / entry, xp)
+        looked = right(columns)
+        return factor * looked if looked.ndim == 1 else factor[:, None] * looked
+
+    return median_of_means(ratios, counts, xp)
 
 
-def _query(x: Any, size: int, like: LengthSquaredMatrix, name: str) -> Query:
-    """Return what looks up entries of a vector."""
+def _complex(xp: Namespace, *dtypes: DType) -> bool:
+    """Tell whether one of the dtypes is complex, and so the estimate."""
+    return any(xp.isdtype(dtype, "complex floating") for dtype in dtypes)
+
+
+def _query(x: Any, size: int, like: LengthSquaredMatrix, name: str) -> tuple[Query, DType]:
+    """Return what looks up entries of a vector, and their dtype."""
     xp = like._xp
     look_up: Query
     found: tuple[int, ...]
@@ -213,7 +221,7 @@ def _query(x: Any, size: int, like: LengthSquaredMatrix, name: str) -> Query:
         found, look_up = tuple(x.shape), lambda index: xp.take(x, index, axis=0)
     if found != (size,):
         raise ValueError(f"{name} must have shape ({size},), got {found}")
-    return look_up
+    return look_up, x.dtype
 
 
 def _counts(
@@ -232,15 +240,32 @@ def _counts(
     )
 
 
-def _median_of_means(x: Array, counts: tuple[int, int], xp: Namespace) -> Array:
-    """Return the median over groups of the means in groups, of either part of complex numbers."""
-    means = xp.mean(xp.reshape(x, (*counts, *x.shape[1:])), axis=1)
+def median_of_means(
+    ratios: Callable[[int], Array], counts: tuple[int, int], xp: Namespace
+) -> Array:
+    """Return the median over groups of the means in groups, of either part of complex numbers.
+
+    ``ratios(n)`` makes `n` draws, whole groups or a piece of one at a time.
+    """
+    groups, samples = counts
+    side, piece = max(1, _TOGETHER // samples), min(samples, _TOGETHER)
+    parts = []
+    for first in range(0, groups, side):
+        number = min(side, groups - first)
+        pieces = (min(piece, samples - start) for start in range(0, samples, piece))
+        parts.append(sum(_sums(ratios(number * size), number, samples, xp) for size in pieces))
+    means = parts[0] if len(parts) == 1 else xp.concat(parts)
     if not xp.isdtype(means.dtype, "complex floating"):
         return _median(means, xp)
     return _median(xp.real(means), xp) + 1j * _median(xp.imag(means), xp)
 
 
+def _sums(x: Array, groups: int, samples: int, xp: Namespace) -> Array:
+    """Return what draws add to the means of their groups: divided first, they do not overflow."""
+    return xp.sum(xp.reshape(x / samples, (groups, -1, *x.shape[1:])), axis=1)
+
+
 def _median(x: Array, xp: Namespace) -> Array:
     """Return the median along the first axis."""
     ordered, n = xp.sort(x, axis=0), x.shape[0]
-    return (ordered[(n - 1) // 2, ...] + ordered[n // 2, ...]) / 2
+    return ordered[(n - 1) // 2, ...] / 2 + ordered[n // 2, ...] / 2

@@ -44,7 +44,7 @@ class Forest(NamedTuple):
 
 def planted(counts: np.ndarray, array: Array, xp: Namespace) -> Forest:
     """Return trees for so many leaves each, all zero, on the device of `array`."""
-    sizes = np.asarray([1 << (int(n) - 1).bit_length() if n else 1 for n in counts], np.int64)
+    sizes = np.left_shift(1, np.frexp(np.maximum(counts, 1) - 1.0)[1].astype(np.int64))
     starts = 2 * (np.cumsum(sizes) - sizes)
     heap = xp.zeros(int(2 * np.sum(sizes)), dtype=wide(xp), device=device(array))
     layout = moved(np.stack((starts, sizes)), array, xp)
@@ -68,10 +68,15 @@ def roots(forest: Forest, xp: Namespace) -> Array:
     return xp.take(forest.heap, forest.layout[0, ...] + 1, axis=0)
 
 
+def sums_of(forest: Forest, trees: Array, xp: Namespace) -> Array:
+    """Return the sums of some trees, at the cost of these alone."""
+    return xp.take(forest.heap, xp.take(forest.layout[0, ...], trees, axis=0) + 1, axis=0)
+
+
 def leaves_of(forest: Forest, trees: Array, leaves: Array, xp: Namespace) -> Array:
     """Return the numbers at leaves."""
-    begin = xp.take(forest.layout[0, ...] + forest.layout[1, ...], trees, axis=0)
-    return xp.take(forest.heap, begin + leaves, axis=0)
+    begin, size = (xp.take(forest.layout[k, ...], trees, axis=0) for k in (0, 1))
+    return xp.take(forest.heap, begin + size + leaves, axis=0)
 
 
 def replaced(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from tdecomp._errors import check_count, check_size
 from tdecomp._precision import full_precision
-from tdecomp._random import generator
+from tdecomp._random import generator, like
 from tdecomp._typing import Array, Seed
 from tdecomp._xp import adjoint, conj, equilibrate, floats, prepare
 from tdecomp.completion.sampling._combination import Combination
 from tdecomp.completion.sampling._estimate import _bilinear
 from tdecomp.completion.sampling._matrix import LengthSquaredMatrix, structure
 from tdecomp.completion.sampling._svd import SampledSVD, implicit, sampled_svd
-from tdecomp.completion.sampling._trees import shifted
+from tdecomp.completion.sampling._trees import scaled, shifted
 
 
 @full_precision
@@ -96,6 +98,8 @@ def solve(
     if b.shape[0] != a.shape[0]:
         raise ValueError(f"b must have shape ({a.shape[0]},), got {tuple(b.shape)}")
     xp = a._xp
+    if xp.isdtype(b.dtype, "complex floating") and xp.isdtype(a.dtype, "real floating"):
+        raise TypeError("b is complex and a is real: solve for either part of b on its own")
     found = sampled_svd(a, rank=rank, samples=samples, rng=rng)
     b, scale = equilibrate(xp.astype(b, a.dtype), xp, axis=0, always=True)
     exponent = math.frexp(floats(xp.abs(xp.asarray(scale)))[0])[1] - 1
@@ -105,9 +109,10 @@ def solve(
         products = check_count(products, name="products", least=1)
         inner = _estimated(found, a, b, (groups, products), rng)
     unit = found.rows.unit
-    sizes = shifted(found.S, -unit, xp)
-    penalty = math.ldexp(ridge, -2 * unit) if ridge else 0.0
-    damped = inner / xp.astype(sizes * (sizes**2 + penalty), a.dtype)
+    penalty = scaled(ridge, -2 * unit)
+    # As numbers of Python: a penalty beyond the range of the dtype is infinite, and gives zero.
+    gains = [1 / (size * (size**2 + penalty)) for size in floats(shifted(found.S, -unit, xp))]
+    damped = inner * like(np.asarray(gains), inner, xp)
     return implicit(found.rows, (found.W @ damped[:, None])[:, 0], exponent - unit)
 
 

@@ -56,6 +56,8 @@ def _sorted(x: Any, name: str) -> COO:
         raise ValueError(f"{name} must be a matrix with entries, got shape {tuple(x.shape)}")
     matrix = x.tocsr(copy=True)
     matrix.sum_duplicates()
+    if matrix.nnz:
+        prepare(matrix.data, ndim=1, name=f"{name}.data")  # refuses what is not finite
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     return coo([rows, matrix.indices.astype(np.int64)], matrix.data, matrix.shape)
 
@@ -92,7 +94,7 @@ def places(x: Stored, rows: Array, columns: Array, xp: Namespace) -> tuple[Array
         return found, xp.ones_like(found, dtype=xp.bool)
     end = xp.take(x.offsets, flat + 1, axis=0)
     high, last = end, max(x.columns.shape[0] - 1, 0)
-    for _ in range(int(np.max(counts(x))).bit_length()):
+    for _ in range(int(np.max(end - low, initial=0)).bit_length()):
         middle = (low + high) // 2
         column = xp.take(x.columns, xp.minimum(middle, xp.full_like(middle, last)), axis=0)
         before = (low < high) & (column < wanted)
@@ -140,11 +142,36 @@ def product(x: Stored, factor: Array, xp: Namespace) -> Array:
 
 def checked_values(values: Any, x: Stored, count: int, xp: Namespace) -> Array:
     """Return new entries, one or `count` of them, in the dtype of the old ones."""
+    if not count and np.size(values) == 0:
+        return x.values[:0]
     _, new = prepare(values, ndim=0, batch=True, like=x.values, name="values")
-    new = finite(new, xp, name="values")
     real = xp.isdtype(x.values.dtype, "real floating")
     if real and xp.isdtype(new.dtype, "complex floating"):
         raise TypeError("values are complex, the entries they replace are real")
     if tuple(new.shape) not in {(), (count,)}:
         raise ValueError(f"values must have shape () or ({count},), got {tuple(new.shape)}")
-    return xp.broadcast_to(xp.astype(constant(new), x.values.dtype), (count,))
+    with np.errstate(over="ignore"):  # what overflows in fewer digits is refused
+        new = finite(xp.astype(constant(new), x.values.dtype), xp, name="values")
+    return xp.broadcast_to(new, (count,))
+
+
+def place_of(x: Stored, i: int, j: int) -> int | None:
+    """Return where an entry of a matrix of NumPy is stored, if it is."""
+    if x.columns is None:
+        return i * x.shape[1] + j
+    part = row(x, i)
+    place = part.start + int(np.searchsorted(x.columns[part], j))
+    return place if place < part.stop and x.columns[place] == j else None
+
+
+def plain_number(value: Any, x: Stored) -> Any:
+    """Return a number that the dtype of the entries holds, or None for anything else."""
+    kinds: Any = (int, float, np.integer, np.floating)
+    if x.values.dtype.kind == "c":
+        kinds = (*kinds, complex, np.complexfloating)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        return None
+    try:
+        return value if abs(complex(value)) <= float(np.finfo(x.values.dtype).max) else None
+    except OverflowError:
+        return None

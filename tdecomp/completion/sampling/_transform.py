@@ -15,7 +15,7 @@ from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import adjoint, all_finite, as_array, conj, namespace
 from tdecomp.completion.sampling import _stored as store
 from tdecomp.completion.sampling._combination import Combination
-from tdecomp.completion.sampling._estimate import _median_of_means
+from tdecomp.completion.sampling._estimate import median_of_means
 from tdecomp.completion.sampling._forest import moved
 from tdecomp.completion.sampling._matrix import structure
 from tdecomp.completion.sampling._rows import SampledRows
@@ -216,6 +216,8 @@ def _values(f: Function, squares: Array) -> Array:
     xp = namespace(squares)
     with np.errstate(all="ignore"):
         values = as_array(f(squares), xp, squares, "f(t)")
+    if xp.isdtype(values.dtype, "complex floating"):
+        raise TypeError("f must return real numbers, got complex ones")
     if tuple(values.shape) != tuple(squares.shape):
         raise ValueError(
             f"f must return as many numbers as it is given, {tuple(squares.shape)}, got "
@@ -335,9 +337,12 @@ def _estimated_products(
     square, exponent = row_total(a._trees, i)
     if not square > 0:
         return rows.weights * 0
-    lines = moved(np.full(math.prod(counts), i), rows.weights, xp)
-    columns = a._draw_columns(lines, rng.random(math.prod(counts)))
-    entries = shifted(store.entries(a._stored, lines, columns, xp), -rows.unit, xp)
     scale = math.ldexp(square, 2 * (exponent - rows.unit))
-    ratios = scale * conj(rows.columns(columns) / entries, xp)
-    return _median_of_means(xp.matrix_transpose(ratios), counts, xp)
+
+    def ratios(count: int) -> Array:
+        lines = moved(np.full(count, i), rows.weights, xp)
+        columns = a._draw_columns(lines, rng.random(count))
+        entries = shifted(store.entries(a._stored, lines, columns, xp), -rows.unit, xp)
+        return xp.matrix_transpose(scale * conj(rows.columns(columns) / entries, xp))
+
+    return median_of_means(ratios, counts, xp)

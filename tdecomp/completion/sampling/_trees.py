@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
+from tdecomp._shim import host
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import device, equilibrate, floats, times_power
 from tdecomp.completion.sampling import _stored as store
-from tdecomp.completion.sampling._forest import Forest, moved, planted, put, replaced, roots
+from tdecomp.completion.sampling._forest import (
+    Forest,
+    moved,
+    planted,
+    put,
+    replaced,
+    roots,
+    sums_of,
+)
 
 
 class Trees(NamedTuple):
@@ -58,11 +68,26 @@ def changed(
     squares = _squares(picked(x.values, places, xp), exponents, xp)
     forest = replaced(trees.rows, rows, places - x.starts[rows], squares, xp)
     trees, touched = trees._replace(rows=forest), np.unique(rows)
-    sums = np.asarray(floats(picked(roots(forest, xp), touched, xp)))
+    sums = np.asarray(floats(_sums(forest, touched, xp)))
     lost = touched[~((sums > 1 / limit) & (sums < limit))]
     trees = _rescaled(trees, x, lost, xp) if lost.size else trees
     trees = _weighed(trees, touched, xp)
     return trees if 1 / limit < total(trees) < limit else _settled(trees, xp)
+
+
+def changed_one(trees: Trees, x: store.Stored, i: int, place: int, xp: Namespace) -> Trees:
+    """Return the trees of NumPy after the entry stored at `place` of row `i` has changed."""
+    from tdecomp._kernels._sampling_tree import replace_leaf
+
+    limit, exponent = _limit(trees.exponents.dtype, xp), int(trees.exponents[i])
+    square = min(scaled(float(abs(x.values[place])), -exponent), math.sqrt(limit)) ** 2
+    rows, top, leaf = trees.rows, trees.top, place - int(x.starts[i])
+    sum_ = replace_leaf(rows.heap, int(rows.starts[i]), int(rows.sizes[i]) + leaf, square)
+    if not 1 / limit < sum_ < limit:
+        return changed(trees, x, np.asarray([i]), np.asarray([place]), xp)
+    share = min(scaled(sum_, 2 * (exponent - trees.unit)), limit)
+    whole = replace_leaf(top.heap, int(top.starts[0]), int(top.sizes[0]) + i, share)
+    return trees if 1 / limit < whole < limit else _settled(trees, xp)
 
 
 def total(trees: Trees) -> float:
@@ -96,7 +121,7 @@ def scaled(x: float, exponent: int) -> float:
 
 def _rescaled(trees: Trees, x: store.Stored, rows: np.ndarray, xp: Namespace) -> Trees:
     """Give whole rows, none without entries, a scale and its squares."""
-    counts = store.counts(x)[rows]
+    counts = x.starts[rows + 1] - x.starts[rows]
     owner = np.repeat(np.arange(rows.size), counts)
     begin = np.cumsum(counts) - counts
     leaves = np.arange(owner.size) - begin[owner]
@@ -121,22 +146,28 @@ def _exponents(size: Array, begin: np.ndarray, even: bool, xp: Namespace) -> Arr
 def _weighed(trees: Trees, rows: np.ndarray, xp: Namespace) -> Trees:
     """Put the squared norms of `rows` into the tree over the rows."""
     shift = 2 * (picked(trees.exponents, rows, xp) - trees.unit)
-    leaves = times_power(picked(roots(trees.rows, xp), rows, xp), shift, xp)
+    leaves = times_power(_sums(trees.rows, rows, xp), shift, xp)
     leaves = xp.minimum(leaves, xp.full_like(leaves, _limit(leaves.dtype, xp)))
     first = np.zeros(rows.size, dtype=np.int64)
     return trees._replace(top=replaced(trees.top, first, rows, leaves, xp))
 
 
+def _sums(forest: Forest, trees: np.ndarray, xp: Namespace) -> Array:
+    """Return the sums of some trees, given by indices of the host."""
+    return sums_of(forest, moved(trees, forest.heap, xp), xp)
+
+
 def _settled(trees: Trees, xp: Namespace) -> Trees:
     """Give the tree over the rows the scale of the largest row."""
-    pairs = zip(floats(trees.exponents), floats(roots(trees.rows, xp)), strict=True)
-    unit = int(max((exponent for exponent, sum_ in pairs if sum_ > 0), default=0.0))
+    filled = host(trees.exponents)[host(roots(trees.rows, xp)) > 0]
+    unit = int(np.max(filled)) if filled.size else 0
     if unit == trees.unit:
         return trees
     everything = np.arange(trees.rows.starts.size)
     return _weighed(trees._replace(unit=unit), everything, xp)
 
 
+@functools.cache
 def _limit(dtype: DType, xp: Namespace) -> float:
     """Return how large a sum of squares may be, and one over how small, before it is rescaled."""
     return float(2.0 ** (math.log2(float(xp.finfo(dtype).max)) // 2))

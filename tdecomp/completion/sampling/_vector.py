@@ -47,7 +47,10 @@ class LengthSquaredVector:
     Notes
     -----
     A draw and a change cost :math:`O(\log n)`; the tree holds two to four double precision
-    numbers for each entry.
+    numbers for each entry. For many draws between two changes the cumulative sums of NumPy are as
+    fast: the tree is for vectors that change.
+
+    The object is changed in place by `update`: it is no format, and no array.
 
     Examples
     --------
@@ -62,6 +65,7 @@ class LengthSquaredVector:
     """
 
     __array_ufunc__ = None
+    __iter__ = None  # else Python would count indices up until one is refused
 
     def __init__(self, x: Any, /) -> None:
         xp, x = prepare(x, ndim=1, name="x")

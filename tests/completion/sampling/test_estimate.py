@@ -56,6 +56,38 @@ def test_scales_pass_through(scale):
     assert bilinear(x, a, x[:5], rng=0) == pytest.approx(30 * scale)
 
 
+def test_means_of_large_numbers_do_not_overflow():
+    assert inner(LengthSquaredVector([1.0]), [1e307], rng=0) == pytest.approx(1e307)
+
+
+def test_memory_does_not_grow_with_the_accuracy_asked_for(monkeypatch):
+    asked = []
+    draw = LengthSquaredMatrix._draw_columns
+    monkeypatch.setattr(
+        LengthSquaredMatrix,
+        "_draw_columns",
+        lambda self, rows, uniforms: asked.append(uniforms.size) or draw(self, rows, uniforms),
+    )
+    found = inner(LengthSquaredVector([3.0, 4.0]), [3.0, 4.0], samples=300_000, groups=3, rng=0)
+    assert found == pytest.approx(25.0)
+    assert sum(asked) == 900_000
+    assert max(asked) <= 2**16
+
+
+def test_a_complex_estimate_takes_twice_the_draws_whichever_side_is_complex(monkeypatch):
+    asked = []
+    draw = LengthSquaredVector.sample
+    monkeypatch.setattr(
+        LengthSquaredVector,
+        "sample",
+        lambda self, size, **options: asked.append(size) or draw(self, size, **options),
+    )
+    ones = np.ones(3)
+    for x, y in ((ones, ones), (ones, 1j * ones), (1j * ones, ones)):
+        inner(LengthSquaredVector(x), y, groups=1, tol=0.3, rng=0)
+    assert asked == [50, 100, 100]
+
+
 def test_zero_gives_zero():
     assert inner(LengthSquaredVector(np.zeros(3)), np.ones(3)) == 0
     assert bilinear(np.ones(2), LengthSquaredMatrix(np.zeros((2, 3))), np.ones(3)) == 0

@@ -10,7 +10,11 @@ import scipy.sparse
 from hypothesis import given
 from scipy import stats
 
-from tdecomp.completion.sampling import LengthSquaredMatrix, LengthSquaredVector
+from tdecomp.completion.sampling import (
+    LengthSquaredMatrix,
+    LengthSquaredVector,
+    _trees,
+)
 from tdecomp.ops import coo
 
 DRAWS = 100_000
@@ -114,7 +118,51 @@ def test_a_row_shares_the_trees_of_its_matrix():
     assert row.to_array().tolist() == [3.0, 0.0, 4.0]
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_change_and_a_draw_read_no_sums_of_other_rows(monkeypatch):
+    rows = np.arange(100)
+    held = LengthSquaredMatrix(scipy.sparse.csr_array((rows + 1.0, (rows, rows % 5))))
+    monkeypatch.setattr(_trees, "roots", lambda *_: pytest.fail("all sums were read"))
+    held.update(7, 2, 3.0)
+    held.update([7, 8], [2, 3], 5.0)
+    held.sample(3, rng=0)
+    held.sample_columns([7, 8], rng=0)
+    assert held[7, 2] == 5.0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_one_entry_at_a_time_gives_what_all_at_once_give(dtype, sparse):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((5, 7)).astype(dtype)
+    given = scipy.sparse.csr_array(a) if sparse else a
+    single, batch = LengthSquaredMatrix(given), LengthSquaredMatrix(given)
+    rows, columns = rng.integers(0, 5, 40), rng.integers(-7, 7, 40)
+    values = rng.standard_normal(40) * 10.0 ** rng.choice([-30, 0, 30], 40)
+    for i, j, value in zip(rows, columns, values, strict=True):
+        single.update(i, j, value)
+        batch.update([i], [j], [value])
+    np.testing.assert_array_equal(single.to_array(), batch.to_array())
+    np.testing.assert_array_equal(single.row_norms, batch.row_norms)
+    np.testing.assert_array_equal(single.sample(200, rng=1), batch.sample(200, rng=1))
+    with pytest.raises(ValueError, match="values has 1 non-finite"):
+        LengthSquaredMatrix(np.ones((2, 2), "float32")).update(0, 0, 1e300)
+
+
+def test_no_places_are_no_change():
+    held = LengthSquaredMatrix(np.eye(3))
+    held.update([], [], [])
+    assert held.norm == np.sqrt(3)
+
+
+def test_a_vector_is_not_counted_through_until_it_fails():
+    for held in (LengthSquaredVector([1.0]), LengthSquaredMatrix([[1.0]])):
+        with pytest.raises(TypeError, match="not iterable"):
+            list(held)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
 def test_a_copy_has_trees_of_its_own(copied):
     held = LengthSquaredMatrix(np.eye(3))
     other = copied(held)
@@ -207,6 +255,11 @@ def test_zero_can_be_held_but_not_drawn_from():
 
 
 REFUSED = [
+    (
+        lambda: LengthSquaredMatrix(scipy.sparse.csr_array([[np.nan]])),
+        ValueError,
+        r"at x.data\[0\]",
+    ),
     (lambda: LengthSquaredVector(np.eye(2)), ValueError, "x must have 1 dimensions"),
     (lambda: LengthSquaredMatrix(np.ones(2)), ValueError, "x must have 2 dimensions"),
     (lambda: LengthSquaredMatrix(np.ones((0, 2))), ValueError, "x is empty"),

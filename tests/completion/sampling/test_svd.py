@@ -197,6 +197,11 @@ def test_estimated_products_change_a_solution_little():
     assert float(td.relative_error(exact, found)) < 0.15
 
 
+def test_a_ridge_above_the_range_of_numbers_gives_zero():
+    found = solve(A * 1e-200, A[:, 0], rank=2, samples=40, ridge=1e300, rng=0)
+    np.testing.assert_array_equal(found.to_array(), np.zeros(250))
+
+
 def test_a_ridge_is_that_of_ridge_regression():
     a, b = np.diag([4.0, 2.0]), np.asarray([8.0, 2.0])
     stacked = np.repeat(a, 200, axis=0) / np.sqrt(200)
@@ -218,6 +223,8 @@ def test_a_ridge_is_that_of_ridge_regression():
         (lambda: transform(A, lambda t: t[:0], samples=5), ValueError, "as many numbers"),
         (lambda: transform(A, np.sqrt, samples="5"), TypeError, "samples must be an int"),
         (lambda: transform(A * 1e200, np.copy, samples=5), ValueError, "or scale the data"),
+        (lambda: transform(A, lambda t: 1j * t, samples=5), TypeError, "must return real numbers"),
+        (lambda: solve(A, 1j * A[:, 0], rank=1, samples=5), TypeError, "b is complex and a is"),
         (lambda: recommend(A, 0), TypeError, "f must be a SampledTransform"),
         (lambda: solve(A, A, rank=1, samples=5), ValueError, "b must have 1 dimensions"),
         (lambda: solve(A, A[0], rank=1, samples=5), ValueError, r"b must have shape \(500,\)"),
