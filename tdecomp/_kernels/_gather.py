@@ -101,7 +101,7 @@ class _Picker(Writer):
             self._entry(place, total)
         if not self.dot:
             return
-        found = self._across([self.builder.load(total) for (total,) in self.sums[:count]])
+        found = self.across([self.builder.load(total) for (total,) in self.sums[:count]])
         for i, place in enumerate(places):
             product = self.builder.extract_element(found, ir.Constant(ir.IntType(32), i))
             self._finish(place, product)
@@ -167,40 +167,6 @@ class _Picker(Writer):
         )
         index = self.builder.load(self.builder.gep(array.data, [place]))
         return self.builder.sext(index, self.integer)
-
-    def _across(self, vectors: list[Any]) -> Any:
-        """Return a vector that starts with the sums of the numbers in each of `vectors`."""
-        period = 1
-        while len(vectors) > 1:
-            vectors = [
-                self._halved(a, b, period)
-                for a, b in zip(vectors[::2], vectors[1::2], strict=True)
-            ]
-            period *= 2
-        (found,) = vectors
-        while period < self.width:
-            found = self._halved(found, found, period)
-            period *= 2
-        return found
-
-    def _halved(self, a: Any, b: Any, period: int) -> Any:
-        """Add neighbouring blocks of so many numbers in each of two vectors, and join them."""
-        blocks = range(0, self.width, 2 * period)
-        low, high = (
-            [
-                k + i + shift
-                for i in blocks
-                for shift in (at, self.width + at)
-                for k in range(period)
-            ]
-            for at in (0, period)
-        )
-        lane = ir.IntType(32)
-        mask = ir.VectorType(lane, self.width)
-        first, second = (
-            self.builder.shuffle_vector(a, b, ir.Constant(mask, part)) for part in (low, high)
-        )
-        return self.builder.fadd(first, second)
 
 
 _copied = _pick(copy=True)

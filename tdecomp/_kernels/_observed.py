@@ -12,12 +12,16 @@ import numpy as np
 
 from tdecomp._kernels import _observed_gradients as gradients
 from tdecomp._kernels import _observed_rows as rows
+from tdecomp._kernels import _observed_small as small
 from tdecomp._kernels import _observed_sums as sums
+from tdecomp._kernels._small_squares import short
 from tdecomp._kernels._threads import threads_for
 from tdecomp._kernels._tile import lanes
 
 # Stretches of rows for threads to share: more than threads, so that they end together.
 _STRETCHES = 32
+# Bytes of a line of memory.
+_LINE = 64
 # A row with more than this share of all entries is divided, if it has more than so many.
 _LONG, _FEWEST = 1 / 16, 1 << 14
 
@@ -112,16 +116,30 @@ def solve_rows(
     right: np.ndarray,
     penalty: np.ndarray,
     out: np.ndarray,
-) -> None:
-    """Write the rows that fit best with `right` fixed to `out`, their ridge in `penalty` (m,)."""
+) -> tuple[float, float]:
+    """Write the rows that fit best with `right` fixed to `out`, their ridge in `penalty` (m,).
+
+    The loss that they leave is returned, and a bound on its rounding.
+    """
     flat, width, lane = padded(right)
     bounds, most, parts = _layout(starts)
-    rounding = _rounding(left)
+    rounding, k = _rounding(left), left.shape[1]
     known = (indices, values, weights, left, flat, width, lane)
-    with threads_for(indices.size * left.shape[1] ** 2):
-        rows.solve_by_row(bounds, most, starts, *known, penalty, rounding, out)
-        for i, h in _long_rows(parts, known):
-            rows.solve_formed(h, width, lane, left[i], penalty[i], rounding, out[i])
+    found = np.empty((bounds.size - 1, 2))
+    narrow = short(k, left.itemsize)
+    with threads_for(indices.size * k**2):
+        if narrow:
+            small.solve_small_by_row(
+                bounds, most, starts, indices, values, weights, left, *aligned(right, narrow),
+                lane, penalty, rounding, (0,) * k, out, found,
+            )  # fmt: skip
+        else:
+            rows.solve_by_row(bounds, most, starts, *known, penalty, rounding, out, found)
+        total, doubt = np.sum(found, axis=0)
+        for i, h, loss in _long_rows(parts, known):
+            rest = rows.solve_formed(h, width, lane, left[i], penalty[i], rounding, loss, out[i])
+            total, doubt = total + rest[0], doubt + rest[1]
+    return float(total), float(doubt)
 
 
 def solve_nonnegative_rows(
@@ -141,18 +159,21 @@ def solve_nonnegative_rows(
     known = (indices, values, weights, left, flat, width, lane)
     with threads_for(indices.size * left.shape[1] ** 2):
         rows.descend_by_row(bounds, most, starts, *known, penalty, passes, out)
-        for i, h in _long_rows(parts, known):
+        for i, h, _ in _long_rows(parts, known):
             rows.descend_formed(h, width, left[i], penalty[i], passes, out[i])
 
 
-def _long_rows(parts: np.ndarray, known: tuple[Any, ...]) -> list[tuple[int, np.ndarray]]:
-    """Return the normal equations of each row that was divided."""
+def _long_rows(
+    parts: np.ndarray, known: tuple[Any, ...]
+) -> list[tuple[int, np.ndarray, np.floating[Any]]]:
+    """Return the normal equations and the loss of each row that was divided."""
     if not parts.size:
         return []
     left, width = known[3], known[5]
     h = np.empty((parts.shape[0], rows.equations(left.shape[1]) * width), left.dtype)
-    rows.squares_by_part(parts, *known, h)
-    return [(i, np.sum(h[own], axis=0)) for i, own in _of_rows(parts)]
+    losses = np.empty(parts.shape[0])
+    rows.squares_by_part(parts, *known, h, losses)
+    return [(i, np.sum(h[own], axis=0), np.sum(losses[own])) for i, own in _of_rows(parts)]
 
 
 def _of_rows(parts: np.ndarray) -> list[tuple[int, np.ndarray]]:
@@ -175,6 +196,20 @@ def padded(factor: np.ndarray) -> tuple[np.ndarray, int, int]:
     wide = np.zeros((n, width), factor.dtype)
     wide[:, :k] = factor
     return wide.reshape(-1), width, lane
+
+
+def aligned(factor: np.ndarray, lane: int) -> tuple[np.ndarray, int]:
+    """Return a factor flat, its rows filled up to vectors of `lane`, none across two lines.
+
+    Its width comes with it.
+    """
+    n, k = factor.shape
+    width = -(-k // lane) * lane
+    room = np.zeros(n * width + _LINE // factor.itemsize, factor.dtype)
+    first = -room.ctypes.data % _LINE // factor.itemsize
+    flat = room[first : first + n * width]
+    flat.reshape(n, width)[:, :k] = factor
+    return flat, width
 
 
 def _layout(starts: np.ndarray) -> Layout:

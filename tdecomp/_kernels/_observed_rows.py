@@ -98,13 +98,13 @@ def add_squares(
 def add_entries(
     indices: Any, values: Any, weights: Any, low: int, high: int, factor: Any, k: int, width: int,
     lanes: int, own: Any, buffer: Any, stride: int, sums: Any, scale: Any, h: Any,
-) -> None:  # fmt: skip
+) -> float:  # fmt: skip
     """Add the normal equations of the change of a row to `h`; row `k` is their right-hand side.
 
     What is left of the entries stands on the right: rounding errors are then relative to the
-    change, which shrinks, and not to the solution.
+    change, which shrinks, and not to the solution. Its weighted squares are returned.
     """
-    vectors, last = width // lanes, indices.size
+    vectors, last, loss = width // lanes, indices.size, 0.0
     for first in range(low, high, _DEPTH):
         depth = min(_DEPTH, high - first)
         if weights.size:
@@ -114,7 +114,10 @@ def add_entries(
             factor, vectors, indices, first, last, depth, scale, values, own, buffer, stride, k,
             sums,
         )  # fmt: skip
+        for p in range(depth):
+            loss += np.float64(sums[p]) * np.float64(sums[p])
         add_squares(buffer, stride, depth, k, width, lanes, h)
+    return loss
 
 
 @routine
@@ -125,7 +128,8 @@ def into_lanes(
     """Write the normal equations of a row into a lane, their diagonal safely enlarged.
 
     The enlargement by a few eps of the trace makes the factorisation safe. A change that solves
-    the enlarged equations lowers the objective all the same, and is as small as need be.
+    the enlarged equations lowers the objective all the same, and is as small as need be. A copy
+    of the right-hand side stands behind it.
     """
     trace = penalty
     for a in range(k):
@@ -136,7 +140,42 @@ def into_lanes(
         for b in range(a):
             x[(a * k + b) * lanes + lane] = h[a * width + b]
         x[(a * k + a) * lanes + lane] = h[a * width + a] + shift
-        x[(k * k + a) * lanes + lane] = h[k * width + a] - penalty * own[a]
+        right = h[k * width + a] - penalty * own[a]
+        x[(k * k + a) * lanes + lane] = x[(k * k + k + a) * lanes + lane] = right
+
+
+@routine
+def lane_array(k: int, lanes: int, like: Any) -> Any:
+    """Return room for as many systems as a vector has lanes, which can be solved as it is."""
+    return np.zeros((k + 2) * k * lanes, like.dtype)
+
+
+@routine
+def from_lane(
+    x: Any, k: int, lanes: int, lane: int, shift: float, own: Any, penalty: float,
+    rounding: float, loss: float, out: Any,
+) -> Any:  # fmt: skip
+    r"""Write a solution; return the loss of the row that it leaves, and a bound on its rounding.
+
+    With the normal matrix :math:`H`, the slope :math:`g` and the loss :math:`f` of the old row
+    :math:`u`, a change by :math:`d` leaves :math:`f - 2 d \cdot g + d \cdot H d`. Where
+    :math:`(H + \sigma) d = b = g - \lambda u`, that is
+
+    .. math:: f - d \cdot b - 2 \lambda\, d \cdot u - \sigma |d|^2 .
+
+    The solution has a residual of a few :math:`\epsilon\, \mathrm{tr}(H) |d|` at most, of which
+    the product with :math:`d` is what the loss may miss, beside the rounding of each term.
+    """
+    square = slope = along = 0.0
+    for a in range(k):
+        d = x[(k * k + a) * lanes + lane]
+        square += np.float64(d) * np.float64(d)
+        slope += np.float64(d) * np.float64(x[(k * k + k + a) * lanes + lane])
+        along += np.float64(d) * np.float64(own[a])
+        out[a] = own[a] + d
+    along *= 2 * penalty
+    doubt = (shift - penalty) * square + rounding * (loss + abs(slope) + abs(along))
+    return loss - slope - along - shift * square, doubt
 
 
 @routine
@@ -150,9 +189,13 @@ def spread_row(row: Any, wide: Any) -> Any:
 @kernel
 def solve_by_row(
     bounds: Any, most: int, starts: Any, indices: Any, values: Any, weights: Any, own: Any,
-    factor: Any, width: int, lanes: int, penalty: Any, rounding: float, out: Any,
+    factor: Any, width: int, lanes: int, penalty: Any, rounding: float, out: Any, found: Any,
 ) -> None:  # fmt: skip
-    """Write the minimisers to the rows of `out`, zeros where a row has no entry."""
+    """Write the minimisers to the rows of `out`, zeros where a row has no entry.
+
+    The loss that they leave, and a bound on its rounding, go to a row of `found` (T, 2) for each
+    stretch of rows.
+    """
     k = own.shape[1]
     stride = width if width > k else width + lanes
     for t in prange(bounds.size - 1):
@@ -160,36 +203,41 @@ def solve_by_row(
         sums = np.empty(_DEPTH, own.dtype)
         scale = np.empty(_DEPTH if weights.size else 0, own.dtype)
         h = np.zeros((k + 1 + _HIGH) * width, own.dtype)
-        x = np.zeros((k + 1) * k * lanes, own.dtype)
+        x, losses = lane_array(k, lanes, own), np.empty(lanes)
         least, rows = np.zeros(lanes, own.dtype), np.zeros(lanes, np.int64)
         wide = np.zeros(width, own.dtype)
-        filled = 0
+        filled, total, doubts = 0, 0.0, 0.0
         for i in range(bounds[t], bounds[t + 1]):
             low, high = starts[i], starts[i + 1]
             if low == high:
                 out[i] = 0
             elif high - low <= most:
-                row = spread_row(own[i], wide)
+                spread_row(own[i], wide)
                 h[:] = 0
-                add_entries(
-                    indices, values, weights, low, high, factor, k, width, lanes, row, buffer,
+                losses[filled] = add_entries(
+                    indices, values, weights, low, high, factor, k, width, lanes, wide, buffer,
                     stride, sums, scale, h,
                 )  # fmt: skip
-                into_lanes(h, k, width, row, penalty[i], rounding, x, lanes, filled, least)
+                into_lanes(h, k, width, own[i], penalty[i], rounding, x, lanes, filled, least)
                 rows[filled] = i
                 filled += 1
             if filled == lanes or (filled and i + 1 == bounds[t + 1]):
                 solve_lanes(x, k, lanes, least)
                 for lane in range(filled):
-                    for a in range(k):
-                        out[rows[lane], a] = own[rows[lane], a] + x[(k * k + a) * lanes + lane]
+                    row = rows[lane]
+                    loss, doubt = from_lane(
+                        x, k, lanes, lane, least[lane], own[row], penalty[row], rounding,
+                        losses[lane], out[row],
+                    )  # fmt: skip
+                    total, doubts = total + loss, doubts + doubt
                 filled = 0
+        found[t, 0], found[t, 1] = total, doubts
 
 
 @kernel
 def squares_by_part(
     parts: Any, indices: Any, values: Any, weights: Any, own: Any, factor: Any, width: int,
-    lanes: int, h: Any,
+    lanes: int, h: Any, losses: Any,
 ) -> None:  # fmt: skip
     """Write the normal equations of parts of rows, ``row, low, high`` of each, to rows of `h`."""
     k = own.shape[1]
@@ -200,7 +248,7 @@ def squares_by_part(
         scale = np.empty(_DEPTH if weights.size else 0, own.dtype)
         row = spread_row(own[parts[t, 0]], np.zeros(width, own.dtype))
         h[t] = 0
-        add_entries(
+        losses[t] = add_entries(
             indices, values, weights, parts[t, 1], parts[t, 2], factor, k, width, lanes, row,
             buffer, stride, sums, scale, h[t],
         )  # fmt: skip
@@ -208,15 +256,15 @@ def squares_by_part(
 
 @routine
 def solve_formed(
-    h: Any, width: int, lanes: int, own: Any, penalty: float, rounding: float, out: Any
-) -> None:
-    """Write the minimiser of a row of which the normal equations are formed."""
+    h: Any, width: int, lanes: int, own: Any, penalty: float, rounding: float, loss: float,
+    out: Any,
+) -> Any:  # fmt: skip
+    """Do what `from_lane` does for a row of which the normal equations are formed."""
     k = own.size
-    x, least = np.zeros((k + 1) * k * lanes, own.dtype), np.zeros(lanes, own.dtype)
+    x, least = lane_array(k, lanes, own), np.zeros(lanes, own.dtype)
     into_lanes(h, k, width, own, penalty, rounding, x, lanes, 0, least)
     solve_lanes(x, k, lanes, least)
-    for a in range(k):
-        out[a] = own[a] + x[(k * k + a) * lanes]
+    return from_lane(x, k, lanes, 0, least[0], own, penalty, rounding, loss, out)
 
 
 @routine

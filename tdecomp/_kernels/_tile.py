@@ -223,6 +223,40 @@ class Writer:
         spread = self.builder.insert_element(undefined, entry, ir.Constant(lane, 0))
         return self.builder.shuffle_vector(spread, undefined, everywhere)
 
+    def across(self, vectors: list[Any]) -> Any:
+        """Return a vector that starts with the sums of the numbers in each of `vectors`."""
+        period = 1
+        while len(vectors) > 1:
+            vectors = [
+                self._halved(a, b, period)
+                for a, b in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+            period *= 2
+        (found,) = vectors
+        while period < self.width:
+            found = self._halved(found, found, period)
+            period *= 2
+        return found
+
+    def _halved(self, a: Any, b: Any, period: int) -> Any:
+        """Add neighbouring blocks of so many numbers in each of two vectors, and join them."""
+        blocks = range(0, self.width, 2 * period)
+        low, high = (
+            [
+                k + i + shift
+                for i in blocks
+                for shift in (at, self.width + at)
+                for k in range(period)
+            ]
+            for at in (0, period)
+        )
+        lane = ir.IntType(32)
+        mask = ir.VectorType(lane, self.width)
+        first, second = (
+            self.builder.shuffle_vector(a, b, ir.Constant(mask, part)) for part in (low, high)
+        )
+        return self.builder.fadd(first, second)
+
     def _at(self, base: Any, offset: Any, j: int) -> Any:
         place = self.builder.add(offset, ir.Constant(self.integer, j * self.width))
         return self.builder.bitcast(self.builder.gep(base, [place]), self.vector.as_pointer())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tdecomp._iterate import Step
 from tdecomp._typing import Array
-from tdecomp.completion._masked import solve_rows
+from tdecomp.completion._masked import solve_and_judge, solve_rows
 from tdecomp.completion._methods._judged import judged
 from tdecomp.completion._nonnegative import descend_rows
 from tdecomp.completion._problem import Problem, Solver
@@ -31,12 +31,18 @@ def als(problem: Problem) -> Solver:
        minimization", STOC 2013. doi:10.1145/2488608.2488693
     """
     (rows, columns, _), xp = problem.observed, problem.xp
-    solve = descend_rows if problem.nonnegative else solve_rows
 
     def step(state: tuple[Array, Array]) -> Step[tuple[Array, Array]]:
         left, right = state
-        left = solve(rows, left, right, problem.row_penalty, xp)
-        right = solve(columns, right, left, problem.column_penalty, xp)
+        left = solve_rows(rows, left, right, problem.row_penalty, xp)
+        right, loss = solve_and_judge(columns, right, left, problem.column_penalty, xp)
+        return judged(problem, left, right, (left, right), loss=loss)
+
+    def descend(state: tuple[Array, Array]) -> Step[tuple[Array, Array]]:
+        left, right = state
+        left = descend_rows(rows, left, right, problem.row_penalty, xp)
+        right = descend_rows(columns, right, left, problem.column_penalty, xp)
         return judged(problem, left, right, (left, right))
 
-    return Solver((problem.left, problem.right), step, lambda state: state)
+    chosen = descend if problem.nonnegative else step
+    return Solver((problem.left, problem.right), chosen, lambda state: state)

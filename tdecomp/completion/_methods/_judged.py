@@ -12,10 +12,16 @@ from tdecomp.completion._masked import misfit
 from tdecomp.completion._problem import Problem
 
 
-def judged(problem: Problem, left: Array, right: Array, state: Any) -> Step[Any]:
-    """Return the step to `state`, which stands for two factors, with its error and merit."""
+def judged(
+    problem: Problem, left: Array, right: Array, state: Any, *, loss: float | None = None
+) -> Step[Any]:
+    """Return the step to `state`, which stands for two factors, with its error and merit.
+
+    The sum of weighted squares that they leave, `loss`, is found where it is not known.
+    """
     xp, total = problem.xp, problem.total
-    loss = misfit(problem.observed.rows, left, right, xp)
+    if loss is None:
+        loss = misfit(problem.observed.rows, left, right, xp)
     penalty = 0.0
     if problem.regularization:
         penalty = _ridge(left, problem.row_penalty, xp)
