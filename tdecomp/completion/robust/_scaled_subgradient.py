@@ -150,7 +150,7 @@ def scaled_subgradient(
     check_callback(callback)
     start = check_init(init, problem, rank)
     xp, y = problem.xp, problem.y
-    kept = max(1, math.ceil((1 - share) * y.shape[0]))
+    kept = max(1, y.shape[0] - math.ceil(share * y.shape[0]))
     if problem.vanishes:
         return problem.nothing(rank, 0.0)
     problem = problem.in_units(typical_size(problem))
