@@ -10,6 +10,7 @@ import numpy as np
 
 from tdecomp._errors import check_count, check_rtol
 from tdecomp._precision import full_precision
+from tdecomp._program import one_program
 from tdecomp._random import generator
 from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import conj, prepare
@@ -260,11 +261,13 @@ def median_of_means(
     return _median(xp.real(means), xp) + 1j * _median(xp.imag(means), xp)
 
 
+@one_program
 def _sums(x: Array, groups: int, samples: int, xp: Namespace) -> Array:
     """Return what draws add to the means of their groups: divided first, they do not overflow."""
     return xp.sum(xp.reshape(x / samples, (groups, -1, *x.shape[1:])), axis=1)
 
 
+@one_program
 def _median(x: Array, xp: Namespace) -> Array:
     """Return the median along the first axis."""
     ordered, n = xp.sort(x, axis=0), x.shape[0]

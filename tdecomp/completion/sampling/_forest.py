@@ -8,6 +8,7 @@ import array_api_compat as compat
 import numpy as np
 
 from tdecomp._kernels import accepts
+from tdecomp._program import one_program
 from tdecomp._random import like
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, DType, Namespace
@@ -70,13 +71,23 @@ def roots(forest: Forest, xp: Namespace) -> Array:
 
 def sums_of(forest: Forest, trees: Array, xp: Namespace) -> Array:
     """Return the sums of some trees, at the cost of these alone."""
-    return xp.take(forest.heap, xp.take(forest.layout[0, ...], trees, axis=0) + 1, axis=0)
+    return _sums_of(forest.heap, forest.layout, trees, xp)
+
+
+@one_program
+def _sums_of(heap: Array, layout: Array, trees: Array, xp: Namespace) -> Array:
+    return xp.take(heap, xp.take(layout[0, ...], trees, axis=0) + 1, axis=0)
 
 
 def leaves_of(forest: Forest, trees: Array, leaves: Array, xp: Namespace) -> Array:
     """Return the numbers at leaves."""
-    begin, size = (xp.take(forest.layout[k, ...], trees, axis=0) for k in (0, 1))
-    return xp.take(forest.heap, begin + size + leaves, axis=0)
+    return _leaves_of(forest.heap, forest.layout, trees, leaves, xp)
+
+
+@one_program
+def _leaves_of(heap: Array, layout: Array, trees: Array, leaves: Array, xp: Namespace) -> Array:
+    begin, size = (xp.take(layout[k, ...], trees, axis=0) for k in (0, 1))
+    return xp.take(heap, begin + size + leaves, axis=0)
 
 
 def replaced(
@@ -109,23 +120,30 @@ def refreshed(forest: Forest, trees: np.ndarray, leaves: np.ndarray, xp: Namespa
         places = np.unique(np.stack((begin[inner], nodes[inner] // 2)), axis=1)
         begin, nodes = places
         children = moved(begin + 2 * nodes, heap, xp)
-        sums = xp.take(heap, children, axis=0) + xp.take(heap, children + 1, axis=0)
-        heap = put(heap, begin + nodes, sums, xp)
+        heap = _added(heap, children, moved(begin + nodes, heap, xp), xp)
     return heap
+
+
+@one_program
+def _added(heap: Array, children: Array, parents: Array, xp: Namespace) -> Array:
+    """Write to `parents` the sums of their children."""
+    sums = xp.take(heap, children, axis=0) + xp.take(heap, children + 1, axis=0)
+    return _written(heap, parents, sums, xp)
 
 
 def put(x: Array, index: np.ndarray, values: Array, xp: Namespace) -> Array:
     """Write `values` at distinct places `index`, in place where the library can."""
-    if is_numpy(x):
-        x[index] = values
-        return x
-    places = moved(index, x, xp)
-    if compat.is_torch_array(x):
+    return _written(x, moved(index, x, xp), values, xp)
+
+
+def _written(x: Array, places: Array, values: Array, xp: Namespace) -> Array:
+    """Write `values` at distinct `places` on the device of `x`."""
+    if is_numpy(x) or compat.is_torch_array(x):
         x[places] = values
         return x
     if compat.is_jax_array(x):
         return x.at[places].set(values)
-    ones = xp.ones(index.size, dtype=x.dtype, device=device(x))
+    ones = xp.ones(places.shape, dtype=x.dtype, device=device(x))
     kept = index_add(xp.zeros_like(x), places, ones, xp) == 0
     return xp.where(kept, x, index_add(xp.zeros_like(x), places, values, xp))
 
@@ -149,13 +167,22 @@ def drawn(forest: Forest, trees: Array, uniforms: np.ndarray, xp: Namespace) -> 
 
 def descended(forest: Forest, trees: Array, uniforms: np.ndarray, xp: Namespace) -> Array:
     """Descend all trees at once, level by level: what the kernel does one by one."""
-    begin, size = (xp.take(forest.layout[k, ...], trees, axis=0) for k in (0, 1))
-    rest = like(uniforms, forest.heap, xp) * xp.take(forest.heap, begin + 1, axis=0)
+    numbers = like(uniforms, forest.heap, xp)
+    return _descended((forest.heap, forest.layout), trees, numbers, forest.depth, xp)
+
+
+@one_program
+def _descended(
+    nodes: tuple[Array, Array], trees: Array, uniforms: Array, depth: int, xp: Namespace
+) -> Array:
+    heap, layout = nodes
+    begin, size = (xp.take(layout[k, ...], trees, axis=0) for k in (0, 1))
+    rest = uniforms * xp.take(heap, begin + 1, axis=0)
     node = xp.ones_like(begin)
-    for _ in range(forest.depth):
+    for _ in range(depth):
         inside = node < size
         child = begin + xp.where(inside, 2 * node, xp.zeros_like(node))
-        left, right = (xp.take(forest.heap, c, axis=0) for c in (child, child + 1))
+        left, right = (xp.take(heap, c, axis=0) for c in (child, child + 1))
         go = inside & (rest >= left) & (right > 0)
         rest = xp.where(go, rest - left, rest)
         node = xp.where(inside, 2 * node + xp.astype(go, node.dtype), node)

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tdecomp._program import one_program
 from tdecomp._shim import host
-from tdecomp._typing import Array
+from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj
 from tdecomp.completion.sampling import _stored as store
 from tdecomp.completion.sampling._forest import leaves_of
@@ -80,5 +81,11 @@ def drawn_rows(a: LengthSquaredMatrix, size: int, rng: np.random.Generator) -> S
     xp, forest = a._xp, a._trees.top
     indices = a._draw_rows(rng.random(size))
     squares = leaves_of(forest, xp.zeros_like(indices), indices, xp)
-    weights = xp.astype(xp.sqrt(total(a._trees) / (size * squares)), a.dtype)
-    return SampledRows(a, indices, weights, a._trees.unit)
+    weights = _weights(squares, total(a._trees) / size, xp)
+    return SampledRows(a, indices, xp.astype(weights, a.dtype), a._trees.unit)
+
+
+@one_program
+def _weights(squares: Array, wanted: float, xp: Namespace) -> Array:
+    """Return what brings rows to the squared norm `wanted`."""
+    return xp.sqrt(wanted / squares)

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tdecomp._program import one_program
 from tdecomp._shim import constant
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import as_floating, device, finite, is_numpy, namespace, prepare
+from tdecomp._xp import as_floating, device, differentiated, finite, is_numpy, namespace, prepare
 from tdecomp.completion.sampling._forest import moved
 from tdecomp.ops._coo import COO, coo
 
@@ -43,6 +44,11 @@ def stored(x: Any, *, name: str) -> tuple[Namespace, Stored]:
         return _compressed(coo(*x), name)
     if hasattr(x, "tocsr") and hasattr(x, "sum_duplicates"):
         return _compressed(_sorted(x, name), name)
+    if differentiated(x):
+        raise TypeError(
+            f"{name} is drawn from by its values and has no derivative: build the structure "
+            "outside of what is compiled or differentiated, of detached entries"
+        )
     xp, x = prepare(x, ndim=2, name=name)
     m, n = x.shape
     values = xp.reshape(xp.asarray(constant(x), copy=True), (-1,))
@@ -107,12 +113,23 @@ def places(x: Stored, rows: Array, columns: Array, xp: Namespace) -> tuple[Array
 
 def entries(x: Stored, rows: Array, columns: Array, xp: Namespace) -> Array:
     """Return the entries at two broadcast arrays of indices."""
+    if x.columns is None:
+        return _dense_entries(x.values, x.offsets, rows, columns, xp)
     if x.values.shape[0] == 0:
         shape = xp.broadcast_arrays(rows, columns)[0].shape
         return xp.zeros(shape, dtype=x.values.dtype, device=device(x.values))
     place, hit = places(x, rows, columns, xp)
     values = xp.reshape(xp.take(x.values, xp.reshape(place, (-1,)), axis=0), place.shape)
-    return values if x.columns is None else xp.where(hit, values, xp.zeros_like(values))
+    return xp.where(hit, values, xp.zeros_like(values))
+
+
+@one_program
+def _dense_entries(
+    values: Array, offsets: Array, rows: Array, columns: Array, xp: Namespace
+) -> Array:
+    rows, columns = xp.broadcast_arrays(rows, columns)
+    flat = xp.take(offsets, xp.reshape(rows, (-1,)), axis=0) + xp.reshape(columns, (-1,))
+    return xp.reshape(xp.take(values, flat, axis=0), rows.shape)
 
 
 def row(x: Stored, i: int) -> slice:

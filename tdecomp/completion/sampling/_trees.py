@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tdecomp._program import one_program
 from tdecomp._shim import host
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import device, equilibrate, floats, times_power
@@ -136,20 +137,30 @@ def _rescaled(trees: Trees, x: store.Stored, rows: np.ndarray, xp: Namespace) ->
 def _exponents(size: Array, begin: np.ndarray, even: bool, xp: Namespace) -> Array:
     """Return the exponent of the largest entry of each row, zero for a row of zeros."""
     if even:
-        top = xp.max(xp.reshape(size, (begin.size, -1)), axis=1)
-    else:
-        top = np.maximum.reduceat(size, begin)
-    scale = equilibrate(top[:, None], xp, axis=1, always=True)[1]
+        return _powers(xp.reshape(size, (begin.size, -1)), xp)
+    return _powers(np.maximum.reduceat(size, begin)[:, None], xp)
+
+
+@one_program
+def _powers(size: Array, xp: Namespace) -> Array:
+    """Return the exponent of the power of two below the largest of each row."""
+    scale = equilibrate(size, xp, axis=1, always=True)[1]
     return xp.round(xp.log2(scale[:, 0]))
 
 
 def _weighed(trees: Trees, rows: np.ndarray, xp: Namespace) -> Trees:
     """Put the squared norms of `rows` into the tree over the rows."""
-    shift = 2 * (picked(trees.exponents, rows, xp) - trees.unit)
-    leaves = times_power(_sums(trees.rows, rows, xp), shift, xp)
-    leaves = xp.minimum(leaves, xp.full_like(leaves, _limit(leaves.dtype, xp)))
+    exponents = picked(trees.exponents, rows, xp)
+    leaves = _shares(_sums(trees.rows, rows, xp), exponents, float(trees.unit), xp)
     first = np.zeros(rows.size, dtype=np.int64)
     return trees._replace(top=replaced(trees.top, first, rows, leaves, xp))
+
+
+@one_program
+def _shares(sums: Array, exponents: Array, unit: float, xp: Namespace) -> Array:
+    """Return squared norms of rows over ``4 ** unit``; what is out of range is cut to its end."""
+    shares = times_power(sums, 2 * (exponents - unit), xp)
+    return xp.minimum(shares, xp.full_like(shares, _limit(shares.dtype, xp)))
 
 
 def _sums(forest: Forest, trees: np.ndarray, xp: Namespace) -> Array:
@@ -173,6 +184,7 @@ def _limit(dtype: DType, xp: Namespace) -> float:
     return float(2.0 ** (math.log2(float(xp.finfo(dtype).max)) // 2))
 
 
+@one_program
 def _squares(x: Array, exponents: Array, xp: Namespace) -> Array:
     """Return squared magnitudes after division by powers of two, in the dtype of the exponents.
 

@@ -14,6 +14,7 @@ from tdecomp.completion.sampling import (
     LengthSquaredMatrix,
     LengthSquaredVector,
     _trees,
+    combine,
 )
 from tdecomp.ops import coo
 
@@ -146,6 +147,15 @@ def test_one_entry_at_a_time_gives_what_all_at_once_give(dtype, sparse):
     np.testing.assert_array_equal(single.sample(200, rng=1), batch.sample(200, rng=1))
     with pytest.raises(ValueError, match="values has 1 non-finite"):
         LengthSquaredMatrix(np.ones((2, 2), "float32")).update(0, 0, 1e300)
+
+
+def test_a_gradient_that_would_be_wrong_is_refused():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match="x is drawn from by its values and has no derivative"):
+        LengthSquaredMatrix(torch.ones(2, 2, requires_grad=True))
+    weights, fixed = torch.ones(2, requires_grad=True), LengthSquaredMatrix(torch.eye(2))
+    combine(weights, fixed).query([1])[0].backward()
+    assert weights.grad.tolist() == [0.0, 1.0]
 
 
 def test_no_places_are_no_change():
