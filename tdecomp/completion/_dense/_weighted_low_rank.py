@@ -15,7 +15,7 @@ from tdecomp._errors import (
     check_rank,
     check_size,
 )
-from tdecomp._iterate import Callback, Fit, Status, iterate
+from tdecomp._iterate import Callback, Fit, Status
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
@@ -23,9 +23,11 @@ from tdecomp._weights import elementwise
 from tdecomp._xp import differentiated, equilibrate, finite, is_numpy, namespace, prepare
 from tdecomp.completion._dense._alternating import Alternating
 from tdecomp.completion._dense._conjugate import Conjugate
+from tdecomp.completion._dense._escape import escaped
 from tdecomp.completion._dense._factors import Pair, orthonormal
 from tdecomp.completion._dense._objective import Objective, inner
 from tdecomp.completion._dense._race import race
+from tdecomp.completion._dense._search import search
 from tdecomp.completion._dense._separable import closed
 from tdecomp.completion._dense._settled import unspoilt
 from tdecomp.completion._dense._starts import best_of_several, drawn, plain
@@ -82,8 +84,7 @@ def weighted_low_rank(
     init : {'best', 'svd', 'random'} or LowRank
         The best of the truncated SVD, those weighted by the means of rows, of columns and of both,
         and the first step of EM from zero; the truncated SVD; a random factor; or your own start.
-        What has no weight is taken for zero. Under a penalty, columns in which both factors of
-        your own start are zero stay zero. Weights of rank one need no start.
+        What has no weight is taken for zero. Weights of rank one need no start.
     n_starts : int
         How many starts race, in rounds of 8, 16, 32, ... steps, after each of which the better
         half goes on; all but the first are random.
@@ -137,6 +138,9 @@ def weighted_low_rank(
     *Precision.* Normal equations square condition numbers. They are solved for the change of a
     row, so that each sweep is a step of iterative refinement; what is added to singular ones damps
     steps, without moving the point where slopes vanish.
+
+    *Saddles.* Under a penalty a column that is zero in both factors has no slope. Where steps end,
+    the column that pays most is tried in place of the smallest one, and steps go on if it pays.
 
     *What is not seen.* Where many entries weigh nothing and the rank is large, a model without
     penalty may fit the others ever better and grow where nothing holds it: pass `regularization`.
@@ -202,17 +206,13 @@ def weighted_low_rank(
         solver = Alternating(objective, majorised=method == "em")
     starts = _starts(objective, rank, own or init, n_starts, draws)
     winner, raced = race(solver, starts, max_iter)
-    fit = iterate(
-        solver.step,
-        winner,
-        max_iter=max_iter - raced,
-        tol=tol,
-        callback=callback,
-        show=lambda state: shown(state.pair),
-    )
-    left, right = fit.tensor
-    pair = Pair(left, xp.matrix_transpose(right) / scale)
-    return Fit(*finished(pair), fit.n_iter + raced, fit.status)
+
+    def escape(pair: Pair) -> Pair | None:
+        return escaped(objective, pair, tol, draws) if objective.penalty else None
+
+    limits: Any = {"max_iter": max_iter - raced, "tol": tol, "callback": callback}
+    fit = search(solver, winner, escape, show=shown, **limits)
+    return Fit(*finished(fit.tensor), fit.n_iter + raced, fit.status)
 
 
 def _prepared(x: Any, weights: Any, penalty: float) -> tuple[Objective, float]:

@@ -54,6 +54,7 @@ def moved(xp, objective, pair):
     return there, Pair(*map(xp.asarray, pair))
 
 
+@pytest.mark.when_compiled(dtype="complex128")
 @pytest.mark.parametrize("dtype", TYPES)
 def test_the_coefficients_of_a_line_are_the_objective_along_it(xp, dtype):
     objective, pair = problem(dtype)
@@ -66,6 +67,7 @@ def test_the_coefficients_of_a_line_are_the_objective_along_it(xp, dtype):
         assert found == pytest.approx(truth, rel=200 * EPS)
 
 
+@pytest.mark.when_compiled(dtype="complex128")
 @pytest.mark.parametrize("dtype", TYPES)
 def test_slopes_are_those_of_the_objective_along_every_line(xp, dtype):
     objective, pair = problem(dtype)
@@ -92,6 +94,7 @@ def test_slabs_add_up(monkeypatch, dtype):
     np.testing.assert_allclose(objective.along(*pair, *step), line, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.when_compiled(dtype="complex128")
 @pytest.mark.parametrize("dtype", TYPES)
 def test_curvatures_are_those_of_the_rows(xp, dtype):
     objective, pair = problem(dtype)
@@ -103,6 +106,7 @@ def test_curvatures_are_those_of_the_rows(xp, dtype):
         np.testing.assert_allclose(found[i], truth, rtol=0, atol=50 * EPS * np.abs(truth).max())
 
 
+@pytest.mark.when_compiled(dtype="complex128")
 @pytest.mark.parametrize("dtype", TYPES)
 def test_a_row_solves_its_own_least_squares_problem(xp, dtype):
     objective, pair = problem(dtype, penalty=0.0)
@@ -136,6 +140,7 @@ def test_a_row_with_fewer_entries_than_unknowns_fits_them_and_changes_no_more_th
     np.testing.assert_allclose(step[1] / step[1][0], least / least[0], rtol=1e-9)
 
 
+@pytest.mark.when_compiled(dtype="complex128")
 @pytest.mark.parametrize("dtype", TYPES)
 def test_a_majorised_half_solves_the_majorised_problem(xp, dtype):
     objective, pair = problem(dtype)
@@ -173,6 +178,7 @@ def test_the_majorant_of_weights_of_rank_one_is_the_weights():
     np.testing.assert_allclose(product, np.outer(rows, columns), rtol=8 * EPS)
 
 
+@pytest.mark.when_compiled(dtype="complex128")
 @pytest.mark.parametrize("dtype", TYPES)
 def test_factors_are_balanced_at_the_same_product(xp, dtype):
     _, pair = problem(dtype)
