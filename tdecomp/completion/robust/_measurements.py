@@ -166,6 +166,9 @@ class RankOneMeasurements(NamedTuple):
 class LinearMeasurements(NamedTuple):
     """Any linear map, by two functions.
 
+    A solver refuses a pair that is not adjoint: one whose inner products <forward(x), y> and
+    <x, backward(y)> differ for random `x` and the data `y`.
+
     Attributes
     ----------
     forward : callable

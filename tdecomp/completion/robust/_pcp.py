@@ -91,9 +91,9 @@ def principal_component_pursuit(
     Returns
     -------
     Fit
-        ``tensor``, a `LowRankPlusSparse` with an `SVD` and a `COO`, zero where nothing is
-        observed; ``error``, :math:`\|X - L - S\|_F / \|X\|_F` over what is; ``n_iter``;
-        ``status``.
+        ``tensor``, a `LowRankPlusSparse` with an `SVD`, of one triplet with the value zero where
+        nothing is of low rank, and a `COO`, zero where nothing is observed; ``error``,
+        :math:`\|X - L - S\|_F / \|X\|_F` over what is; ``n_iter``; ``status``.
 
     Raises
     ------
