@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import prange
 
 from tdecomp._kernels._jit import kernel, routine
+
+# Draws that go down together: enough to hide the wait for memory, few enough to stay in the cache.
+_TOGETHER = 256
+# Nodes of a tree that stay in the cache while others are drawn, a power of two: 128 KiB of sums.
+_NEAR = 1 << 14
 
 
 @kernel
@@ -45,19 +51,40 @@ def refresh_paths(heap: Any, starts: Any, sizes: Any, trees: Any, leaves: Any) -
         replace_leaf(heap, base, node, heap[base + node])
 
 
+@routine
+def _child(heap: Any, base: int, node: int, rest: float) -> Any:
+    """Return the child whose share holds the remainder, and what remains of it there.
+
+    A subtree of sum zero is never entered, whatever rounding does to the remainder.
+    """
+    left, right = heap[base + 2 * node], heap[base + 2 * node + 1]
+    # Selected rather than branched to: which way it goes cannot be foreseen.
+    go = (rest >= left) & (right > 0)
+    return 2 * node + (1 if go else 0), rest - (left if go else 0.0)
+
+
 @kernel
 def draw_leaves(heap: Any, starts: Any, sizes: Any, trees: Any, uniforms: Any, out: Any) -> None:
     """Write to `out` the leaf of each of `trees` whose share of the sum holds a uniform number.
 
-    A subtree of sum zero is never entered, whatever rounding does to the remainder.
+    The upper levels lie in the cache, and are descended by one draw after the other. Below them
+    many draws go down one level together, so that they wait for memory at the same time.
     """
-    for p in prange(trees.size):
-        base, size, node = starts[trees[p]], sizes[trees[p]], 1
-        rest = uniforms[p] * heap[base + 1]
-        while node < size:
-            left, right = heap[base + 2 * node], heap[base + 2 * node + 1]
-            # Selected rather than branched to: which way it goes cannot be foreseen.
-            go = (rest >= left) & (right > 0)
-            rest -= left if go else 0.0
-            node = 2 * node + (1 if go else 0)
-        out[p] = node - size
+    for block in prange((trees.size + _TOGETHER - 1) // _TOGETHER):
+        first, last = block * _TOGETHER, min((block + 1) * _TOGETHER, trees.size)
+        rests, deepest = np.empty(last - first), 1
+        for p in range(first, last):
+            base, size, node = starts[trees[p]], sizes[trees[p]], 1
+            rest = uniforms[p] * heap[base + 1]
+            while node < min(size, _NEAR):
+                node, rest = _child(heap, base, node, rest)
+            out[p], rests[p - first], deepest = node, rest, max(deepest, size)
+        level = _NEAR
+        while level < deepest:
+            for p in range(first, last):
+                if out[p] < sizes[trees[p]]:
+                    base = starts[trees[p]]
+                    out[p], rests[p - first] = _child(heap, base, out[p], rests[p - first])
+            level *= 2
+        for p in range(first, last):
+            out[p] -= sizes[trees[p]]
