@@ -122,8 +122,10 @@ def weighted_low_rank(
     *Cost.* A step of ``'gradient'`` makes seven products with the data of width `k`,
     :math:`14\,mnk` flops, and reads data and weights twice; curvatures cost :math:`2\,mnk^2`,
     every 30 steps and after short ones, and in each sweep of ``'als'``. Those of ``'gradient'``
-    take :math:`(m + n) k^2` numbers of memory. A sweep of ``'em'`` costs a little more than a step
-    of ``'gradient'``, and gets less far the more weights vary within rows and columns.
+    take :math:`(m + n) k^2` numbers of memory; ``'als'`` needs as much for one factor at a time,
+    and ``'em'`` nothing like it: where ranks are in the hundreds pass that, with ``init='svd'``.
+    A sweep of ``'em'`` costs a little more than a step of ``'gradient'``, and gets less far the
+    more weights vary within rows and columns.
 
     *Curvature.* Given the right factor, the objective splits into least-squares problems of the
     rows of the left one, with matrices :math:`H_i = \sum_j w_{ij} \bar v_j v_j^T`. ``'als'``
