@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -21,24 +21,25 @@ from tdecomp._kernels._tile import Writer
 _ROWS = 4
 
 
-def _minus(rows: int) -> Any:
+def _minus(rows: int, *, scaled: bool = False) -> Any:
     r"""Return an intrinsic that takes sums of products from `rows` vectors.
 
-    ``minus(x, c, dc, a, da, sa, b, sb, depth)`` computes, lane by lane on a flat array,
+    ``minus(x, c, dc, a, da, sa, b, sb, depth, scale)`` computes, lane by lane on a flat array,
     :math:`C_i \mathrel{-}= \sum_{q < \mathtt{depth}} A_{iq} B_q`, with the vectors
     :math:`C_i` at ``x[c + i*dc:]``, :math:`A_{iq}` at ``x[a + i*da + q*sa:]`` and :math:`B_q` at
-    ``x[b + q*sb:]``.
+    ``x[b + q*sb:]``, and multiplies the results by the vector at ``x[scale:]`` if `scaled`.
     """
 
     @intrinsic
     def minus(
-        _: Any, x: Any, c: Any, dc: Any, a: Any, da: Any, sa: Any, b: Any, sb: Any, depth: Any
-    ) -> Any:
+        _: Any, x: Any, c: Any, dc: Any, a: Any, da: Any, sa: Any, b: Any, sb: Any, depth: Any,
+        scale: Any,
+    ) -> Any:  # fmt: skip
         n = types.intp
-        signature = types.void(x, n, n, n, n, n, n, n, n)
+        signature = types.void(x, n, n, n, n, n, n, n, n, n)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            _, c, dc, a, da, sa, b, sb, depth = arguments
+            _, c, dc, a, da, sa, b, sb, depth, scale = arguments
             write = Writer(context, builder, signature, rows, 1)
             base = write.start(0, arguments[0])
             for (total,) in write.sums:
@@ -49,10 +50,11 @@ def _minus(rows: int) -> Any:
                 for i, (total,) in enumerate(write.sums):
                     left = write.load(base, write.row(start, da, i), 0)
                     builder.store(write.plus_product(builder.load(total), left, right), total)
+            factor = write.load(base, scale, 0) if scaled else None
             for i, (total,) in enumerate(write.sums):
                 place = write.row(c, dc, i)
                 rest = builder.fsub(write.load(base, place, 0), builder.load(total))
-                write.store(rest, base, place, 0)
+                write.store(rest if factor is None else builder.fmul(rest, factor), base, place, 0)
             return context.get_dummy_value()
 
         return signature, generate
@@ -60,19 +62,51 @@ def _minus(rows: int) -> Any:
     return minus
 
 
-_one, _some = _minus(1), _minus(_ROWS)
+@intrinsic
+def _root(_: Any, x: Any, place: Any, least: Any) -> Any:
+    """Replace the larger of a vector and `least` by its reciprocal root, zeros by zeros."""
+    signature = types.void(x, types.intp, least)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        write = Writer(context, builder, signature, 0, 0)
+        base, floor = write.start(0, arguments[0]), write.start(2, arguments[2])
+        top = write.load(base, arguments[1], 0)
+        least = write.load(floor, ir.Constant(write.integer, 0), 0)
+        top = builder.select(builder.fcmp_ordered("<", top, least), least, top)
+        kind = ir.FunctionType(write.vector, [write.vector])
+        name = f"llvm.sqrt.v{write.width}f{8 * write.itemsize}"
+        root = cgutils.get_or_insert_function(builder.module, kind, name)
+        one = ir.Constant(write.vector, [1.0] * write.width)
+        inverse = builder.fdiv(one, builder.call(root, [top]))
+        positive = builder.fcmp_ordered(">", top, write.zero)
+        write.store(builder.select(positive, inverse, write.zero), base, arguments[1], 0)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+_one, _one_scaled, _some_scaled = _minus(1), _minus(1, scaled=True), _minus(_ROWS, scaled=True)
 
 
 @routine
-def minus_product(x: Any, c: int, a: int, sa: int, b: int, sb: int, depth: int) -> None:
-    """Take the sum of products of vectors from one vector."""
-    _one(x, c, 0, a, 0, sa, b, sb, depth)
+def pivot_root(x: Any, pivot: int, row: int, lanes: int, depth: int, least: Any) -> None:
+    """Take the squares of a row of a triangle from its pivot, and leave the reciprocal root."""
+    _one(x, pivot, 0, row, 0, lanes, row, lanes, depth, 0)
+    _root(x, pivot, least)
 
 
 @routine
-def minus_products(x: Any, c: int, a: int, step: int, sa: int, b: int, depth: int) -> None:
+def minus_product(x: Any, c: int, a: int, sa: int, b: int, sb: int, depth: int, by: int) -> None:
+    """Take the sum of products of vectors from one vector, and multiply it by that at `by`."""
+    _one_scaled(x, c, 0, a, 0, sa, b, sb, depth, by)
+
+
+@routine
+def minus_products(
+    x: Any, c: int, a: int, step: int, sa: int, b: int, depth: int, by: int
+) -> None:
     """Do so for four rows of a triangle, `step` apart."""
-    _some(x, c, step, a, step, sa, b, sa, depth)
+    _some_scaled(x, c, step, a, step, sa, b, sa, depth, by)
 
 
 @routine
@@ -85,30 +119,18 @@ def solve_lanes(x: Any, k: int, lanes: int, least: Any) -> None:
     line, side = k * lanes, k * k * lanes
     for a in range(k):
         row, pivot = a * line, a * line + a * lanes
-        minus_product(x, pivot, row, lanes, row, lanes, a)
-        for lane in range(lanes):
-            top = max(x[pivot + lane], least[lane])
-            x[pivot + lane] = 1 / np.sqrt(top) if top > 0 else 0
+        pivot_root(x, pivot, row, lanes, a, least)
         b = a + 1
+        while b + _ROWS <= k:
+            below = b * line
+            minus_products(x, below + a * lanes, below, line, lanes, row, a, pivot)
+            b += _ROWS
         while b < k:
             below = b * line
-            if b + _ROWS <= k:
-                count = _ROWS
-                minus_products(x, below + a * lanes, below, line, lanes, row, a)
-            else:
-                count = 1
-                minus_product(x, below + a * lanes, below, lanes, row, lanes, a)
-            for i in range(count):
-                place = below + i * line + a * lanes
-                for lane in range(lanes):
-                    x[place + lane] *= x[pivot + lane]
-            b += count
-        minus_product(x, side + a * lanes, row, lanes, side, lanes, a)
-        for lane in range(lanes):
-            x[side + a * lanes + lane] *= x[pivot + lane]
+            minus_product(x, below + a * lanes, below, lanes, row, lanes, a, pivot)
+            b += 1
+        minus_product(x, side + a * lanes, row, lanes, side, lanes, a, pivot)
     for a in range(k - 1, -1, -1):
         place, pivot = side + a * lanes, a * line + a * lanes
         below = (a + 1) * line + a * lanes
-        minus_product(x, place, below, line, place + lanes, lanes, k - 1 - a)
-        for lane in range(lanes):
-            x[place + lane] *= x[pivot + lane]
+        minus_product(x, place, below, line, place + lanes, lanes, k - 1 - a, pivot)

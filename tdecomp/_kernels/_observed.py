@@ -20,6 +20,8 @@ from tdecomp._kernels._tile import lanes
 
 # Stretches of rows for threads to share: more than threads, so that they end together.
 _STRETCHES = 32
+# Multiplications from which a kernel of its own for a rank pays: compiling it takes seconds, once.
+_MANY = 1 << 24
 # Bytes of a line of memory.
 _LINE = 64
 # A row with more than this share of all entries is divided, if it has more than so many.
@@ -121,24 +123,29 @@ def solve_rows(
 
     The loss that they leave is returned, and a bound on its rounding.
     """
-    flat, width, lane = padded(right)
     bounds, most, parts = _layout(starts)
-    rounding, k = _rounding(left), left.shape[1]
-    known = (indices, values, weights, left, flat, width, lane)
-    found = np.empty((bounds.size - 1, 2))
-    narrow = short(k, left.itemsize)
-    with threads_for(indices.size * k**2):
+    rounding, k, lane = _rounding(left), left.shape[1], lanes(left.itemsize)
+    found, work = np.empty((bounds.size - 1, 2)), indices.size * k**2
+    known = (indices, values, weights, left)
+    narrow = short(k, left.itemsize) if work >= _MANY else 0
+    with threads_for(work):
         if narrow:
             small.solve_small_by_row(
-                bounds, most, starts, indices, values, weights, left, *aligned(right, narrow),
-                lane, penalty, rounding, (0,) * k, out, found,
+                bounds, most, starts, *known, *aligned(right, narrow), lane, penalty, rounding,
+                (0,) * k, out, found,
             )  # fmt: skip
         else:
-            rows.solve_by_row(bounds, most, starts, *known, penalty, rounding, out, found)
+            rows.solve_by_row(
+                bounds, most, starts, *known, *padded(right), penalty, rounding, out, found
+            )
         total, doubt = np.sum(found, axis=0)
-        for i, h, loss in _long_rows(parts, known):
-            rest = rows.solve_formed(h, width, lane, left[i], penalty[i], rounding, loss, out[i])
-            total, doubt = total + rest[0], doubt + rest[1]
+        if parts.size:
+            flat, width, lane = padded(right)
+            for i, h, loss in _long_rows(parts, (*known, flat, width, lane)):
+                rest = rows.solve_formed(
+                    h, width, lane, left[i], penalty[i], rounding, loss, out[i]
+                )
+                total, doubt = total + rest[0], doubt + rest[1]
     return float(total), float(doubt)
 
 

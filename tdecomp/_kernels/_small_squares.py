@@ -14,7 +14,7 @@ from tdecomp._kernels._tile import VECTOR_BITS, Writer, lanes, prefetch
 # Accumulators that leave room for operands among 32 registers.
 _ROOM = 27
 # Entries of which the residuals are found at a time.
-_TOGETHER = 4
+_TOGETHER = 2
 # How many entries ahead of the computation memory is asked for a row, and the bytes of a line.
 _AHEAD, _LINE = 24, 64
 
@@ -78,6 +78,8 @@ class _Equations(Writer):
         itemsize = signature.args[0].dtype.bitwidth // 8
         width = short(self.count, itemsize)
         super().__init__(context, builder, signature, 0, 0, width)
+        # Entries of which the residuals are found at a time: more need registers for their rows.
+        self.together = width // 2
         self.vectors = -(-self.count // width)
         self.length = self.vectors * width
         heights = [a // width + 1 for a in range(self.count)] + [self.vectors]
@@ -103,9 +105,9 @@ class _Equations(Writer):
         zero = ir.Constant(self.integer, 0)
         known = [self.load(self.row_, zero, j) for j in range(self.vectors)]
         count = builder.sub(high, low)
-        whole = builder.add(low, builder.and_(count, ir.Constant(self.integer, -_TOGETHER)))
+        whole = builder.add(low, builder.and_(count, ir.Constant(self.integer, -self.together)))
         losses = [
-            self._loop(low, whole, _TOGETHER, known),
+            self._loop(low, whole, self.together, known),
             self._loop(whole, high, 1, known),
         ]
         for i, row in enumerate(self.sums):

@@ -12,6 +12,7 @@ from tdecomp._kernels import _observed as kernels
 from tdecomp._kernels import _observed_gradients as gradients
 from tdecomp._kernels import _observed_rows as rows
 from tdecomp._kernels import _observed_sums as sums
+from tdecomp._kernels import _small_squares as small
 from tdecomp._xp import namespace
 from tdecomp.completion import _gradients, _masked, _nonnegative
 from tdecomp.completion._gradients import Effort
@@ -20,7 +21,7 @@ from tdecomp.completion._observed import Side
 XP = namespace(np.ones(1))
 MODULES = (lanes, rows, sums, gradients)
 # These call instructions that only the compiler knows.
-NATIVE = {"_panel", "add_squares", "minus_product", "minus_products"}
+NATIVE = {"_panel", "add_squares", "minus_product", "minus_products", "pivot_root"}
 # One to three vectors of columns, in whole ones and with a rest: every tile is taken.
 RANKS = (1, 3, 8, 10, 12, 16, 21, 33)
 
@@ -102,13 +103,46 @@ def test_residuals_and_their_products(compiled, weighted):
 )
 def test_solutions_of_rows(compiled, dtype, weighted):
     for k in listed(compiled):
-        side, left, right, penalty = problem(k, dtype, weighted=weighted)
-        out = np.full_like(left, np.nan)
-        kernels.solve_rows(*known(side), left, right, penalty, out)
-        # Rounding errors grow with the condition of the normal equations, here below 200.
-        expected = _masked.solve_rows(side, left, right, penalty, XP)
-        assert close(out, expected, dtype, digits=500)
-        assert not out[left.shape[0] // 2].any()
+        check_rows(k, dtype, weighted=weighted)
+
+
+# In half vectors and in whole ones, with a rest.
+@pytest.mark.parametrize(("k", "dtype"), [(3, "float64"), (10, "float32"), (14, "float64")])
+def test_solutions_of_rows_without_a_buffer(k, dtype, monkeypatch):
+    monkeypatch.setattr(kernels, "_MANY", 0)
+    if not kernels.short(k, np.dtype(dtype).itemsize):
+        pytest.skip("vectors are short")
+    for weighted in (True, False):
+        check_rows(k, dtype, weighted=weighted)
+
+
+def check_rows(k, dtype, *, weighted):
+    """The minimisers, and what they leave, are those of the twin."""
+    side, left, right, penalty = problem(k, dtype, weighted=weighted)
+    out = np.full_like(left, np.nan)
+    loss, doubt = kernels.solve_rows(*known(side), left, right, penalty, out)
+    # Rounding errors grow with the condition of the normal equations, here below 200.
+    expected = _masked.solve_rows(side, left, right, penalty, XP)
+    assert close(out, expected, dtype, digits=500)
+    assert not out[left.shape[0] // 2].any()
+    exact = _masked.misfit(side, out.astype(float), right.astype(float), XP)
+    assert abs(loss - exact) <= doubt <= 1e4 * np.finfo(dtype).eps * exact * k**2
+
+
+def test_equations_that_fit_into_registers_come_in_the_shortest_vectors(monkeypatch):
+    monkeypatch.setattr(small, "VECTOR_BITS", 512)
+    monkeypatch.setattr(small, "lanes", lambda itemsize: 64 // itemsize)
+    assert [small.short(k, 8) for k in (1, 12, 13, 16, 17)] == [4, 4, 8, 8, 0]
+    assert [small.short(k, 4) for k in (1, 16, 17, 20, 21)] == [8, 8, 16, 16, 0]
+    monkeypatch.setattr(small, "VECTOR_BITS", 256)
+    assert small.short(3, 8) == 0
+
+
+def test_rows_that_are_filled_up_start_at_lines_of_memory():
+    factor = np.random.default_rng(0).standard_normal((7, 10))
+    flat, width = kernels.aligned(factor, 4)
+    assert (flat.ctypes.data % 64, width) == (0, 12)
+    np.testing.assert_array_equal(flat.reshape(7, 12), np.pad(factor, ((0, 0), (0, 2))))
 
 
 def test_nonnegative_rows(compiled):
