@@ -64,7 +64,7 @@ print(f"{np.mean(np.isin(drawn, known)):.1%} of what is drawn belongs to the gro
 # The cost does not depend on the dimensions
 # ------------------------------------------
 # From a thousand products to a million, with the same hundred rows and columns drawn. Times are
-# the best of three.
+# the best of a few runs.
 
 
 def seconds(run, repeats=3):
@@ -89,7 +89,7 @@ for n in sizes:
         seconds(lambda held=held: sampling.sampled_svd(held, rank=5, samples=100, rng=0))
     )
     cost["drawn"].append(seconds(lambda found=found: found.vector(0).sample(100, rng=0)))
-    cost["changed"].append(seconds(lambda held=held, j=place: held.update(0, j, 1.5)))
+    cost["changed"].append(seconds(lambda held=held, j=place: held.update(0, j, 1.5), 50))
     cost["randomized"].append(seconds(lambda a=a: td.randomized_svd(a, rank=5, rng=0), few))
     cost["built"].append(seconds(lambda a=a: sampling.LengthSquaredMatrix(a), few))
 for name, times in cost.items():

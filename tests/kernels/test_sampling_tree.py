@@ -93,3 +93,16 @@ def test_no_leaf_of_zero_is_drawn_even_where_a_uniform_number_rounds_to_one(comp
     arguments = (grown.heap, grown.starts, grown.sizes, np.asarray([0, 4]))
     chosen(draw_leaves, compiled)(*arguments, np.full(2, uniform), out)
     assert out.tolist() == [2, 2]
+
+
+def test_draws_that_go_down_together_end_where_they_end_alone():
+    counts = np.asarray([3, 40_000, 0, 20_000])  # two of them deeper than the cache is wide
+    grown = planted(counts, np.empty(0), XP)
+    rng = np.random.default_rng(4)
+    for tree in (0, 1, 3):
+        begin = grown.starts[tree] + grown.sizes[tree]
+        grown.heap[begin : begin + counts[tree]] = rng.random(counts[tree]) ** 4
+    build_trees(grown.heap, grown.starts, grown.sizes)
+    trees, uniforms, out = rng.choice([0, 1, 3], 700), rng.random(700), np.empty(700, np.int64)
+    draw_leaves(grown.heap, grown.starts, grown.sizes, trees, uniforms, out)
+    np.testing.assert_array_equal(out, descended(grown, trees, uniforms, XP))
