@@ -46,7 +46,12 @@ class Entries(NamedTuple):
 
 
 def read(
-    x: Any, weights: Any = None, *, duplicates: str = "error", name: str = "x"
+    x: Any,
+    weights: Any = None,
+    *,
+    duplicates: str = "error",
+    name: str = "x",
+    may_be_empty: bool = False,
 ) -> tuple[Namespace, Entries]:
     """Return the entries that `x` knows: those a sparse matrix stores, those that are not NaN.
 
@@ -59,6 +64,8 @@ def read(
     xp, entries = _dense(x, weights, name) if stored is None else _sparse(*stored, weights, name)
     entries = _without_zero_weights(entries, xp)
     if entries.values.shape[0] == 0:
+        if may_be_empty:
+            return xp, entries
         raise ValueError(f"{name} has no observed entry: nothing is known of the matrix")
     finite(entries.values, xp, name=f"the observed entries of {name}")
     return xp, _unique(_in_order(entries, xp), duplicates, xp, name)

@@ -181,10 +181,10 @@ CALLS = {
         x[:8, :5], rank=2, rng=0, max_iter=3
     ).tensor.to_array(),
     "completion.cross_validate": lambda x: td.completion.cross_validate(
-        x[:8, :5], ranks=[1], regularizations=[0.1], folds=2, max_iter=2, rng=0
+        x[:8, :5], ranks=[2], regularizations=[0.1], folds=2, max_iter=2, rng=0
     ).fit.tensor.to_array(),
     "completion.fold_in": lambda x: td.completion.fold_in(
-        td.LowRank(x[:8, :2], x[:2, :5]), x[2:4, 2:7], regularization=0.1
+        td.LowRank(x[:8, :2], x[:2, :5]), x[2:10, 2:7], regularization=0.1
     ).to_array(),
     "completion.implicit_als": lambda x: td.completion.implicit_als(
         x[:8, :5] ** 2, rank=2, rng=0, regularization=0.1, max_iter=3
@@ -383,6 +383,8 @@ def works(xp, function, mode, *, compiled=False):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
 
 
+# PyTorch says so once in a process, at the first number that an iteration judges itself by.
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")
 @pytest.mark.every_pair
 @pytest.mark.parametrize("mode", ["eager", "jit", "grad"])
 @pytest.mark.parametrize("name", CALLS)
@@ -390,11 +392,16 @@ def test_the_table_is_true(xp, name, mode):
     library = xp.name.removesuffix("-readonly")
     if (library, mode) not in COLUMNS:
         pytest.skip(limitation(name, library, mode))
-    if library == "jax" and mode == "eager" and limitation(name, library, "jit") is None:
+    compiled = limitation(name, library, "jit") is None
+    if library == "jax" and mode == "eager" and compiled:
         pytest.skip("its program stands for it: operations one by one take as long to compile")
+    if library == "jax" and mode == "eager" and limitation(name, library, "grad") is None:
+        pytest.skip("its gradient stands for it, which makes the same operations one by one")
+    if (library, mode, name) == ("jax", "eager", "completion.cross_validate"):
+        pytest.skip("completion.complete stands for it: each fold compiles the same anew")
     if limitation(name, library, mode) is None:
         # A gradient in one program: a hundred small ones take ten times as long to compile.
-        works(xp, CALLS[name], mode, compiled=limitation(name, library, "jit") is None)
+        works(xp, CALLS[name], mode, compiled=compiled)
         return
     with pytest.raises(
         (AssertionError, AttributeError, TypeError, ValueError, RuntimeError, UserWarning)

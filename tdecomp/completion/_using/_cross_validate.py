@@ -14,7 +14,7 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._shim import host
 from tdecomp._typing import Namespace, Seed
-from tdecomp._xp import device, squared_norm
+from tdecomp._xp import device, equilibrate, squared_norm
 from tdecomp.completion._complete import complete
 from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._format import Completion
@@ -263,10 +263,7 @@ def _scores(
     done = 0
     for fold in range(folds):
         kept, left_out = (
-            entries.take(
-                grid.xp.asarray(np.nonzero(mask)[0], device=device(entries.values)), grid.xp
-            )
-            for mask in (parts != fold, parts == fold)
+            _where(entries, mask, grid.xp) for mask in (parts != fold, parts == fold)
         )
         for row, column, fit in _path(grid, kept):
             score = _error(grid, fit.tensor, left_out)
@@ -292,6 +289,7 @@ def _path(grid: _Grid, kept: Entries) -> Iterator[tuple[int, int, Fit[Completion
 
 
 def _where(entries: Entries, mask: np.ndarray, xp: Namespace) -> Entries:
+    """Return the entries that are marked."""
     return entries.take(xp.asarray(np.nonzero(mask)[0], device=device(entries.values)), xp)
 
 
@@ -317,7 +315,10 @@ def _padded(model: Completion, rank: int, kept: Entries, grid: _Grid) -> Complet
     """Add the leading components of what the model misses."""
     xp, more = grid.xp, rank - model.rank
     rest = kept.values - predict(model, kept.rows, kept.columns)
+    rest, scale = equilibrate(rest, xp, axis=(0,), always=True)
     left, right = spectral(group(kept._replace(values=rest), xp), more, grid.rng, xp)
+    root = xp.sqrt(scale[0])
+    left, right = root * left, root * right
     return model._replace(
         left=xp.concat([model.left, left], axis=1),
         right=xp.concat([model.right, xp.matrix_transpose(right)], axis=0),
@@ -328,11 +329,12 @@ def _error(grid: _Grid, model: Completion, left_out: Entries) -> float:
     """Return the root of the weighted mean of the squared errors."""
     xp = grid.xp
     told = clipped(predict(model, left_out.rows, left_out.columns), grid.clip, xp)
-    missed = xp.abs(told - left_out.values)
+    missed, scale = equilibrate(told - left_out.values, xp, axis=(0,), always=True)
+    size = float(scale[0])
     if left_out.weights is None:
-        return math.sqrt(squared_norm(missed, xp) / missed.shape[0])
-    total = float(xp.sum(left_out.weights))
-    return math.sqrt(squared_norm(xp.sqrt(left_out.weights) * missed, xp) / total)
+        return size * math.sqrt(squared_norm(missed, xp) / missed.shape[0])
+    heavy, _ = equilibrate(left_out.weights, xp, axis=(0,), always=True)
+    return size * math.sqrt(squared_norm(xp.sqrt(heavy) * missed, xp) / float(xp.sum(heavy)))
 
 
 def _chosen(
@@ -342,6 +344,8 @@ def _chosen(
 
     Where the trials were ended early, settings with fewer scores than others are not compared.
     """
+    unit = np.nanmax(scores) or 1.0
+    scores = scores / unit
     tried = np.sum(~np.isnan(scores), axis=0)
     mean = np.sum(np.nan_to_num(scores), axis=0) / np.maximum(tried, 1)
     mean = np.where(tried > 0, mean, np.nan)
@@ -354,4 +358,4 @@ def _chosen(
     # Ranks ascend and penalties descend: the first that is good enough is the simplest.
     first, second = np.unravel_index(np.argmax(compared <= bound), compared.shape)
     best = grid.ranks[row], grid.penalties[column]
-    return mean, error, best, (grid.ranks[first], grid.penalties[second])
+    return unit * mean, unit * error, best, (grid.ranks[first], grid.penalties[second])

@@ -165,8 +165,8 @@ def inductive(
     Raises
     ------
     ValueError
-        If features have another number of rows, or are refused like any array, or another
-        argument as in `complete`.
+        If features have another number of rows, are all zero, or are refused like any array, or
+        another argument as in `complete`.
 
     See Also
     --------
@@ -198,21 +198,17 @@ def inductive(
     True
     """
     xp, entries = read(x, weights, duplicates=duplicates)
-    pair, sides = (
-        [],
-        zip(
-            (row_features, column_features),
-            entries.shape,
-            ("row_features", "column_features"),
-            strict=True,
-        ),
-    )
-    for features, size, name in sides:
-        pair.append(_prepared(features, size, entries.values, name))
+    names = "row_features", "column_features"
+    pair = [
+        _prepared(features, size, entries.values, name)
+        for features, size, name in zip(
+            (row_features, column_features), entries.shape, names, strict=True
+        )
+    ]
     kind = xp.result_type(entries.values.dtype, *(part.dtype for part in pair))
     pair = [xp.astype(part, kind, copy=False) for part in pair]
     entries = entries._replace(values=xp.astype(entries.values, kind, copy=False))
-    bases = [_orthonormal(part, xp) for part in pair]
+    bases = [_orthonormal(part, name, xp) for part, name in zip(pair, names, strict=True)]
     k = check_rank(rank, min(b.basis.shape[1] for b in bases), way="pass a rank")
     entries, units = in_units(entries, xp)
     observed = group(entries, xp)
@@ -256,13 +252,14 @@ def _prepared(features: Any, size: int, like: Array, name: str) -> Array:
     return features
 
 
-def _orthonormal(features: Array, xp: Namespace) -> _Basis:
+def _orthonormal(features: Array, name: str, xp: Namespace) -> _Basis:
     """Return a basis of the independent features."""
     u, s, vh = xp.linalg.svd(features, full_matrices=False)
     cut = eps(features.dtype, xp) * max(features.shape) * xp.max(s)
-    kept = max(int(xp.sum(xp.astype(s > cut, xp.int32))), 1)
-    inverse = xp.where(s[:kept] > 0, 1 / xp.where(s[:kept] > 0, s[:kept], 1.0), 0.0)
-    return _Basis(u[:, :kept], adjoint(vh[:kept, :], xp) * inverse)
+    kept = int(xp.sum(xp.astype(s > cut, xp.int32)))
+    if not kept:
+        raise ValueError(f"{name} are all zero: they describe nothing")
+    return _Basis(u[:, :kept], adjoint(vh[:kept, :], xp) / s[:kept])
 
 
 def _start(task: _Task, rank: int, rng: Any) -> tuple[Array, Array]:

@@ -92,17 +92,29 @@ def fold_in(
     across = check_choice(mode, ("rows", "columns"), name="mode") == "columns"
     xp, model = as_model(model)
     ridge = check_size(regularization, name="regularization")
-    _, entries = read(x, weights, duplicates=duplicates)
+    _, entries = read(x, weights, duplicates=duplicates, may_be_empty=True)
     xp, model, entries = alike(model, entries)
-    observed = group(entries, xp)
-    side, model = (observed.columns, model.mT) if across else (observed.rows, model)
+    model = model.mT if across else model
     width = entries.shape[0 if across else 1]
     if width != model.shape[1]:
         kind = "rows" if across else "columns"
         raise ValueError(f"x must have the {model.shape[1]} {kind} of the model, got {width}")
-    found = _fold_in(model, side, ridge, by_count, ridge_of_biases(biases), xp=xp)
+    bias_ridge = ridge_of_biases(biases)
+    if entries.values.shape[0]:
+        observed = group(entries, xp)
+        side = observed.columns if across else observed.rows
+        found = _fold_in(model, side, ridge, by_count, bias_ridge, xp=xp)
+    else:
+        found = _nothing(model, entries.shape[1 if across else 0], xp)
     left, right, (mean, new, old) = found.mT if across else found
     return Completion(left, xp.matrix_transpose(right), mean, new, old)
+
+
+def _nothing(model: Model, count: int, xp: Namespace) -> Model:
+    """Return rows of which nothing is known."""
+    where = {"dtype": model.right.dtype, "device": device(model.right)}
+    left = xp.zeros((count, model.right.shape[1]), **where)
+    return Model(left, model.right, model.biases._replace(rows=xp.zeros(count, **where)))
 
 
 def _fold_in(
@@ -131,14 +143,16 @@ def _fold_in(
     right, length = equilibrate(model.right, xp, axis=(0, 1), always=True)
     side = side._replace(values=rest)
     # Beyond that nothing is left of a row, and squares must not overflow.
-    least = min(ridge / float(length[0, 0]) ** 2 / heaviest, eps(right.dtype, xp) ** -3)
+    size = float(length[0, 0])
+    least = min(ridge / size / size / heaviest, eps(right.dtype, xp) ** -3)
     penalty = row_penalties(side, least, heaviest if by_count else None, xp)
     left = xp.zeros(
         (side.starts.shape[0] - 1, right.shape[1]), dtype=right.dtype, device=device(right)
     )
     for _ in range(_SOLVES):
         left = solve_rows(side, left, right, penalty, xp)
-    left = left * (scale[0] / length[0, 0])
+    # Their quotient may be beyond the range where the rows are not.
+    left = left * scale[0] / length[0, 0]
     return Model(left, model.right, type(model.biases)(mean, rows, columns))
 
 

@@ -38,7 +38,8 @@ class TopN(NamedTuple):
 def top_n(model: Any, n: int, /, *, rows: Any = None, exclude: Any = None) -> TopN:
     """Return the `n` largest entries of each row, those that are excluded left out.
 
-    Of equal entries those of smaller columns come first, on every library.
+    Of equal entries those of smaller columns come first, on every library; entries that are NaN
+    are never among the largest.
 
     Parameters
     ----------
@@ -113,6 +114,7 @@ def _wanted(rows: Any, m: int, model: Model, xp: Namespace) -> Array:
 
 def _seen(exclude: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return where the excluded entries of each row begin, and their columns, on the host."""
+    exclude = np.asarray(exclude) if isinstance(exclude, list) else exclude
     rows, columns, found = places(exclude, name="exclude")
     if found != shape:
         raise ValueError(f"exclude must have the shape {shape} of the model, got {found}")
@@ -143,6 +145,7 @@ def _best(
     mean, row_bias, column_bias = model.biases
     formed = xp.take(model.left, block, axis=0) @ xp.matrix_transpose(model.right)
     formed = formed + (mean + xp.take(row_bias, block, axis=0))[:, None] + column_bias[None, :]
+    formed = xp.where(xp.isnan(formed), -xp.inf, formed)
     if mask is not None:
         formed = xp.where(xp.asarray(mask, device=device(formed)), -xp.inf, formed)
     if is_numpy(formed):

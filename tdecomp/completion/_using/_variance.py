@@ -10,7 +10,8 @@ from tdecomp._errors import check_size
 from tdecomp._precision import full_precision
 from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, conj, device, eps
+from tdecomp._xp import adjoint, conj, device, eps, equilibrate
+from tdecomp.completion._biases import Biases
 from tdecomp.completion._complete import ridge_of_biases, row_penalties
 from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._masked import entries as model_entries
@@ -47,9 +48,35 @@ class _Ridge(NamedTuple):
     biases: float | None
 
 
-class _Curvature(NamedTuple):
-    """The normal equations of rows by their axes and curvatures, those of no curvature marked."""
+class _Part(NamedTuple):
+    """What is known of each row, and the other factor, at unit scale but for a `length`."""
 
+    side: Side
+    model: Model
+    ridge: _Ridge
+    length: Array
+
+    def penalties(self, side: Side, xp: Namespace) -> Array:
+        """Return the ridge of each feature, for each row of a side."""
+        shape = row_penalties(side, 1.0, 1.0 if self.ridge.by_count else None, xp)
+        # Beyond that nothing is left of a row, and squares must not overflow.
+        most = eps(shape.dtype, xp) ** -3
+        size = xp.clip(self.ridge.factors / self.length / self.length, max=most)
+        k = self.model.right.shape[1]
+        penalty = shape[:, None] * size + xp.zeros((1, k), dtype=shape.dtype, device=device(shape))
+        if self.ridge.biases is None:
+            return penalty
+        return xp.concat([penalty, xp.full_like(penalty[:, :1], self.ridge.biases)], axis=1)
+
+
+class _Curvature(NamedTuple):
+    """The normal equations of rows by their axes and curvatures, those of no curvature marked.
+
+    They are those of features divided by `scale`, which gives them a diagonal of ones: penalties
+    and features of any size hide no others.
+    """
+
+    scale: Array
     axes: Array
     inverse: Array
     free: Array
@@ -152,16 +179,32 @@ def variance(
     )
     xp, model, entries = alike(model, entries)
     i, j = places(rows, columns, model, xp)
+    model, lengths = _in_units(model, xp)
+    unit = lengths[0] * lengths[1]
+    entries = entries._replace(values=entries.values / unit)
     observed = group(_without_offsets(model, entries, xp), xp)
-    sides = ((observed.rows, model), (observed.columns, model.mT))
+    sides = (
+        _Part(observed.rows, model, ridge, lengths[1]),
+        _Part(observed.columns, model.mT, ridge, lengths[0]),
+    )
     if noise is None:
-        noise = _noise(*sides, ridge, xp)
+        noise = _noise(*sides, xp) * float(unit) * float(unit)
     else:
         noise = check_size(noise, name="noise")
     i_flat, j_flat = (xp.reshape(index, (-1,)) for index in (i, j))
-    values = _share(sides[0], i_flat, j_flat, ridge, xp)
-    values = values + _share(sides[1], j_flat, i_flat, ridge, xp)
+    values = _share(sides[0], i_flat, j_flat, xp) + _share(sides[1], j_flat, i_flat, xp)
     return Variance(xp.reshape(noise * values, tuple(i.shape)), noise)
+
+
+def _in_units(model: Model, xp: Namespace) -> tuple[Model, list[Array]]:
+    """Return the model with factors at unit scale, and what both have been divided by."""
+    left, right, offsets = model
+    (left, tall), (right, wide) = (
+        equilibrate(factor, xp, axis=(0, 1), always=True) for factor in (left, right)
+    )
+    lengths = [scale[0, 0] for scale in (tall, wide)]
+    unit = lengths[0] * lengths[1]
+    return Model(left, right, Biases(*(part / unit for part in offsets))), lengths
 
 
 def _without_offsets(model: Model, entries: Entries, xp: Namespace) -> Entries:
@@ -170,21 +213,19 @@ def _without_offsets(model: Model, entries: Entries, xp: Namespace) -> Entries:
     )
 
 
-def _share(
-    part: tuple[Side, Model], own: Array, other: Array, ridge: _Ridge, xp: Namespace
-) -> Array:
+def _share(part: _Part, own: Array, other: Array, xp: Namespace) -> Array:
     """Return what the rows of the left factor contribute to the variance of entries, over noise.
 
     The normal equations of each row that is asked for are split into axes once.
     """
-    side, model = part
-    features, out = _features(model.right, ridge, xp), []
+    features = _features(part, xp)
+    out = [xp.abs(features[:0, 0])]
     kinds, which = np.unique(host(own), return_inverse=True)
     order = np.argsort(which, kind="stable")
     height = max(1, _BLOCK // features.shape[1] ** 2)
     for start in range(0, kinds.size, height):
         block = kinds[start : start + height]
-        curvature = _curvature(_picked(side, block, xp), features, ridge, xp)
+        curvature = _curvature(part, block, features, xp)
         low, high = np.searchsorted(which[order], [start, start + block.size])
         for first in range(low, high, height):
             chosen = order[first : min(first + height, high)]
@@ -196,9 +237,10 @@ def _share(
     return xp.take(xp.concat(out), xp.asarray(back, device=device(own)), axis=0)
 
 
-def _features(right: Array, ridge: _Ridge, xp: Namespace) -> Array:
+def _features(part: _Part, xp: Namespace) -> Array:
     """Return what a row is multiplied with: the factor, and 1 where its offset was fitted too."""
-    if ridge.biases is None:
+    right = part.model.right
+    if part.ridge.biases is None:
         return right
     one = xp.ones((right.shape[0], 1), dtype=right.dtype, device=device(right))
     return xp.concat([right, one], axis=1)
@@ -216,31 +258,35 @@ def _picked(side: Side, rows: np.ndarray, xp: Namespace) -> Side:
     return Side(xp.asarray(ends, device=device(values)), indices, values, weights)
 
 
-def _curvature(side: Side, features: Array, ridge: _Ridge, xp: Namespace) -> _Curvature:
-    """Return the inverse of the normal equations of each row, and what each row has spent."""
+def _curvature(part: _Part, rows: np.ndarray, features: Array, xp: Namespace) -> _Curvature:
+    """Return the inverse of the normal equations of some rows, and what each row has spent."""
+    side = _picked(part.side, rows, xp)
     gram, width = grams(side, features, xp), features.shape[1]
-    penalty = row_penalties(side, ridge.factors, 1.0 if ridge.by_count else None, xp)[:, None]
-    penalty = penalty + xp.zeros((1, width), dtype=penalty.dtype, device=device(penalty))
-    if ridge.biases is not None:
-        shift = xp.full(
-            (penalty.shape[0], 1), ridge.biases, dtype=penalty.dtype, device=device(penalty)
-        )
-        penalty = xp.concat([penalty[:, :-1], shift], axis=1)
+    penalty = part.penalties(side, xp)
     diagonal = xp.eye(width, dtype=gram.dtype, device=device(gram)) * penalty[:, None, :]
-    values, axes = xp.linalg.eigh(gram + diagonal)
+    gram = gram + diagonal
+    scale = xp.sqrt(_lengths(gram, xp))
+    values, axes = xp.linalg.eigh(gram / scale[:, :, None] / scale[:, None, :])
     least = width * eps(gram.dtype, xp) * xp.max(values, axis=1, keepdims=True)
     free = values <= least
     inverse = xp.where(free, 0.0, 1 / xp.where(free, 1.0, values))
     # The trace of the inverse times the penalty: what the data did not have to say.
     squares = _squares(axes, xp)
-    kept = xp.sum(inverse * xp.sum(squares * penalty[:, :, None], axis=1), axis=1)
+    kept = xp.sum(inverse * xp.sum(squares * (penalty / scale**2)[:, :, None], axis=1), axis=1)
     determined = xp.sum(xp.astype(~free, kept.dtype), axis=1)
-    return _Curvature(axes, inverse, free, determined - kept)
+    return _Curvature(scale, axes, inverse, free, determined - kept)
+
+
+def _lengths(gram: Array, xp: Namespace) -> Array:
+    """Return the diagonals of Gram matrices, ones where nothing is known of a feature."""
+    diagonal = xp.abs(xp.linalg.diagonal(gram))
+    return xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal))
 
 
 def _forms(curvature: _Curvature, at: Array, features: Array, xp: Namespace) -> Array:
     """Return the quadratic forms of features, each with the inverse of the row at a place."""
-    axes, inverse, free = (xp.take(part, at, axis=0) for part in curvature[:3])
+    scale, axes, inverse, free = (xp.take(part, at, axis=0) for part in curvature[:4])
+    features = features / scale
     along = _squares((adjoint(axes, xp) @ conj(features, xp)[:, :, None])[:, :, 0], xp)
     lost = xp.sum(xp.where(free, along, 0.0), axis=1)
     size = xp.sum(along, axis=1)
@@ -252,14 +298,12 @@ def _squares(x: Array, xp: Namespace) -> Array:
     return xp.abs(x) ** 2
 
 
-def _noise(
-    rows: tuple[Side, Model], columns: tuple[Side, Model], ridge: _Ridge, xp: Namespace
-) -> float:
+def _noise(rows: _Part, columns: _Part, xp: Namespace) -> float:
     """Estimate the variance of an observation of weight 1 from what the model misses."""
-    side, model = rows
+    side, model = rows.side, rows.model
     missed = side.values - model_entries(side, model.left, model.right, xp)
     k = model.left.shape[1]
-    spent = sum((_spent(*part, ridge, xp) for part in (rows, columns)), 0.0) - k**2
+    spent = _spent(rows, xp) + _spent(columns, xp) - k**2
     total = int(side.values.shape[0])
     if spent >= total:
         raise ValueError(
@@ -269,12 +313,12 @@ def _noise(
     return weighted_squares(missed, side, xp) / (total - max(float(spent), 0.0))
 
 
-def _spent(side: Side, model: Model, ridge: _Ridge, xp: Namespace) -> float:
+def _spent(part: _Part, xp: Namespace) -> float:
     """Sum up the degrees of freedom of all rows."""
-    features = _features(model.right, ridge, xp)
-    height, m = max(1, _BLOCK // features.shape[1] ** 2), side.starts.shape[0] - 1
+    features = _features(part, xp)
+    height, m = max(1, _BLOCK // features.shape[1] ** 2), part.side.starts.shape[0] - 1
     total = 0.0
     for start in range(0, m, height):
         block = np.arange(start, min(start + height, m))
-        total += float(xp.sum(_curvature(_picked(side, block, xp), features, ridge, xp).spent))
+        total += float(xp.sum(_curvature(part, block, features, xp).spent))
     return total

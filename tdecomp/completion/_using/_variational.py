@@ -114,7 +114,7 @@ def variational_als(
     Raises
     ------
     TypeError
-        If entries are complex.
+        If entries are complex, or `biases` is no bool.
     ValueError
         If an argument is refused as in `complete`.
 
@@ -154,6 +154,8 @@ def variational_als(
         raise TypeError(f"x must be real, got dtype {entries.values.dtype}")
     k = check_rank(rank, min(entries.shape), way="pass a rank")
     check_callback(callback)
+    if not isinstance(biases, bool):
+        raise TypeError(f"biases must be a bool: their penalty is learnt, got {biases!r}")
     kind = check_choice(init, ("spectral", "random"), name="init")
     entries, units = in_units(entries, xp)
     start = no_biases(entries, xp)

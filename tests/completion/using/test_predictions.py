@@ -17,6 +17,12 @@ def model(xp=np, m=7, n=5, seed=0, dtype="float64"):
     return td.Completion(*(xp.asarray(rng.standard_normal(s).astype(dtype)) for s in shapes))
 
 
+def not_compiled(xp):
+    """Skip a case on JAX that the table of capabilities makes on the same arrays."""
+    if xp.name == "jax":
+        pytest.skip("compiled for tests/testing/test_capabilities.py already")
+
+
 def noisy(seed=0, share=0.5, sigma=0.3, shape=(40, 30), rank=2):
     """Return a matrix of low rank, and the same with noise and entries that are not known."""
     rng = np.random.default_rng(seed)
@@ -118,6 +124,8 @@ def test_ties_go_to_the_smaller_column_and_blocks_change_nothing(monkeypatch, n)
 
 def test_nothing_need_be_excluded_and_everything_may_be():
     z = model()
+    listed = [[False] * 5] * 7
+    np.testing.assert_array_equal(top_n(z, 3, exclude=listed).indices, top_n(z, 3).indices)
     plain = top_n(z, 3)
     np.testing.assert_array_equal(top_n(z, 3, exclude=np.full((7, 5), np.nan)).indices, plain[0])
     none = scipy.sparse.coo_array((7, 5))
@@ -126,6 +134,24 @@ def test_nothing_need_be_excluded_and_everything_may_be():
     assert (all_seen.indices == -1).all()
     assert (all_seen.scores == -np.inf).all()
     assert top_n(z, 3, rows=[]).indices.shape == (0, 3)
+
+
+def test_what_is_not_a_number_is_never_among_the_best():
+    right = np.array([[1.0, np.nan, 3.0, 2.0]])
+    found = top_n(td.LowRank(np.ones((2, 1)), right), 2)
+    assert found.indices.tolist() == [[2, 3], [2, 3]]
+    torch = pytest.importorskip("torch")
+    z = td.LowRank(torch.ones((2, 1), dtype=torch.float64), torch.asarray(right))
+    assert top_n(z, 4).indices.tolist() == [[2, 3, 0, -1]] * 2
+
+
+@pytest.mark.parametrize("mode", ["rows", "columns"])
+def test_of_a_batch_of_which_nothing_is_known_only_offsets_are_said(mode):
+    z = model()
+    shape = (3, 5) if mode == "rows" else (7, 3)
+    found = fold_in(z, np.full(shape, np.nan), mode=mode, biases=True).to_array()
+    said = z.mean + (z.column_bias[None, :] if mode == "rows" else z.row_bias[:, None])
+    np.testing.assert_allclose(found, np.broadcast_to(said, shape), atol=1e-15)
 
 
 @pytest.mark.parametrize("by_count", [False, True])
@@ -145,6 +171,7 @@ def test_a_row_of_the_fit_is_folded_in_to_itself(by_count, weighted):
 
 
 def test_a_folded_row_solves_its_ridge_regression_on_every_library(xp):
+    not_compiled(xp)
     rng = np.random.default_rng(0)
     v, x = rng.standard_normal((2, 6)), rng.standard_normal((3, 6))
     x[0, 2], x[2] = np.nan, np.nan
@@ -159,7 +186,7 @@ def test_a_folded_row_solves_its_ridge_regression_on_every_library(xp):
     assert (xp.to_numpy(z.left)[2] == 0).all()
 
 
-@pytest.mark.parametrize("scale", [1e-140, 1e140])
+@pytest.mark.parametrize("scale", [1e-300, 1e-140, 1e140, 1e300])
 def test_folding_in_follows_the_scale_of_the_data(scale):
     truth, x = noisy(sigma=0)
     z = td.truncated_svd(truth, rank=2)
@@ -169,6 +196,7 @@ def test_folding_in_follows_the_scale_of_the_data(scale):
 
 
 def test_the_variance_is_that_of_bayesian_regression_where_columns_are_known(xp):
+    not_compiled(xp)
     rng = np.random.default_rng(0)
     v, sigma, lam = rng.standard_normal((3, 8)), 0.4, 0.6
     x = rng.standard_normal((5, 8))
@@ -197,6 +225,20 @@ def test_intervals_cover_as_often_as_they_say_and_the_noise_is_found():
         inside.append(np.mean(off < 1.96 * np.sqrt(found.values)))
     assert abs(np.mean(inside) - 0.95) < 0.02
     assert abs(np.mean(noise) / 0.3**2 - 1) < 0.03
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-140, 1e140, 1e300])
+def test_uncertainty_does_not_depend_on_how_the_scale_is_shared_by_the_factors(scale):
+    truth, x = noisy()
+    z = td.truncated_svd(truth, rank=2)
+    left, right = z.U * z.S, z.Vh
+    rules = {"weights": 1.0 * ~np.isnan(x)}
+    one, other = (
+        variance(td.LowRank(left / s, right * s), x, [0, 3], [5, 7], **rules) for s in (1.0, scale)
+    )
+    np.testing.assert_allclose(other.values, one.values, rtol=1e-9)
+    assert other.noise == pytest.approx(one.noise, rel=1e-9)
+    assert variance(z, x, [], []).values.shape == (0,)
 
 
 def test_what_the_data_do_not_determine_is_infinitely_uncertain():
