@@ -8,6 +8,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import numpy as np
+
 from tdecomp._errors import check_callback
 
 T = TypeVar("T")
@@ -142,6 +144,8 @@ def iterate(
         return Fit(show(state) if show else state, error, iteration, status)
 
     check_callback(callback)
+    if math.isnan(tol):
+        raise ValueError("tol must be a number, got nan: no change would ever be small enough")
     start = time.monotonic()
     best, error, merit, idle = math.inf, math.inf, math.inf, 0
     for iteration in range(1, max_iter + 1):
@@ -157,7 +161,8 @@ def iterate(
         if callback is not None:
             shown = show(state) if show else None
             progress = Progress(iteration, error, time.monotonic() - start, shown)
-            stop = callback(progress) is True
+            answer = callback(progress)
+            stop = isinstance(answer, bool | np.bool_) and bool(answer)
         if following.verdict is not None:
             return finish(iteration, following.verdict)
         if change <= tol:

@@ -3,6 +3,7 @@
 import math
 import pickle
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,6 +124,20 @@ def test_a_callback_sees_every_step_and_may_stop(stop):
 def test_only_true_stops(answer):
     fit = iterate(follow([1.0], [1.0] * 9), 0, max_iter=5, tol=0.0, callback=lambda _: answer)
     assert fit.n_iter == 5
+
+
+def test_the_truth_of_numpy_stops_as_well():
+    steps = follow([1.0 / (k + 1) for k in range(9)])
+    fits = [
+        iterate(steps, 0, max_iter=5, tol=0.0, callback=lambda _, a=answer: a)
+        for answer in (np.bool_(True), np.bool_(False))
+    ]
+    assert [fit.n_iter for fit in fits] == [1, 5]
+
+
+def test_a_tolerance_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="tol must be a number, got nan"):
+        iterate(follow([1.0]), 0, max_iter=5, tol=math.nan)
 
 
 def test_convergence_outranks_interruption():
