@@ -152,9 +152,11 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
         some = X[:, self._known]
+        self._exponents = self._binary_exponents(X[samples > 0][:, self._known])
+        some = np.ldexp(some, -self._exponents)
         self._scaler = StandardScaler(with_std=self.scale).fit(some, sample_weight=samples)
         self.statistics_ = np.full(X.shape[1], np.nan, dtype=X.dtype)
-        self.statistics_[self._known] = self._scaler.mean_
+        self.statistics_[self._known] = np.ldexp(self._scaler.mean_, self._exponents)
         weights = None
         if sample_weight is not None:
             weights = known[:, self._known] * samples[:, None]
@@ -172,6 +174,15 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         warn_unfinished(fit, self)
         self.completion_, self.n_iter_ = fit.tensor, fit.n_iter
         return self
+
+    def _binary_exponents(self, X: Array) -> Array:
+        """Return powers of two near the features, so that no square of theirs overflows.
+
+        Without `scale` they are zero: the penalty is meant for the data as they are.
+        """
+        if not self.scale:
+            return np.zeros(X.shape[1], dtype=np.int32)
+        return np.frexp(np.nanmax(np.abs(X), axis=0))[1]
 
     def _marked(self, X: Any, *, reset: bool) -> Array:
         """Return the data with NaN where they are missing."""
@@ -205,7 +216,7 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _filled(self, X: Array) -> Array:
         """Fill in features of which something is known, from what is known of each row."""
-        Z = self._scaler.transform(X)
+        Z = self._scaler.transform(np.ldexp(X, -self._exponents))
         missing = np.isnan(Z)
         guess = np.zeros_like(Z)
         rows = missing.any(axis=1) & ~missing.all(axis=1)
@@ -217,7 +228,8 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 by_count=self.by_count,
             )
             guess[rows] = folded.to_array()
-        return np.where(missing, self._scaler.inverse_transform(guess), X)
+        found = np.ldexp(self._scaler.inverse_transform(guess), self._exponents)
+        return np.where(missing, found, X)
 
     def _kept(self) -> Array:
         """Tell which features are in the output."""

@@ -152,3 +152,13 @@ def test_an_iteration_cut_short_warns():
 def test_what_is_wrong_is_named(options, X, complaint):
     with pytest.raises((TypeError, ValueError), match=complaint):
         LowRankImputer(**options).fit(X)
+
+
+@pytest.mark.parametrize("exponent", [-900, 900])
+def test_features_of_any_scale_are_imputed_alike(exponent):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((30, 2)) @ rng.standard_normal((2, 5))
+    x[rng.random(x.shape) < 0.2] = np.nan
+    usual = LowRankImputer(2, random_state=0).fit_transform(x)
+    found = LowRankImputer(2, random_state=0).fit_transform(np.ldexp(x, exponent))
+    np.testing.assert_allclose(np.ldexp(found, -exponent), usual, rtol=1e-12)
