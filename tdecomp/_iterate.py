@@ -161,8 +161,7 @@ def iterate(
         if callback is not None:
             shown = show(state) if show else None
             progress = Progress(iteration, error, time.monotonic() - start, shown)
-            answer = callback(progress)
-            stop = isinstance(answer, bool | np.bool_) and bool(answer)
+            stop = _is_true(callback(progress))
         if following.verdict is not None:
             return finish(iteration, following.verdict)
         if change <= tol:
@@ -174,3 +173,8 @@ def iterate(
         if idle >= _PATIENCE and tol >= 0:
             return finish(iteration, Status.STAGNATED)
     return finish(max_iter, Status.MAX_ITER)
+
+
+def _is_true(answer: object) -> bool:
+    """Tell the answer True, Python's or NumPy's, from everything else that counts as true."""
+    return isinstance(answer, bool | np.bool_) and bool(answer)
