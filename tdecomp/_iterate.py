@@ -143,9 +143,7 @@ def iterate(
     def finish(iteration: int, status: Status) -> Fit[Any]:
         return Fit(show(state) if show else state, error, iteration, status)
 
-    check_callback(callback)
-    if math.isnan(tol):
-        raise ValueError("tol must be a number, got nan: no change would ever be small enough")
+    _check_rules(tol, callback)
     start = time.monotonic()
     best, error, merit, idle = math.inf, math.inf, math.inf, 0
     for iteration in range(1, max_iter + 1):
@@ -173,6 +171,13 @@ def iterate(
         if idle >= _PATIENCE and tol >= 0:
             return finish(iteration, Status.STAGNATED)
     return finish(max_iter, Status.MAX_ITER)
+
+
+def _check_rules(tol: float, callback: Callback | None) -> None:
+    """Refuse what could not stop an iteration."""
+    check_callback(callback)
+    if math.isnan(tol):
+        raise ValueError("tol must be a number, got nan: no change would ever be small enough")
 
 
 def _is_true(answer: object) -> bool:
