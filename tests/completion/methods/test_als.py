@@ -6,7 +6,7 @@ import pytest
 import tdecomp as td
 from tdecomp._xp import namespace
 from tdecomp.completion import _masked
-from tdecomp.completion._masked import solve_rows
+from tdecomp.completion._masked import misfit, solve_and_judge, solve_rows
 from tdecomp.completion._nonnegative import descend_rows
 from tdecomp.completion._observed import Side
 
@@ -86,6 +86,23 @@ def test_all_that_is_known_of_gives_the_truncated_svd(method):
     z = td.complete(x, rank=3, method=method, tol=-1, max_iter=100, rng=0).tensor
     best = td.linalg.truncated_svd(x, rank=3).to_array()
     np.testing.assert_allclose(z.to_array(), best, atol=1e-8)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-7, 0.3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_loss_that_comes_with_a_solution_is_true(dtype, noise):
+    """Also where all digits of the loss before cancel."""
+    rng = np.random.default_rng(4)
+    left, right = rng.standard_normal((30, 3)), rng.standard_normal((40, 3))
+    x = left @ right.T + noise * rng.standard_normal((30, 40))
+    side = side_of(np.where(rng.random(x.shape) < 0.5, x, np.nan))
+    side = side._replace(values=side.values.astype(dtype))
+    left, right = rng.standard_normal((30, 3)).astype(dtype), right.astype(dtype)
+    penalty = np.full(30, 1e-3, dtype) if noise == 0.3 else np.zeros(30, dtype)
+    left, loss = solve_and_judge(side, left, right, penalty, XP)
+    assert left.dtype == dtype
+    digits = float(np.sqrt(np.finfo(dtype).eps))
+    assert loss == pytest.approx(misfit(side, left, right, XP), rel=digits)
 
 
 @METHODS
