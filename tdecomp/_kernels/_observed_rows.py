@@ -179,6 +179,24 @@ def from_lane(
 
 
 @routine
+def solve_filled(
+    x: Any, lanes: int, least: Any, rows: Any, own: Any, penalty: Any, rounding: float,
+    losses: Any, out: Any,
+) -> Any:  # fmt: skip
+    """Solve for the `rows` that fill lanes; return their losses and the bounds, summed."""
+    k = own.shape[1]
+    total = doubts = 0.0
+    solve_lanes(x, k, lanes, least)
+    for lane in range(rows.size):
+        i = rows[lane]
+        loss, doubt = from_lane(
+            x, k, lanes, lane, least[lane], own[i], penalty[i], rounding, losses[lane], out[i]
+        )
+        total, doubts = total + loss, doubts + doubt
+    return total, doubts
+
+
+@routine
 def spread_row(row: Any, wide: Any) -> Any:
     """Copy a row to the front of a wider one."""
     for a in range(row.size):
@@ -222,15 +240,10 @@ def solve_by_row(
                 rows[filled] = i
                 filled += 1
             if filled == lanes or (filled and i + 1 == bounds[t + 1]):
-                solve_lanes(x, k, lanes, least)
-                for lane in range(filled):
-                    row = rows[lane]
-                    loss, doubt = from_lane(
-                        x, k, lanes, lane, least[lane], own[row], penalty[row], rounding,
-                        losses[lane], out[row],
-                    )  # fmt: skip
-                    total, doubts = total + loss, doubts + doubt
-                filled = 0
+                loss, doubt = solve_filled(
+                    x, lanes, least, rows[:filled], own, penalty, rounding, losses, out
+                )
+                total, doubts, filled = total + loss, doubts + doubt, 0
         found[t, 0], found[t, 1] = total, doubts
 
 

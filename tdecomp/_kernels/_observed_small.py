@@ -12,8 +12,7 @@ import numpy as np
 from numba import prange
 
 from tdecomp._kernels._jit import kernel
-from tdecomp._kernels._lanes import solve_lanes
-from tdecomp._kernels._observed_rows import from_lane, into_lanes, lane_array, spread_row
+from tdecomp._kernels._observed_rows import into_lanes, lane_array, solve_filled, spread_row
 from tdecomp._kernels._small_squares import squares, weighted_squares
 
 
@@ -51,13 +50,8 @@ def solve_small_by_row(
                 rows[filled] = i
                 filled += 1
             if filled == lanes or (filled and i + 1 == bounds[t + 1]):
-                solve_lanes(x, k, lanes, least)
-                for lane in range(filled):
-                    row = rows[lane]
-                    loss, doubt = from_lane(
-                        x, k, lanes, lane, least[lane], own[row], penalty[row], rounding,
-                        losses[lane], out[row],
-                    )  # fmt: skip
-                    total, doubts = total + loss, doubts + doubt
-                filled = 0
+                loss, doubt = solve_filled(
+                    x, lanes, least, rows[:filled], own, penalty, rounding, losses, out
+                )
+                total, doubts, filled = total + loss, doubts + doubt, 0
         found[t, 0], found[t, 1] = total, doubts
