@@ -9,9 +9,9 @@ bytes, which come from the third level of the cache. With 3 million entries of a
 wide as half a vector, so that an entry takes 24 instructions where 19 would do, two in a cycle: 10
 ms of two cores at 3.7 GHz, of 12 that are measured. The copies of equations into lanes and their
 solutions take 3 ms, and factors that come from the other core's cache 2 more; the loss comes with
-the solutions. That was measured to be a sweep of 19 to 24 ms in double precision, where cmfrec
-takes 160 to 190, and of 16 to 18 ms in single, where lenskit takes 143. The inexact method needs
-``4 nnz k`` for each of its two or three passes.
+the solutions. That was measured to be a sweep of 17 to 24 ms in double precision, where cmfrec
+takes 157 to 190, and of 14 to 18 ms in single, where lenskit takes 128 to 151. The inexact method
+needs ``4 nnz k`` for each of its two or three passes.
 """
 
 from __future__ import annotations
