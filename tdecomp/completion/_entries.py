@@ -68,6 +68,8 @@ def read(
             return xp, entries
         raise ValueError(f"{name} has no observed entry: nothing is known of the matrix")
     finite(entries.values, xp, name=f"the observed entries of {name}")
+    if stored is None:
+        return xp, entries
     return xp, _unique(_in_order(entries, xp), duplicates, xp, name)
 
 
@@ -167,13 +169,23 @@ def _dense(x: Any, weights: Any, name: str) -> tuple[Namespace, Entries]:
         weights = elementwise(weights, x, x.shape, xp, name=name)
         _refuse_unknown(seen, weights, xp, name)
         seen = seen & (weights > 0)
-    rows, columns = (xp.astype(part, integers(xp), copy=False) for part in xp.nonzero(seen))
-    places = rows * x.shape[1] + columns
+    rows, columns, places = _listed(seen, xp)
     values = xp.take(xp.reshape(x, (-1,)), places, axis=0)
     listed = None
     if weights is not None:
         listed = xp.take(xp.reshape(weights, (-1,)), places, axis=0)
     return xp, Entries(rows, columns, values, listed, (int(x.shape[0]), int(x.shape[1])))
+
+
+def _listed(seen: Array, xp: Namespace) -> tuple[Array, Array, Array]:
+    """Return the rows and columns of what is True, and its places in the flattened array."""
+    m, n = seen.shape
+    if is_numpy(seen):
+        places = np.flatnonzero(seen)
+        rows = np.repeat(np.arange(m), np.count_nonzero(seen, axis=1))
+        return rows, places - n * rows, places
+    rows, columns = (xp.astype(part, integers(xp), copy=False) for part in xp.nonzero(seen))
+    return rows, columns, rows * n + columns
 
 
 def _refuse_unknown(known: Array, weights: Array, xp: Namespace, name: str) -> None:

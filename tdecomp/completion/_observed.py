@@ -70,11 +70,29 @@ class Observed(NamedTuple):
 
 def group(entries: Entries, xp: Namespace) -> Observed:
     """Group entries, which are in the order of rows, both ways."""
-    turned = Entries(
-        entries.columns, entries.rows, entries.values, entries.weights, entries.shape[::-1]
-    )
+    rows, (m, n) = _side(entries, xp), entries.shape
+    if is_numpy(entries.rows, entries.values):
+        return Observed(rows, _turned(rows, n), entries.shape)
+    turned = Entries(entries.columns, entries.rows, entries.values, entries.weights, (n, m))
     order = lexicographic(turned.rows, turned.columns, turned.shape, xp)
-    return Observed(_side(entries, xp), _side(turned.take(order, xp), xp), entries.shape)
+    return Observed(rows, _side(turned.take(order, xp), xp), entries.shape)
+
+
+def _turned(side: Side, size: int) -> Side:
+    """Group what is grouped by rows by its columns, on the host, by counting."""
+    from scipy.sparse import csr_array
+
+    places = np.arange(side.indices.shape[0])
+    shape = (side.starts.shape[0] - 1, size)
+    counted = csr_array((places, side.indices, side.starts), shape=shape).tocsc()
+    order = counted.data
+    narrow = np.int32 if shape[0] <= np.iinfo(np.int32).max else np.int64
+    return Side(
+        counted.indptr.astype(np.int64),
+        counted.indices.astype(narrow, copy=False),
+        side.values[order],
+        None if side.weights is None else side.weights[order],
+    )
 
 
 def _side(entries: Entries, xp: Namespace) -> Side:

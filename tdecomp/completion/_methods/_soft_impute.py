@@ -11,6 +11,7 @@ from tdecomp._iterate import Step
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import conj, device
+from tdecomp.completion._entries import lexicographic
 from tdecomp.completion._masked import entries, times, weighted_squares
 from tdecomp.completion._methods._singular import (
     Singular,
@@ -68,7 +69,7 @@ def soft_impute(problem: Problem) -> Solver:
     (rows, columns, shape), xp, rank = problem.observed, problem.xp, problem.rank
     heavy = heaviest(problem.observed, xp)
     threshold = problem.regularization / heavy
-    order = xp.argsort(rows.indices, stable=True)
+    order = _by_columns(rows, shape, xp)
     widest = min(rank + _MORE, *shape)
 
     def step(state: _State) -> Step[_State]:
@@ -102,6 +103,11 @@ def soft_impute(problem: Problem) -> Solver:
     model = singular(problem.left, problem.right, xp)
     seen, start = _seen(model, rows, xp), _widened(model.v, widest, xp)
     return Solver(_State(model, seen, model, seen, start, math.inf, 1.0), step, factors)
+
+
+def _by_columns(rows: Side, shape: tuple[int, int], xp: Namespace) -> Array:
+    """Return the order by columns of entries that lie by rows."""
+    return lexicographic(rows.indices, rows.owners(xp), shape[::-1], xp)
 
 
 def _seen(model: Singular, rows: Side, xp: Namespace) -> Array:
