@@ -19,7 +19,7 @@ from tdecomp._iterate import Callback, Fit
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import device, eps, equilibrate, namespace, real_dtype, times_power
+from tdecomp._xp import device, eps, equilibrate, finite, namespace, real_dtype, times_power
 from tdecomp.completion._biases import Biases, fit_biases, no_biases
 from tdecomp.completion._drive import drive
 from tdecomp.completion._entries import Entries, read
@@ -48,6 +48,8 @@ METHODS = {
 }
 # The ridge of biases where `biases` is True.
 _BIASES = 5.0
+# Penalties above this make every completion zero, and their squares may overflow.
+_CRUSHING = 2.0**60
 # Errors below this many eps are rounding.
 _EXACT = 8.0
 
@@ -200,7 +202,7 @@ def complete(
         None if held is None else _rest(held, offsets, xp),
         max_iter=check_count(max_iter, name="max_iter", least=1),
         tol=check_number(tol, name="tol"),
-        callback=_seeing(callback, offsets, units, xp),
+        callback=_seeing(callback, problem, offsets, units),
         rounding=_EXACT * eps(kept.values.dtype, xp),
         xp=xp,
     )
@@ -276,7 +278,7 @@ def _posed(
     return Problem(
         observed,
         options.rank,
-        ridge,
+        min(ridge, _CRUSHING),
         row_penalties(observed.rows, ridge, heavy, xp),
         row_penalties(observed.columns, ridge, heavy, xp),
         options.nonnegative,
@@ -291,13 +293,14 @@ def row_penalties(side: Side, ridge: float, heavy: float | None, xp: Namespace) 
     """Return the ridge of each row: the same for all, or times what its entries weigh."""
     real = real_dtype(side.values.dtype, xp)
     if heavy is None:
-        return xp.full(side.starts.shape[0] - 1, ridge, dtype=real, device=device(side.values))
+        size = side.starts.shape[0] - 1
+        return xp.full(size, min(ridge, _CRUSHING), dtype=real, device=device(side.values))
     counts = xp.astype(side.counts(), real)
     if side.weights is not None:
         sums = xp.cumulative_sum(xp.astype(side.weights, xp.float64), include_initial=True)
         edges = xp.take(sums, side.starts, axis=0)
         counts = xp.astype(edges[1:] - edges[:-1], real)
-    return ridge * heavy * counts
+    return min(ridge * heavy, _CRUSHING) * counts
 
 
 def _start(
@@ -311,8 +314,7 @@ def _start(
                 f"init must have shape {(m, n)} and rank {rank}, got {options.init.shape} and "
                 f"{options.init.rank}"
             )
-        root = 2.0 ** (units.exponent // 2)
-        return options.init.left / root, xp.matrix_transpose(options.init.right) / root
+        return _given(options.init, like, 2.0 ** (units.exponent // 2), xp)
     if check_choice(options.init, ("spectral", "random"), name="init") == "spectral":
         left, right = spectral(observed, rank, options.rng, xp)
     else:
@@ -320,15 +322,35 @@ def _start(
     return (xp.abs(left), xp.abs(right)) if options.nonnegative else (left, right)
 
 
+def _given(init: Completion, like: Array, root: float, xp: Namespace) -> tuple[Array, Array]:
+    """Return the factors of a start in the dtype of the data, at their scale."""
+    namespace(init.left, like)
+    found = []
+    for name in ("left", "right"):
+        factor = finite(getattr(init, name), xp, name=f"init.{name}")
+        if xp.isdtype(factor.dtype, "complex floating") > xp.isdtype(
+            like.dtype, "complex floating"
+        ):
+            raise TypeError(f"init.{name} is complex, and the entries of x are real")
+        found.append(xp.astype(factor / root, like.dtype))
+    return found[0], xp.matrix_transpose(found[1])
+
+
 def _seeing(
-    callback: Callback | None, offsets: Biases, units: Units, xp: Namespace
+    callback: Callback | None, problem: Problem, offsets: Biases, units: Units
 ) -> Callback | None:
-    """Let a callback see the completed matrix at the scale of the data."""
+    """Let a callback see the matrix that would be returned, at the scale of the data.
+
+    Its error is told too: the last step may have been to other factors than those shown.
+    """
     check_callback(callback)
     if callback is None:
         return None
     return lambda progress: callback(
-        progress._replace(tensor=shown(progress.tensor, offsets, units, xp))
+        progress._replace(
+            error=_error(problem, progress.tensor),
+            tensor=shown(progress.tensor, offsets, units, problem.xp),
+        )
     )
 
 

@@ -224,6 +224,9 @@ def test_inputs_are_left_alone():
         ({"rank": 2, "biases": -1}, ValueError, "biases must be"),
         ({"rank": 2, "max_iter": 0}, ValueError, "max_iter must be"),
         ({"rank": 2, "tol": "small"}, TypeError, "tol must be"),
+        ({"rank": 2, "tol": np.nan}, ValueError, "tol must be"),
+        ({"rank": 2, "by_count": 3}, TypeError, "by_count must be"),
+        ({"rank": 2, "nonnegative": "yes"}, TypeError, "nonnegative must be"),
         ({"rank": 2, "callback": 3}, TypeError, "callback must be"),
         ({"rank": 2, "rng": "seed"}, TypeError, "rng must be"),
     ],
@@ -231,6 +234,59 @@ def test_inputs_are_left_alone():
 def test_a_bad_option_gets_one_clear_error(rules, error, message):
     with pytest.raises(error, match=message):
         td.complete(problem()[1], **rules)
+
+
+def test_a_start_has_the_precision_of_the_data_after_it():
+    _, x = problem(noise=0.3)
+    start = td.complete(x, rank=2, rng=0, max_iter=2).tensor
+    narrow = td.Completion(*(part.astype(np.float32) for part in start))
+    for method in ("als", "riemannian", "soft_impute", "soft_impute_als"):
+        for data, init in ((x, narrow), (x.astype(np.float32), start)):
+            fit = td.complete(data, rank=2, method=method, init=init, max_iter=2)
+            assert fit.tensor.dtype == data.dtype
+
+
+def test_a_start_that_is_none_gets_one_clear_error():
+    _, x = problem()
+    start = td.complete(x, rank=2, rng=0, max_iter=2).tensor
+    torch = pytest.importorskip("torch")
+    for init, error, message in (
+        (start._replace(left=start.left * np.nan), ValueError, "init.left has 80 non-finite"),
+        (start._replace(right=start.right * 1j), TypeError, "init.right is complex"),
+        (td.Completion(*map(torch.asarray, start)), TypeError, "from one library"),
+    ):
+        with pytest.raises(error, match=message):
+            td.complete(x, rank=2, init=init)
+
+
+@pytest.mark.parametrize("method", ["als", "riemannian", "scaled_gd", "soft_impute"])
+def test_a_penalty_beyond_all_bounds_makes_zeros(method):
+    _, x = problem()
+    fit = td.complete(x, rank=2, method=method, regularization=1e308, rng=0)
+    assert fit.status in (Status.CONVERGED, Status.MAX_ITER)
+    assert fit.error == pytest.approx(1)
+    assert np.linalg.norm(fit.tensor.to_array()) < 1e-6
+
+
+@pytest.mark.parametrize("by_count", [False, True])
+def test_light_weights_bear_a_penalty_beyond_them(by_count):
+    _, x = problem()
+    weights = 1e-300 * ~np.isnan(x)
+    fit = td.complete(x, rank=2, weights=weights, regularization=0.1, by_count=by_count, rng=0)
+    assert (fit.error < 0.6) == by_count
+
+
+@pytest.mark.parametrize("holdout", [None, 0.2])
+@pytest.mark.parametrize("method", ["als", "riemannian", "soft_impute_als"])
+def test_the_callback_is_told_the_error_of_what_it_is_shown(method, holdout):
+    _, x = problem(noise=0.5)
+    seen = []
+    fit = td.complete(
+        x, rank=5, method=method, regularization=2.0, holdout=holdout, rng=0, max_iter=4, tol=-1,
+        callback=seen.append,
+    )  # fmt: skip
+    np.testing.assert_array_equal(seen[-1].tensor.to_array(), fit.tensor.to_array())
+    assert seen[-1].error == fit.error
 
 
 def test_a_start_of_another_shape_is_refused():

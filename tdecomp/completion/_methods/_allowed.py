@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 # What each method cannot take.
 _REFUSED = {
     "als_cg": ("nonnegative",),
@@ -21,10 +23,15 @@ def check_allowed(method: str, *, nonnegative: bool, by_count: bool) -> None:
 
     Raises
     ------
+    TypeError
+        If an answer is neither yes nor no.
     ValueError
         If it is asked for.
     """
     asked = {"nonnegative": nonnegative, "by_count": by_count}
+    for name, value in asked.items():
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} must be a bool, got {value!r}")
     for name in _REFUSED.get(method, ()):
         if asked[name]:
             raise ValueError(f'method="{method}" {_WHY[name]}; pass {name}=False or method="als"')

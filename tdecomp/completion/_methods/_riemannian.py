@@ -104,7 +104,8 @@ def riemannian(problem: Problem) -> Solver:
         way = steepest(point, slope)
         return _State(point, loss, objective, way, way)
 
-    def step(state: _State) -> Step[_State]:
+    def lowered(state: _State) -> _State | None:
+        """Return a point along the way that keeps its promise, None where there is none."""
         fall = state.slope.inner(state.way, xp)
         seen = entries(rows, *_factors(state.point, state.way, xp), xp)
         bend = weighted_squares(seen, rows, xp)
@@ -114,10 +115,13 @@ def riemannian(problem: Problem) -> Solver:
             loss, objective, slope = value(point)
             if objective <= state.objective - 2 * _ARMIJO * length * fall:
                 way = steepest(point, slope)
-                after = _State(point, loss, objective, way, _next(state, point, way, xp))
-                return _told(after, problem)
+                return _State(point, loss, objective, way, _next(state, point, way, xp))
             length *= _SHRINK
-        return _told(state._replace(way=state.slope), problem)
+        return None
+
+    def step(state: _State) -> Step[_State]:
+        after = lowered(state) or lowered(state._replace(way=state.slope)) or state
+        return _told(after, problem)
 
     return Solver(begin(), step, lambda state: state.point.balanced(problem.rank, xp))
 
