@@ -17,9 +17,9 @@ from tdecomp._errors import (
 )
 from tdecomp._iterate import Callback, Fit
 from tdecomp._precision import full_precision
-from tdecomp._random import generator, normal
+from tdecomp._random import generator
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import device, eps, equilibrate, finite, namespace, real_dtype, times_power
+from tdecomp._xp import device, eps, equilibrate, namespace, real_dtype, times_power
 from tdecomp.completion._biases import Biases, fit_biases, no_biases
 from tdecomp.completion._drive import drive
 from tdecomp.completion._entries import Entries, read
@@ -33,10 +33,10 @@ from tdecomp.completion._methods._riemannian import riemannian
 from tdecomp.completion._methods._scaled_gd import scaled_gd
 from tdecomp.completion._methods._soft_impute import soft_impute
 from tdecomp.completion._methods._soft_impute_als import soft_impute_als
-from tdecomp.completion._methods._spectral import spectral
-from tdecomp.completion._observed import Observed, Side, group
+from tdecomp.completion._observed import Side, group
 from tdecomp.completion._problem import Problem
 from tdecomp.completion._split import set_aside
+from tdecomp.completion._start import start
 
 METHODS = {
     "als": als,
@@ -120,18 +120,22 @@ def complete(
     duplicates : {"error", "mean"}
         What becomes of several entries at one place.
     init : {"spectral", "random"} or Completion
-        Where to start.
+        Where to start: of a completion its factors, not its offsets. Zero factors are a saddle
+        that most methods do not leave.
     holdout : float, COO, sparse matrix or array, optional
         The share of the entries to set aside, or others to judge by: the iterate that fits these
         best is returned, and three steps in a row that do not fit them better end the iteration.
     max_iter : int
-        The largest number of steps.
+        The largest number of steps; the sweeps before the first step of ``"riemannian"`` are none.
     tol : float
-        Stop when the relative change of the root of the objective is at most this.
+        Stop when a step changes the root of the objective by at most this, relatively: by default
+        when a step no longer matters beside noise. It says nothing of the distance to the minimum,
+        which is larger for methods of many small steps. For the last digits pass 1e-10 or less,
+        and a larger `max_iter`.
     rng : int, numpy.random.Generator or None
         Of the start and of what is held out.
     callback : callable, optional
-        Called with a `Progress` after each step.
+        Called with a `Progress` after each step; returning True ends the iteration.
 
     Returns
     -------
@@ -272,7 +276,11 @@ def _posed(
 ) -> Problem:
     """Say what is minimised, in the units of scaled data, and where to start."""
     observed = group(_rest(entries, offsets, xp), xp)
-    left, right = _start(observed, options, units, xp)
+    left, right = start(
+        observed, options.rank, options.init, options.rng, xp, root=2.0 ** (units.exponent // 2)
+    )
+    if options.nonnegative:
+        left, right = xp.abs(left), xp.abs(right)
     ridge = options.regularization / 2.0**units.exponent / units.heaviest
     heavy = units.heaviest if options.by_count else None
     return Problem(
@@ -301,39 +309,6 @@ def row_penalties(side: Side, ridge: float, heavy: float | None, xp: Namespace) 
         edges = xp.take(sums, side.starts, axis=0)
         counts = xp.astype(edges[1:] - edges[:-1], real)
     return min(ridge * heavy, _CRUSHING) * counts
-
-
-def _start(
-    observed: Observed, options: Options, units: Units, xp: Namespace
-) -> tuple[Array, Array]:
-    """Return factors to start from, at the scale of the data."""
-    like, (m, n), rank = observed.rows.values, observed.shape, options.rank
-    if isinstance(options.init, Completion):
-        if options.init.shape != (m, n) or options.init.rank != rank:
-            raise ValueError(
-                f"init must have shape {(m, n)} and rank {rank}, got {options.init.shape} and "
-                f"{options.init.rank}"
-            )
-        return _given(options.init, like, 2.0 ** (units.exponent // 2), xp)
-    if check_choice(options.init, ("spectral", "random"), name="init") == "spectral":
-        left, right = spectral(observed, rank, options.rng, xp)
-    else:
-        left, right = (normal(options.rng, (size, rank), like, xp) / rank**0.25 for size in (m, n))
-    return (xp.abs(left), xp.abs(right)) if options.nonnegative else (left, right)
-
-
-def _given(init: Completion, like: Array, root: float, xp: Namespace) -> tuple[Array, Array]:
-    """Return the factors of a start in the dtype of the data, at their scale."""
-    namespace(init.left, like)
-    found = []
-    for name in ("left", "right"):
-        factor = finite(getattr(init, name), xp, name=f"init.{name}")
-        if xp.isdtype(factor.dtype, "complex floating") > xp.isdtype(
-            like.dtype, "complex floating"
-        ):
-            raise TypeError(f"init.{name} is complex, and the entries of x are real")
-        found.append(xp.astype(factor / root, like.dtype))
-    return found[0], xp.matrix_transpose(found[1])
 
 
 def _seeing(

@@ -1,0 +1,50 @@
+"""Where a completion starts: from the known entries, at random, or from another completion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tdecomp._errors import check_choice
+from tdecomp._random import normal
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import finite, namespace
+from tdecomp.completion._format import Completion
+from tdecomp.completion._methods._spectral import spectral
+from tdecomp.completion._observed import Observed
+
+
+def start(
+    observed: Observed,
+    rank: int,
+    init: Any,
+    rng: np.random.Generator,
+    xp: Namespace,
+    *,
+    root: float,
+) -> tuple[Array, Array]:
+    """Return factors (m, k) and (n, k) to start from; those of a completion over `root`."""
+    like, (m, n) = observed.rows.values, observed.shape
+    if isinstance(init, Completion):
+        if init.shape != (m, n) or init.rank != rank:
+            raise ValueError(
+                f"init must have shape {(m, n)} and rank {rank}, got {init.shape} and {init.rank}"
+            )
+        left, right = (_given(init, name, like, root, xp) for name in ("left", "right"))
+        return left, xp.matrix_transpose(right)
+    if check_choice(init, ("spectral", "random"), name="init") == "spectral":
+        return spectral(observed, rank, rng, xp)
+    left, right = (normal(rng, (size, rank), like, xp) / rank**0.25 for size in (m, n))
+    return left, right
+
+
+def _given(init: Completion, name: str, like: Array, root: float, xp: Namespace) -> Array:
+    """Return a factor of a completion in the dtype of the data, at their scale."""
+    factor = getattr(init, name)
+    namespace(factor, like)
+    finite(factor, xp, name=f"init.{name}")
+    kinds = [xp.isdtype(array.dtype, "complex floating") for array in (factor, like)]
+    if kinds == [True, False]:
+        raise TypeError(f"init.{name} is complex, and the entries of x are real")
+    return xp.astype(factor / root, like.dtype)
