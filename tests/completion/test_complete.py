@@ -20,7 +20,7 @@ def problem(seed=0, share=0.5, noise=0.0):
 
 
 def test_a_matrix_of_low_rank_is_recovered_on_every_library(xp):
-    truth, x = problem()
+    truth, x = problem(share=0.8)
     fit = td.complete(xp.asarray(x), rank=K, tol=0, rng=0)
     assert fit.status == Status.CONVERGED
     assert np.linalg.norm(xp.to_numpy(fit.tensor.to_array()) - truth) < 1e-12 * np.linalg.norm(

@@ -148,7 +148,7 @@ def test_the_penalty_by_count_is_that_of_alternating_least_squares():
 @pytest.mark.parametrize("method", ALL)
 def test_methods_run_on_every_library(method, xp):
     _, x = conditioned(14, 12, 2, 3, 0.8, seed=3)
-    rules = {"rank": 2, "method": method, "tol": -1, "max_iter": 4, "rng": 0}
+    rules = {"rank": 2, "method": method, "tol": -1, "max_iter": 2, "rng": 0}
     fit, here = (td.complete(a, regularization=0.01, **rules) for a in (xp.asarray(x), x))
     np.testing.assert_allclose(
         xp.to_numpy(fit.tensor.to_array()), here.tensor.to_array(), atol=1e-9
@@ -183,3 +183,27 @@ def test_single_precision_reaches_its_own_digits(method):
     fit = td.complete(x.astype(np.float32), rank=3, method=method, tol=0, max_iter=500, rng=0)
     assert fit.tensor.dtype == np.float32
     assert far(fit, truth) < 1e-4
+
+
+@pytest.mark.parametrize("method", ["als", "als_cg", "scaled_gd"])
+@pytest.mark.parametrize("cplx", [False, True])
+def test_differences_of_the_objective_vanish_at_the_limit(method, cplx):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((12, 9)) * (1 + 1j * cplx) + 1j * cplx * rng.random((12, 9))
+    weights = rng.random(x.shape) * (rng.random(x.shape) < 0.7)
+    rules = {"weights": weights, "regularization": 0.4, "rng": 0, "max_iter": 3000, "tol": 1e-15}
+    z = td.complete(x, rank=2, method=method, **rules).tensor
+    step = 1e-4
+
+    def objective(left, right):
+        penalty = np.sum(np.abs(left) ** 2) + np.sum(np.abs(right) ** 2)
+        return np.sum(weights * np.abs(x - left @ right) ** 2) + 0.4 * penalty
+
+    for _ in range(4):
+        ways = [rng.standard_normal(f.shape) * (1 + 1j * cplx) for f in (z.left, z.right)]
+        ahead, back = (
+            objective(z.left + t * ways[0], z.right + t * ways[1]) for t in (step, -step)
+        )
+        here = objective(z.left, z.right)
+        assert abs(ahead - back) / (2 * step) < 1e-5 * here
+        assert ahead + back > 2 * here
