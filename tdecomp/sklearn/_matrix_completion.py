@@ -120,7 +120,9 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
         MatrixCompletion
             The estimator itself.
         """
-        X, y = validate_data(self, X, y, dtype=None, y_numeric=True, ensure_min_features=2)
+        X, y = validate_data(
+            self, _labels(X), y, dtype=None, y_numeric=True, ensure_min_features=2
+        )
         y = np.asarray(y, dtype=np.float32 if y.dtype == np.float32 else np.float64)
         weights = sample_weights(sample_weight, y)
         seen = weights > 0
@@ -162,7 +164,7 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
             The values.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=None, reset=False)
+        X = validate_data(self, _labels(X), dtype=None, reset=False)
         rows, columns = self._encoder.transform(X[:, :2]).T
         return predict(_with_unseen(self.completion_), rows, columns, clip=self.clip)
 
@@ -172,6 +174,15 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
         # What does not recur, as in data drawn at random, has nothing to be learnt from.
         tags.regressor_tags.poor_score = True
         return tags
+
+
+def _labels(X: Any) -> Any:
+    """Return a frame of columns of several types with all labels as they are.
+
+    The common type of whole numbers and others is a float, which cannot hold long ones.
+    """
+    several = len(set(getattr(X, "dtypes", ()))) > 1
+    return X.astype(object) if several and hasattr(X, "astype") else X
 
 
 def _with_unseen(z: Completion) -> Completion:

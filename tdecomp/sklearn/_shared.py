@@ -45,6 +45,8 @@ def feature_weights(weights: Any, X: Array) -> Array:
 
 
 def _nonnegative(weights: Any, dtype: Any, name: str) -> Array:
+    if np.isscalar(weights):
+        raise ValueError(f"{name} must have 1 dimension, got {weights!r}")
     found = check_array(weights, ensure_2d=False, dtype=dtype, input_name=name)
     if found.ndim != 1:
         raise ValueError(f"{name} must have 1 dimension, got shape {found.shape}")
@@ -60,17 +62,17 @@ def lengths(x: Array, axis: int | None = None) -> Array:
     return np.ldexp(np.linalg.norm(np.ldexp(x, -exponent), axis=axis), exponent)
 
 
-def explained(values: Array, whole: float, weights: Array) -> tuple[Array, Array]:
+def explained(values: Array, total: float, weights: Array) -> tuple[Array, Array]:
     r"""Return the variances of scores of given norms, and their shares in that of the data.
 
     Divided by :math:`\sum s - \sum s^2 / \sum s`, which is `n - 1` for `n` weights of one.
     """
     weights = weights.astype(float)
     freedom = float(weights.sum() - weights @ weights / weights.sum())
-    if whole == 0 or freedom <= 0:
+    if total == 0 or freedom <= 0:
         return np.zeros_like(values), np.zeros_like(values)
     with np.errstate(over="ignore", under="ignore"):  # squares may leave the range of numbers
-        return np.square(values / math.sqrt(freedom)), np.square(values / whole)
+        return np.square(values / math.sqrt(freedom)), np.square(values / total)
 
 
 def seed(random_state: Any) -> int:
@@ -80,17 +82,32 @@ def seed(random_state: Any) -> int:
 
 def lowered(n_components: Any, *limits: int) -> int:
     """Return how many components there can be of those that are asked for."""
-    return min(int(check_scalar(n_components, "n_components", Integral, min_val=1)), *limits)
+    return min(whole(n_components, "n_components"), *limits)
+
+
+def whole(value: Any, name: str, limit: int | None = None) -> int:
+    """Return a positive whole number, which yes and no are not, up to a limit."""
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be an instance of int, not bool.")
+    return int(check_scalar(value, name, Integral, min_val=1, max_val=limit))
+
+
+def scores(X: Any, count: int) -> Array:
+    """Return an array of scores of that many components."""
+    found = check_array(X, dtype=FLOATS)
+    if found.shape[1] != count:
+        raise ValueError(
+            f"X must have one column for each of {count} components, got {found.shape[1]}"
+        )
+    return found
 
 
 def target(n_components: Any, limit: int) -> tuple[int | None, float | None]:
     """Return the rank that is asked for, or the relative error that leaves a share of variance."""
     if n_components is None:
         return limit, None
-    if isinstance(n_components, Integral):
-        return int(
-            check_scalar(n_components, "n_components", Integral, min_val=1, max_val=limit)
-        ), None
+    if isinstance(n_components, Integral | np.bool_):
+        return whole(n_components, "n_components", limit), None
     share = float(
         check_scalar(
             n_components, "n_components", Real, min_val=0, max_val=1, include_boundaries="neither"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tdecomp._typing import Array
@@ -18,9 +16,11 @@ from tdecomp.sklearn._shared import (
     explained,
     lengths,
     sample_weights,
+    scores,
     target,
     turned,
     warn_unfinished,
+    whole,
 )
 from tdecomp.tucker import Tucker, hooi, sthosvd
 
@@ -130,6 +130,7 @@ class TuckerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         TuckerTransformer
             The estimator itself.
         """
+        X = _unlisted(X)
         trailing = tuple(X.shape[1:]) if getattr(X, "ndim", 2) > 2 else None
         X = self._rows(X, reset=True)
         self.sample_shape_ = _checked_shape(self.sample_shape, trailing, X.shape[1])
@@ -153,6 +154,7 @@ class TuckerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _rows(self, X: Any, *, reset: bool) -> Array:
         """Return samples as rows, whatever their shape."""
+        X = _unlisted(X)
         if getattr(X, "ndim", 2) > 2:
             expected = None if reset else self.sample_shape_
             if expected is not None and tuple(X.shape[1:]) != expected:
@@ -172,15 +174,13 @@ class TuckerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def _ranks(self, x: Array) -> tuple[int, ...]:
         """Return the ranks that are asked for, or those that a share of the variance needs."""
         asked, shape = self.n_components, self.sample_shape_
-        if isinstance(asked, tuple | list):
+        if np.ndim(asked) == 1:
             if len(asked) != len(shape):
                 raise ValueError(
                     f"n_components must hold one rank for each of {len(shape)} modes, got {asked}"
                 )
             checked = zip(asked, shape, strict=True)
-            return tuple(
-                check_scalar(r, "n_components", Integral, min_val=1, max_val=n) for r, n in checked
-            )
+            return tuple(whole(r, "n_components", n) for r, n in checked)
         rank, rtol = target(asked, max(shape))
         if rank is not None and asked is not None:
             return tuple(min(rank, n) for n in shape)
@@ -217,7 +217,7 @@ class TuckerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             The samples as rows; reshape them to ``(-1, *sample_shape_)``.
         """
         check_is_fitted(self)
-        cores = check_array(X, dtype=FLOATS)
+        cores = scores(X, self._n_features_out)
         core = np.reshape(cores, (cores.shape[0], *self.n_components_))
         rows = Tucker(core, (None, *self.factors_)).to_array()
         return np.reshape(rows, (cores.shape[0], -1)) + self.mean_
@@ -232,12 +232,19 @@ class TuckerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         return tags
 
 
+def _unlisted(X: Any) -> Any:
+    """Return lists as arrays, which tell how many axes they have."""
+    return np.asarray(X) if isinstance(X, list | tuple) else X
+
+
 def _checked_shape(asked: Any, trailing: tuple[int, ...] | None, size: int) -> tuple[int, ...]:
     """Return the shape of a sample: the one that is asked for, if `size` entries have it."""
     shape = trailing or (size,)
     if asked is None:
         return shape
-    wanted = tuple(int(check_scalar(n, "sample_shape", Integral, min_val=1)) for n in asked)
+    if np.ndim(asked) != 1:
+        raise TypeError(f"sample_shape must be a tuple of int, got {asked!r}")
+    wanted = tuple(whole(n, "sample_shape") for n in asked)
     if math.prod(wanted) != size or (trailing is not None and wanted != trailing):
         raise ValueError(f"sample_shape is {wanted}, but samples have shape {shape}")
     return wanted

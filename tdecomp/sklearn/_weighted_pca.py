@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tdecomp._typing import Array
@@ -17,6 +16,7 @@ from tdecomp.sklearn._shared import (
     feature_weights,
     lengths,
     sample_weights,
+    scores,
     target,
     turned,
 )
@@ -66,12 +66,15 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     See Also
     --------
     tdecomp.weighted_svd : the decomposition behind it, for weights that are matrices too.
+    tdecomp.completion.weighted_low_rank : where each entry has a weight of its own.
     LowRankImputer : where entries are missing.
 
     Notes
     -----
-    A weight of 2 has the same components as a sample that comes twice. One SVD of the weighted
-    data, which are held in one copy.
+    Weights are those of samples and of features, and that of an entry is their product: with any
+    others there is no SVD that solves the problem, and `tdecomp.completion.weighted_low_rank`
+    iterates. A weight of 2 has the same components as a sample that comes twice. One SVD of the
+    weighted data, which are held in one copy.
 
     Examples
     --------
@@ -173,7 +176,7 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             The mean plus the components times their scores.
         """
         check_is_fitted(self)
-        return check_array(X, dtype=FLOATS) @ self.components_ + self.mean_
+        return scores(X, self.n_components_) @ self.components_ + self.mean_
 
     @property
     def _n_features_out(self) -> int:

@@ -142,6 +142,7 @@ def test_an_iteration_cut_short_warns():
     [
         ({}, np.full((3, 2), np.nan), "X has no known entry"),
         ({"n_components": 0}, np.eye(3), "n_components == 0"),
+        ({"n_components": True}, np.eye(3), "n_components must be an instance of int, not bool"),
         ({"n_components": 1.5}, np.eye(3), "n_components must be an instance of"),
         ({"missing_values": "?"}, np.eye(3), "missing_values must be an instance of"),
         ({"method": "magic"}, np.eye(3), "method must be"),

@@ -138,3 +138,14 @@ def test_an_iteration_cut_short_warns():
 def test_what_is_wrong_is_named(X, y, complaint):
     with pytest.raises(ValueError, match=complaint):
         model().fit(X, y)
+
+
+def test_long_labels_in_a_frame_of_several_types_stay_apart():
+    pandas = pytest.importorskip("pandas")
+    _, seen, y, _, _ = ratings()
+    frame = pandas.DataFrame({"user": seen[:, 0] + 2**60, "film": seen[:, 1].astype(float)})
+    fitted = model().fit(frame, y)
+    assert fitted.row_labels_.tolist() == (np.unique(seen[:, 0]) + 2**60).tolist()
+    assert np.array_equal(fitted.predict(frame), model().fit(seen, y).predict(seen))
+    tall = frame.astype({"user": np.uint64, "film": np.int64})
+    assert np.array_equal(model().fit(tall, y).predict(tall), fitted.predict(frame))

@@ -132,3 +132,29 @@ def test_tensors_of_another_shape_are_refused():
         tucker.transform(np.ones((2, 4, 5, 6)))
     with pytest.raises(ValueError, match="X has 119 features"):
         tucker.transform(np.ones((2, 119)))
+
+
+def test_lists_are_read_like_arrays():
+    X = np.random.default_rng(0).standard_normal((9, 3, 4))
+    tucker = TuckerTransformer(np.array([2, 3])).fit(X.tolist())
+    assert tucker.sample_shape_ == (3, 4)
+    assert np.array_equal(tucker.transform(X.tolist()), TuckerTransformer((2, 3)).fit_transform(X))
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"n_components": True}, "n_components must be an instance of int, not bool"),
+        ({"n_components": (2, True)}, "n_components must be an instance of int, not bool"),
+        ({"n_components": 2, "sample_shape": 12}, "sample_shape must be a tuple of int, got 12"),
+    ],
+)
+def test_what_is_no_rank_or_shape_is_named(options, complaint):
+    with pytest.raises(TypeError, match=complaint):
+        TuckerTransformer(**options).fit(np.ones((9, 3, 4)))
+
+
+def test_scores_of_another_number_of_components_are_refused():
+    tucker = TuckerTransformer((2, 3)).fit(np.random.default_rng(0).standard_normal((9, 3, 4)))
+    with pytest.raises(ValueError, match="one column for each of 6 components, got 4"):
+        tucker.inverse_transform(np.ones((3, 4)))

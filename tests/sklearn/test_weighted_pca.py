@@ -135,6 +135,8 @@ def test_constant_data_have_no_variance_and_no_warning():
         ((7,), None, "n_components == 7, must be <= 6"),
         ((1.5,), None, "n_components == 1.5, must be < 1"),
         (("two",), None, "n_components must be an instance of"),
+        ((True,), None, "n_components must be an instance of int, not bool"),
+        ((2,), 3.0, "sample_weight must have 1 dimension, got 3.0"),
         ((2,), np.zeros(30), "sample_weight is zero for all samples"),
         ((2,), -np.ones(30), r"Negative values in sample_weight: sample_weight\[0\] is -1"),
         ((2,), np.full(30, np.nan), "sample_weight contains NaN"),
@@ -158,3 +160,8 @@ def test_what_is_out_of_range_is_named(arguments, weights, complaint):
 def test_weights_of_features_that_do_not_fit_are_refused(weights, complaint):
     with pytest.raises(ValueError, match=complaint):
         WeightedPCA(feature_weight=weights).fit(case()[0])
+
+
+def test_scores_of_another_number_of_components_are_refused():
+    with pytest.raises(ValueError, match="one column for each of 2 components, got 5"):
+        WeightedPCA(2).fit(case()[0]).inverse_transform(np.ones((3, 5)))
