@@ -109,7 +109,8 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array, shape (n_samples, 2)
-            The labels of row and column. Further columns, such as times, are not looked at.
+            The labels of row and column. Further columns, such as times, are not looked
+            at, except that nothing may be missing there.
         y : array, shape (n_samples,)
             The values.
         sample_weight : array, shape (n_samples,), optional
@@ -165,7 +166,10 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, _labels(X), dtype=None, reset=False)
-        rows, columns = self._encoder.transform(X[:, :2]).T
+        pairs = X[:, :2]
+        if self.row_labels_.dtype == object:  # numbers are not compared to these otherwise
+            pairs = pairs.astype(object)
+        rows, columns = self._encoder.transform(pairs).T
         return predict(_with_unseen(self.completion_), rows, columns, clip=self.clip)
 
     def __sklearn_tags__(self) -> Any:

@@ -147,5 +147,8 @@ def test_long_labels_in_a_frame_of_several_types_stay_apart():
     fitted = model().fit(frame, y)
     assert fitted.row_labels_.tolist() == (np.unique(seen[:, 0]) + 2**60).tolist()
     assert np.array_equal(fitted.predict(frame), model().fit(seen, y).predict(seen))
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        plain = fitted.predict(seen + np.array([2**60, 0]))
+    assert np.array_equal(plain, fitted.predict(frame))
     tall = frame.astype({"user": np.uint64, "film": np.int64})
     assert np.array_equal(model().fit(tall, y).predict(tall), fitted.predict(frame))
