@@ -49,6 +49,9 @@ shares = (0.4, 0.2, 0.12, 0.08)
 #
 # The matrix needs a penalty. It is given two to choose from, and chooses with a look at the
 # readings that are hidden: what it shows here is better than it could do in earnest.
+#
+# To be done in seconds, CP and the matrix stop early. Where 92 % of courses are lost, a tenth of the
+# tolerance brings the matrix from an error of 0.21 to 0.17; elsewhere it hardly shows.
 
 
 def matrix(known, hidden):
@@ -56,7 +59,7 @@ def matrix(known, hidden):
     found = []
     for penalty in (1e-3, 1e-2):
         table = known.reshape(len(known), -1)
-        fit = td.complete(table, rank=4, regularization=penalty, by_count=True, tol=1e-4, rng=0)
+        fit = td.complete(table, rank=4, regularization=penalty, by_count=True, tol=1e-3, rng=0)
         found.append(fit.tensor.to_array().reshape(known.shape))
     return min(found, key=lambda z: error(z, hidden))
 
@@ -64,7 +67,7 @@ def matrix(known, hidden):
 def canonical(known, _):
     """Fit a nonnegative CP tensor to what is known."""
     fit = cp.cp_als(
-        known, rank=4, weights=~np.isnan(known), nonnegative=True, n_starts=2, tol=1e-3,
+        known, rank=4, weights=~np.isnan(known), nonnegative=True, n_starts=2, tol=4e-3,
         max_iter=100, rng=0,
     )  # fmt: skip
     return fit.tensor.to_array()
