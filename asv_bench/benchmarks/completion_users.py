@@ -69,12 +69,6 @@ class Implicit:
         """One sweep."""
         return sweep(self.x)
 
-    def track_ratio_to_implicit(self) -> float:
-        """Seconds of the package implicit over ours."""
-        if find_spec("implicit") is None:
-            raise NotImplementedError("implicit is not installed")
-        return peer_sweep(self.x) / sweep(self.x)
-
     def track_relative_error(self) -> float:
         """The error after four sweeps: that no speed is bought with it."""
         return completion.implicit_als(
@@ -84,6 +78,21 @@ class Implicit:
     def peakmem_sweeps(self) -> None:
         """The most memory of four sweeps."""
         sweep(self.x)
+
+
+class ImplicitPeer:
+    """The same beside the package implicit."""
+
+    def setup(self) -> None:
+        """Draw the data, and compile."""
+        if find_spec("implicit") is None:
+            raise NotImplementedError("implicit is not installed")
+        self.x = plays()
+        sweep(self.x)
+
+    def track_ratio_to_implicit(self) -> float:
+        """Seconds of the package implicit over ours."""
+        return peer_sweep(self.x) / sweep(self.x)
 
 
 class LookUps:
