@@ -14,7 +14,7 @@ import tdecomp as td
 from ._problems import FULL
 
 SIZES = ((1000, 1000, 10), (1000, 1000, 32), (4000, 1000, 10)) if FULL else ((120, 80, 4),)
-KINDS = ("random", "gradients", "holes")
+KINDS = ("random", "gradients", "holes") if FULL else ("holes",)
 # Where the peers are stopped, relative to the best error that is known.
 CLOSE = 1e-4
 LIMIT = 60.0 if FULL else 1.0

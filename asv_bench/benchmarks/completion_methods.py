@@ -53,7 +53,7 @@ class Steps:
 class Condition:
     """Steps to ten digits: of scaled gradients they do not depend on the condition number."""
 
-    params = (("riemannian", "scaled_gd"), (1, 5, 20))
+    params = (("riemannian", "scaled_gd"), (1, 5, 20) if FULL else (20,))
     param_names = ("method", "condition")
     timeout = 300
 

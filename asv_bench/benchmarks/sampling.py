@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +12,10 @@ from tdecomp.completion import sampling
 from tdecomp.testing import matrix
 
 from ._contenders import available_threads, clock_for, medians, pinned
+from ._problems import FULL
 
-FULL = os.environ.get("TDECOMP_BENCH") == "full"
 LENGTHS = (10_000, 1_000_000) if FULL else (10_000,)
-WIDTHS = (1_000, 100_000, 1_000_000) if FULL else (1_000, 20_000)
+WIDTHS = (1_000, 100_000, 1_000_000) if FULL else (1_000,)
 DRAWS, CHANGES = 100_000, 10_000
 PEERS = ("searchsorted", "Generator.choice", "searchsorted, changed")
 
@@ -148,7 +147,7 @@ class Factorisation:
 class Accuracy:
     """The synthetic case of Arrazola et al.: 500 x 250, three singular values."""
 
-    params = ((50, 200, 800),)
+    params = ((50, 200, 800) if FULL else (50,),)
     param_names = ("samples",)
 
     def setup(self, samples: int) -> None:
