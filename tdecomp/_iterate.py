@@ -159,7 +159,7 @@ def iterate(
         if callback is not None:
             shown = show(state) if show else None
             progress = Progress(iteration, error, time.monotonic() - start, shown)
-            stop = _is_true(callback(progress))
+            stop = is_true(callback(progress))
         if following.verdict is not None:
             return finish(iteration, following.verdict)
         if change <= tol:
@@ -180,6 +180,6 @@ def _check_rules(tol: float, callback: Callback | None) -> None:
         raise ValueError("tol must be a number, got nan: no change would ever be small enough")
 
 
-def _is_true(answer: object) -> bool:
+def is_true(answer: object) -> bool:
     """Tell the answer True, Python's or NumPy's, from everything else that counts as true."""
     return isinstance(answer, bool | np.bool_) and bool(answer)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tdecomp._errors import check_callback, check_count, check_number, check_rank, check_size
-from tdecomp._iterate import Callback, Fit, Progress
+from tdecomp._iterate import Callback, Fit, Progress, is_true
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
@@ -164,7 +164,7 @@ def _followed(
         tensor = shown(fit.tensor, offsets, units, xp)
         fits.append(Fit(tensor, error, fit.n_iter, fit.status))
         seen = Progress(len(fits), error, time.monotonic() - begun, tensor)
-        if callback is not None and callback(seen) is True:
+        if callback is not None and is_true(callback(seen)):
             break
     return tuple(fits)
 

@@ -19,14 +19,20 @@ def judged(
 
     The sum of weighted squares that they leave, `loss`, is found where it is not known.
     """
-    xp, total = problem.xp, problem.total
+    xp = problem.xp
     if loss is None:
         loss = misfit(problem.observed.rows, left, right, xp)
     penalty = 0.0
     if problem.regularization:
         penalty = _ridge(left, problem.row_penalty, xp)
         penalty += _ridge(right, problem.column_penalty, xp)
-    return Step(state, math.sqrt(loss / total), merit=math.sqrt((loss + penalty) / total))
+    return told(problem, state, loss, loss + penalty)
+
+
+def told(problem: Problem, state: Any, loss: float, objective: float) -> Step[Any]:
+    """Return the step to `state`, its loss and its objective relative to the data."""
+    error, merit = (math.sqrt(x / problem.total) for x in (loss, objective))
+    return Step(state, error, merit=merit)
 
 
 def _ridge(factor: Array, penalty: Array, xp: Namespace) -> float:

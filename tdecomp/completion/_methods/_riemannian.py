@@ -10,6 +10,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import conj, device, eps
 from tdecomp.completion._masked import entries, residual_times, weighted_squares
 from tdecomp.completion._methods._als import als
+from tdecomp.completion._methods._judged import told
 from tdecomp.completion._methods._singular import Singular, across, overlap, singular
 from tdecomp.completion._problem import Problem, Solver
 
@@ -121,15 +122,9 @@ def riemannian(problem: Problem) -> Solver:
 
     def step(state: _State) -> Step[_State]:
         after = lowered(state) or lowered(state._replace(way=state.slope)) or state
-        return _told(after, problem)
+        return told(problem, after, after.loss, after.objective)
 
     return Solver(begin(), step, lambda state: state.point.balanced(problem.rank, xp))
-
-
-def _told(state: _State, problem: Problem) -> Step[_State]:
-    """Return the step to a state, with its error and merit."""
-    error, merit = (math.sqrt(x / problem.total) for x in (state.loss, state.objective))
-    return Step(state, error, merit=merit)
 
 
 def _next(state: _State, point: Singular, slope: _Tangent, xp: Namespace) -> _Tangent:

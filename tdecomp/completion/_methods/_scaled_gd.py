@@ -9,6 +9,7 @@ from tdecomp._iterate import Step
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, eps, squared_norm
 from tdecomp.completion._masked import residual_times
+from tdecomp.completion._methods._judged import told
 from tdecomp.completion._methods._spectral import heaviness
 from tdecomp.completion._observed import Side
 from tdecomp.completion._problem import Problem, Solver
@@ -89,19 +90,14 @@ def scaled_gd(problem: Problem) -> Solver:
             after = at(left + length * ways[0], right + length * ways[1], length)
             if after.objective <= objective:
                 grown = min(_STEP, _GROW * length)
-                return _told(after._replace(length=grown), problem)
+                after = after._replace(length=grown)
+                return told(problem, after, after.loss, after.objective)
             length *= _SHRINK
-        return _told(state, problem)
+        return told(problem, state, state.loss, state.objective)
 
     return Solver(
         at(problem.left, problem.right, _STEP), step, lambda state: (state.left, state.right)
     )
-
-
-def _told(state: _State, problem: Problem) -> Step[_State]:
-    """Return the step to a state, with its error and merit."""
-    error, merit = (math.sqrt(x / problem.total) for x in (state.loss, state.objective))
-    return Step(state, error, merit=merit)
 
 
 def _shares(side: Side, size: int, xp: Namespace) -> Array:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tdecomp._errors import check_callback, check_choice, check_count, check_rank, check_size
-from tdecomp._iterate import Fit
+from tdecomp._iterate import Fit, is_true
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._shim import host
@@ -271,7 +271,7 @@ def _scores(
             done += 1
             setting = grid.ranks[row], grid.penalties[column]
             trial = Trial(done, scores.size, fold, *setting, score)
-            if callback is not None and callback(trial) is True:
+            if callback is not None and is_true(callback(trial)):
                 return scores
     return scores
 
