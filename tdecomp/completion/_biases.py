@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import conj, device, eps, equilibrate, real_dtype
+from tdecomp._xp import device, eps, equilibrate, real_dtype
 from tdecomp.completion._entries import Entries
+from tdecomp.completion._inner import inner
 
 # The most steps: the eigenvalues lie in one cluster, but for one in each part of the pattern that
 # is connected.
@@ -93,22 +94,16 @@ def _solved(
     """Return the solution of a positive semidefinite system by conjugate gradients from zero."""
     x = xp.zeros_like(slope)
     along = z = precondition(slope)
-    energy = first = _inner(slope, z, xp)
+    energy = first = inner(slope, z, xp)
     for _ in range(min(2 * slope.shape[0] + 2, _MOST)):
         if energy <= eps(slope.dtype, xp) ** 2 * first:
             break
         curved = times(along)
-        bend = _inner(along, curved, xp)
+        bend = inner(along, curved, xp)
         if bend <= 0:
             break
         x, slope = x + energy / bend * along, slope - energy / bend * curved
         z = precondition(slope)
-        before, energy = energy, _inner(slope, z, xp)
+        before, energy = energy, inner(slope, z, xp)
         along = z + energy / before * along
     return x
-
-
-def _inner(a: Array, b: Array, xp: Namespace) -> float:
-    """Return the real inner product of two vectors."""
-    product = xp.sum(conj(a, xp) * b)
-    return float(xp.real(product) if xp.isdtype(a.dtype, "complex floating") else product)

@@ -14,10 +14,11 @@ from typing import NamedTuple
 from tdecomp._iterate import Step
 from tdecomp.completion._dense._factors import Pair
 from tdecomp.completion._dense._line import lowest
-from tdecomp.completion._dense._objective import Objective, Slopes, inner
+from tdecomp.completion._dense._objective import Objective, Slopes
 from tdecomp.completion._dense._rows import Metric, metric
 from tdecomp.completion._dense._settled import settled
 from tdecomp.completion._dense._step import reported
+from tdecomp.completion._inner import inner
 
 # Factors are balanced, and the metric renewed, after so many steps: it changes little; and after a
 # step that was shorter than that, since there it has changed much.

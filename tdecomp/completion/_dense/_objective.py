@@ -11,6 +11,7 @@ import numpy as np
 from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import conj, device, is_numpy
+from tdecomp.completion._inner import inner, inner_of
 
 # Entries of a slab: what is made of it stays in the cache of a processor; elsewhere few programs
 # are better than small ones.
@@ -98,17 +99,6 @@ class Objective:
             yield self.values[rows, :], self.weights[rows, :], parts
 
 
-def inner(x: Array, y: Array, xp: Namespace) -> float:
-    """Return the real inner product of two arrays."""
-    return float(_inner(x, y, xp))
-
-
-@one_program
-def _inner(x: Array, y: Array, xp: Namespace) -> Array:
-    product = xp.sum(xp.vecdot(x, y))  # by rows first: single precision keeps its digits
-    return xp.real(product) if xp.isdtype(x.dtype, "complex floating") else product
-
-
 @one_program
 def _curvatures(weights: Array, right: Array, penalty: Array, xp: Namespace) -> Array:
     """Return the sums over columns, where the products of two factors are one of the other two."""
@@ -145,7 +135,7 @@ def _slab_slopes(
     heavy = weights * gap
     rows = heavy @ conj(right, xp)
     columns = xp.matrix_transpose(heavy) @ conj(left, xp)
-    return _inner(heavy, gap, xp), rows, columns
+    return inner_of(heavy, gap, xp), rows, columns
 
 
 @one_program
@@ -165,4 +155,4 @@ def _slab_line(
     square = left_step @ turned[:k, :]
     none, one, two = (weights * term for term in (constant, linear, square))
     pairs = (none, constant), (none, linear), (none, square), (one, linear), (two, linear)
-    return [_inner(x, y, xp) for x, y in (*pairs, (two, square))]
+    return [inner_of(x, y, xp) for x, y in (*pairs, (two, square))]

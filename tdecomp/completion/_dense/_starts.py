@@ -13,8 +13,9 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, device, eps
 from tdecomp.completion._dense._factors import Pair, balanced
 from tdecomp.completion._dense._majorant import Majorant
-from tdecomp.completion._dense._objective import Objective, inner
+from tdecomp.completion._dense._objective import Objective
 from tdecomp.completion._dense._rows import solved
+from tdecomp.completion._inner import inner
 from tdecomp.linalg import SVD, randomized_svd
 
 # Starts are that near to the best of their kind, where so many products are enough for it.

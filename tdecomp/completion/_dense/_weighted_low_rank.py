@@ -25,12 +25,13 @@ from tdecomp.completion._dense._alternating import Alternating
 from tdecomp.completion._dense._conjugate import Conjugate
 from tdecomp.completion._dense._escape import escaped
 from tdecomp.completion._dense._factors import Pair, orthonormal
-from tdecomp.completion._dense._objective import Objective, inner
+from tdecomp.completion._dense._objective import Objective
 from tdecomp.completion._dense._race import race
 from tdecomp.completion._dense._search import search
 from tdecomp.completion._dense._separable import closed
 from tdecomp.completion._dense._settled import unspoilt
 from tdecomp.completion._dense._starts import best_of_several, drawn, plain
+from tdecomp.completion._inner import inner
 from tdecomp.linalg import LowRank
 from tdecomp.linalg._signs import canonical_signs
 

@@ -13,6 +13,7 @@ from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import adjoint, conj, device, eps, namespace, prepare, squared_norm
 from tdecomp.completion._complete import in_units
 from tdecomp.completion._entries import read
+from tdecomp.completion._inner import inner
 from tdecomp.completion._masked import entries as model_entries
 from tdecomp.completion._masked import misfit, times, weighted_squares
 from tdecomp.completion._methods._spectral import spectral
@@ -296,16 +297,16 @@ def _solved(side: Side, basis: Array, a: Array, right: Array, task: _Task) -> Ar
     slope = projected(side.values) - curved(a)
     metric = _metric(side, weights, right, task)
     z = slope @ metric
-    energy = first = _inner(slope, z, xp)
+    energy = first = inner(slope, z, xp)
     along = z
     for _ in range(_STEPS):
         bend_of = curved(along)
-        bend = _inner(along, bend_of, xp)
+        bend = inner(along, bend_of, xp)
         if bend <= 0 or energy <= 0:
             break
         a, slope = a + energy / bend * along, slope - energy / bend * bend_of
         z = slope @ metric
-        before, energy = energy, _inner(slope, z, xp)
+        before, energy = energy, inner(slope, z, xp)
         if energy <= _SHRINK**2 * first:
             break
         along = z + energy / before * along
@@ -322,9 +323,3 @@ def _metric(side: Side, weights: Array, right: Array, task: _Task) -> Array:
     shift = task.ridge + k * eps(right.dtype, xp) * scale
     identity = xp.eye(k, dtype=right.dtype, device=device(right))
     return xp.linalg.inv(gram + (shift or 1.0) * identity)
-
-
-def _inner(a: Array, b: Array, xp: Namespace) -> float:
-    """Return the real inner product of two matrices."""
-    product = xp.sum(conj(a, xp) * b)
-    return float(xp.real(product) if xp.isdtype(a.dtype, "complex floating") else product)

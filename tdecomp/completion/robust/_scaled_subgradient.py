@@ -10,7 +10,7 @@ from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint
-from tdecomp.completion._dense._objective import inner
+from tdecomp.completion._inner import inner
 from tdecomp.completion.robust._init import check_init, scaled_start
 from tdecomp.completion.robust._precondition import preconditioned
 from tdecomp.completion.robust._rounding import rounding

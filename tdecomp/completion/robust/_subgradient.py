@@ -18,7 +18,7 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Seed
 from tdecomp._xp import adjoint
-from tdecomp.completion._dense._objective import inner
+from tdecomp.completion._inner import inner
 from tdecomp.completion.robust._init import check_init, check_square, scaled_start
 from tdecomp.completion.robust._packed import packed
 from tdecomp.completion.robust._rounding import rounding
