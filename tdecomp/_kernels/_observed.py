@@ -119,7 +119,7 @@ def solve_rows(
     penalty: np.ndarray,
     out: np.ndarray,
 ) -> tuple[float, float]:
-    """Write the rows that fit best with `right` fixed to `out`, their ridge in `penalty` (m,).
+    """Write the rows that fit best with `right` fixed to `out`, their ridges in `penalty` (m, k).
 
     The loss that they leave is returned, and a bound on its rounding.
     """

@@ -66,7 +66,7 @@ def _curvature(
 @routine
 def _improve(
     indices: Any, weights: Any, low: int, high: int, factor: Any, width: int, lanes: int,
-    length: int, row: Any, penalty: float, rounding: float, steps: int, shrink: float,
+    length: int, row: Any, ridge: Any, rounding: float, steps: int, shrink: float,
     floor: float, buffer: Any, sums: Any, slope: Any, square: Any, direction: Any, curved: Any,
 ) -> None:  # fmt: skip
     """Make conjugate-gradient steps from `row`, of which the slope is known, and overwrite it.
@@ -89,7 +89,7 @@ def _improve(
         )  # fmt: skip
         bend, size = 0.0, 0.0
         for a in range(width):
-            curved[a] += penalty * direction[a]
+            curved[a] += ridge[a] * direction[a]
             bend += direction[a] * curved[a]
             size += direction[a] * (square[a] * direction[a])
         if not bend > rounding * size:
@@ -123,13 +123,14 @@ def improve_by_row(
         scale = np.empty(length if weights.size else 0, own.dtype)
         slope, square = np.empty(width, own.dtype), np.empty(width, own.dtype)
         direction, curved = np.empty(width, own.dtype), np.empty(width, own.dtype)
-        row = np.zeros(width, own.dtype)
+        row, ridge = np.zeros(width, own.dtype), np.zeros(width, own.dtype)
         for i in range(bounds[t], bounds[t + 1]):
             low, high = starts[i], starts[i + 1]
             if low == high:
                 out[i] = 0
                 continue
             spread_row(own[i], row)
+            spread_row(penalty[i], ridge)
             slope[:] = 0
             square[:] = 0
             total = 0.0
@@ -143,11 +144,11 @@ def improve_by_row(
                     x = np.float64(values[p])
                     total += (weights[p] if weights.size else 1.0) * x * x
             for a in range(k):
-                slope[a] -= penalty[i] * row[a]
-                square[a] += penalty[i]
+                slope[a] -= ridge[a] * row[a]
+                square[a] += ridge[a]
             _improve(
-                indices, weights, low, high, factor, width, lanes, length, row, penalty[i],
-                rounding, steps, shrink, floor * floor * total, buffer, sums, slope, square,
+                indices, weights, low, high, factor, width, lanes, length, row, ridge, rounding,
+                steps, shrink, floor * floor * total, buffer, sums, slope, square,
                 direction, curved,
             )  # fmt: skip
             out[i] = row[:k]

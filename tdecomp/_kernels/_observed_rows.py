@@ -122,7 +122,7 @@ def add_entries(
 
 @routine
 def into_lanes(
-    h: Any, k: int, width: int, own: Any, penalty: float, rounding: float, x: Any, lanes: int,
+    h: Any, k: int, width: int, own: Any, penalty: Any, rounding: float, x: Any, lanes: int,
     lane: int, least: Any,
 ) -> None:  # fmt: skip
     """Write the normal equations of a row into a lane, their diagonal safely enlarged.
@@ -131,16 +131,16 @@ def into_lanes(
     the enlarged equations lowers the objective all the same, and is as small as need be. A copy
     of the right-hand side stands behind it.
     """
-    trace = penalty
+    low, trace = np.min(penalty), np.max(penalty)
     for a in range(k):
         trace += h[a * width + a]
-    shift = penalty + rounding * trace
-    least[lane] = shift
+    safe = rounding * trace
+    least[lane] = low + safe
     for a in range(k):
         for b in range(a):
             x[(a * k + b) * lanes + lane] = h[a * width + b]
-        x[(a * k + a) * lanes + lane] = h[a * width + a] + shift
-        right = h[k * width + a] - penalty * own[a]
+        x[(a * k + a) * lanes + lane] = h[a * width + a] + (penalty[a] + safe)
+        right = h[k * width + a] - penalty[a] * own[a]
         x[(k * k + a) * lanes + lane] = x[(k * k + k + a) * lanes + lane] = right
 
 
@@ -152,30 +152,31 @@ def lane_array(k: int, lanes: int, like: Any) -> Any:
 
 @routine
 def from_lane(
-    x: Any, k: int, lanes: int, lane: int, shift: float, own: Any, penalty: float,
+    x: Any, k: int, lanes: int, lane: int, least: float, own: Any, penalty: Any,
     rounding: float, loss: float, out: Any,
 ) -> Any:  # fmt: skip
     r"""Write a solution; return the loss of the row that it leaves, and a bound on its rounding.
 
     With the normal matrix :math:`H`, the slope :math:`g` and the loss :math:`f` of the old row
     :math:`u`, a change by :math:`d` leaves :math:`f - 2 d \cdot g + d \cdot H d`. Where
-    :math:`(H + \sigma) d = b = g - \lambda u`, that is
+    :math:`(H + \Lambda + \delta) d = b = g - \Lambda u`, that is
 
-    .. math:: f - d \cdot b - 2 \lambda\, d \cdot u - \sigma |d|^2 .
+    .. math:: f - d \cdot b - 2 d \cdot \Lambda u - d \cdot \Lambda d - \delta |d|^2 .
 
     The solution has a residual of a few :math:`\epsilon\, \mathrm{tr}(H) |d|` at most, of which
     the product with :math:`d` is what the loss may miss, beside the rounding of each term.
     """
-    square = slope = along = 0.0
+    square = slope = along = bent = 0.0
     for a in range(k):
-        d = x[(k * k + a) * lanes + lane]
-        square += np.float64(d) * np.float64(d)
-        slope += np.float64(d) * np.float64(x[(k * k + k + a) * lanes + lane])
-        along += np.float64(d) * np.float64(own[a])
-        out[a] = own[a] + d
-    along *= 2 * penalty
-    doubt = (shift - penalty) * square + rounding * (loss + abs(slope) + abs(along))
-    return loss - slope - along - shift * square, doubt
+        d, ridge = np.float64(x[(k * k + a) * lanes + lane]), np.float64(penalty[a])
+        square += d * d
+        bent += ridge * d * d
+        slope += d * np.float64(x[(k * k + k + a) * lanes + lane])
+        along += 2 * ridge * d * np.float64(own[a])
+        out[a] = own[a] + x[(k * k + a) * lanes + lane]
+    safe = (least - np.min(penalty)) * square
+    doubt = safe + rounding * (loss + abs(slope) + abs(along))
+    return loss - slope - along - bent - safe, doubt
 
 
 @routine
@@ -269,7 +270,7 @@ def squares_by_part(
 
 @routine
 def solve_formed(
-    h: Any, width: int, lanes: int, own: Any, penalty: float, rounding: float, loss: float,
+    h: Any, width: int, lanes: int, own: Any, penalty: Any, rounding: float, loss: float,
     out: Any,
 ) -> Any:  # fmt: skip
     """Do what `from_lane` does for a row of which the normal equations are formed."""
@@ -281,15 +282,15 @@ def solve_formed(
 
 
 @routine
-def descend_formed(h: Any, width: int, own: Any, penalty: float, passes: int, out: Any) -> None:
+def descend_formed(h: Any, width: int, own: Any, penalty: Any, passes: int, out: Any) -> None:
     """Write what coordinate descent over nonnegative rows makes of one, its equations formed."""
     k = own.size
     square, g = np.empty((k, k), own.dtype), np.empty(k, own.dtype)
     for a in range(k):
         for b in range(a):
             square[a, b] = square[b, a] = h[a * width + b]
-        square[a, a] = h[a * width + a] + penalty
-        g[a] = h[k * width + a] - penalty * own[a]
+        square[a, a] = h[a * width + a] + penalty[a]
+        g[a] = h[k * width + a] - penalty[a] * own[a]
         out[a] = own[a]
     descend(square, g, out, passes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tdecomp._errors import check_size
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps, equilibrate, real_dtype
@@ -14,6 +15,10 @@ from tdecomp.completion._inner import inner
 # The most steps: the eigenvalues lie in one cluster, but for one in each part of the pattern that
 # is connected.
 _MOST = 1000
+
+
+# The ridge where none is named.
+_RIDGE = 5.0
 
 
 class Biases(NamedTuple):
@@ -28,6 +33,13 @@ class Biases(NamedTuple):
         return (
             self.mean + xp.take(self.rows, rows, axis=0) + xp.take(self.columns, columns, axis=0)
         )
+
+
+def ridge_of_biases(biases: bool | float) -> float | None:
+    """Return the ridge of the biases that are asked for, None where none are."""
+    if biases is False:
+        return None
+    return _RIDGE if biases is True else check_size(biases, name="biases")
 
 
 def no_biases(entries: Entries, xp: Namespace) -> Biases:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,14 +17,12 @@ from tdecomp._errors import (
 from tdecomp._iterate import Callback, Fit
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
-from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import device, eps, equilibrate, namespace, real_dtype, times_power
-from tdecomp.completion._biases import Biases, fit_biases, no_biases
+from tdecomp._typing import Namespace, Seed
+from tdecomp._xp import namespace, times_power
+from tdecomp.completion._biases import ridge_of_biases
 from tdecomp.completion._drive import drive
 from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._format import Completion
-from tdecomp.completion._masked import entries as observed_entries
-from tdecomp.completion._masked import weighted_squares
 from tdecomp.completion._methods._allowed import check_allowed
 from tdecomp.completion._methods._als import als
 from tdecomp.completion._methods._als_cg import als_cg
@@ -33,10 +30,9 @@ from tdecomp.completion._methods._riemannian import riemannian
 from tdecomp.completion._methods._scaled_gd import scaled_gd
 from tdecomp.completion._methods._soft_impute import soft_impute
 from tdecomp.completion._methods._soft_impute_als import soft_impute_als
-from tdecomp.completion._observed import Side, group
-from tdecomp.completion._problem import Problem
+from tdecomp.completion._pose import Options, Posed, pose
 from tdecomp.completion._split import set_aside
-from tdecomp.completion._start import start
+from tdecomp.completion._units import Units, in_units, rounding
 
 METHODS = {
     "als": als,
@@ -46,30 +42,8 @@ METHODS = {
     "soft_impute": soft_impute,
     "soft_impute_als": soft_impute_als,
 }
-# The ridge of biases where `biases` is True.
-_BIASES = 5.0
-# Penalties above this make every completion zero, and their squares may overflow.
-_CRUSHING = 2.0**60
-# Errors below this many eps are rounding.
-_EXACT = 8.0
-
-
-class Units(NamedTuple):
-    """The scales of data and weights: two to an even `exponent`, and the `heaviest` weight."""
-
-    exponent: int
-    heaviest: float
-
-
-class Options(NamedTuple):
-    """What `complete` has been asked for, checked."""
-
-    rank: int
-    regularization: float
-    by_count: bool
-    nonnegative: bool
-    init: Any
-    rng: np.random.Generator
+# Those that fit offsets with the factors; with the others, they come first.
+_TOGETHER = ("als", "als_cg")
 
 
 @full_precision
@@ -114,14 +88,14 @@ def complete(
         How much each entry counts: one number for each stored entry, in their order, or what
         broadcasts to ``(m, n)``. Entries of weight 0 are not looked at.
     biases : bool or float
-        Whether offsets of rows and columns are fitted first, and with which ridge; True is 5.
+        Whether rows and columns have offsets, and with which ridge :math:`\lambda_b`; True is 5.
     nonnegative : bool
         Whether no entry of the factors may be negative.
     duplicates : {"error", "mean"}
         What becomes of several entries at one place.
     init : {"spectral", "random"} or Completion
-        Where to start: of a completion its factors, not its offsets. Zero factors are a saddle
-        that most methods do not leave.
+        Where to start: of a completion its factors, and its offsets where these are fitted with
+        the factors. Zero factors are a saddle that most methods do not leave.
     holdout : float, COO, sparse matrix or array, optional
         The share of the entries to set aside, or others to judge by: the iterate that fits these
         best is returned, and three steps in a row that do not fit them better end the iteration.
@@ -150,6 +124,11 @@ def complete(
 
     Notes
     -----
+    With `biases` the model is :math:`\mu + b_i + c_j + u_i \cdot v_j`, where :math:`\mu` is the
+    mean of the entries, and :math:`\lambda_b (|b|^2 + |c|^2)` is added to what is minimised: over
+    offsets and factors together by ``"als"`` and ``"als_cg"``; the other methods, and nonnegative
+    factors, are fitted to what offsets alone leave.
+
     Every method takes weights, biases, complex entries, held-out ones, and a penalty. The others
     are told apart by what a step is and by its operations, to which those of :math:`(m + n) k^2`
     come (:math:`k^3` for ``"als"``):
@@ -194,40 +173,24 @@ def complete(
         check_size(regularization, name="regularization"),
         by_count,
         nonnegative,
+        ridge_of_biases(biases),
+        biases is not False and method in _TOGETHER and not nonnegative,
         init,
         generator(rng),
     )
     scaled, units = in_units(entries, xp)
     kept, held = _held_out(scaled, holdout, units, options.rng, xp)
-    offsets = _offsets(kept, biases, units, xp)
-    problem = _posed(kept, offsets, options, units, xp)
+    posed = pose(kept, units, options, xp)
     fit = drive(
-        minimise(problem),
-        None if held is None else _rest(held, offsets, xp),
+        minimise(posed.problem),
+        None if held is None else posed.rest(held),
         max_iter=check_count(max_iter, name="max_iter", least=1),
         tol=check_number(tol, name="tol"),
-        callback=_seeing(callback, problem, offsets, units),
-        rounding=_EXACT * eps(kept.values.dtype, xp),
+        callback=_seeing(callback, posed),
+        rounding=rounding(kept.values.dtype, xp),
         xp=xp,
     )
-    error = _error(problem, fit.tensor)
-    return Fit(shown(fit.tensor, offsets, units, xp), error, fit.n_iter, fit.status)
-
-
-def in_units(entries: Entries, xp: Namespace) -> tuple[Entries, Units]:
-    """Bring values and weights to unit scale.
-
-    The scale is a power of four: its root, by which each factor is multiplied, is exact.
-    """
-    values, scale = equilibrate(entries.values, xp, axis=(0,), always=True)
-    exponent = math.frexp(float(scale[0]))[1] - 1
-    if exponent % 2:
-        values, exponent = 2 * values, exponent - 1
-    weights, heaviest = entries.weights, 1.0
-    if weights is not None:
-        weights, most = equilibrate(weights, xp, axis=(0,), always=True)
-        heaviest = float(most[0])
-    return entries._replace(values=values, weights=weights), Units(exponent, heaviest)
+    return Fit(posed.completion(fit.tensor), posed.error(fit.tensor), fit.n_iter, fit.status)
 
 
 def _held_out(
@@ -251,69 +214,7 @@ def _held_out(
     return entries, others._replace(values=scaled)
 
 
-def _offsets(entries: Entries, biases: bool | float, units: Units, xp: Namespace) -> Biases:
-    """Fit the biases that are asked for, at unit scale."""
-    ridge = ridge_of_biases(biases)
-    if ridge is None:
-        return no_biases(entries, xp)
-    return fit_biases(entries, ridge / units.heaviest, xp)
-
-
-def ridge_of_biases(biases: bool | float) -> float | None:
-    """Return the ridge of the biases that are asked for, None where none are."""
-    if biases is False:
-        return None
-    return _BIASES if biases is True else check_size(biases, name="biases")
-
-
-def _rest(entries: Entries, offsets: Biases, xp: Namespace) -> Entries:
-    """Subtract the offsets."""
-    return entries._replace(values=entries.values - offsets.at(entries.rows, entries.columns, xp))
-
-
-def _posed(
-    entries: Entries, offsets: Biases, options: Options, units: Units, xp: Namespace
-) -> Problem:
-    """Say what is minimised, in the units of scaled data, and where to start."""
-    observed = group(_rest(entries, offsets, xp), xp)
-    left, right = start(
-        observed, options.rank, options.init, options.rng, xp, root=2.0 ** (units.exponent // 2)
-    )
-    if options.nonnegative:
-        left, right = xp.abs(left), xp.abs(right)
-    ridge = options.regularization / 2.0**units.exponent / units.heaviest
-    heavy = units.heaviest if options.by_count else None
-    return Problem(
-        observed,
-        options.rank,
-        min(ridge, _CRUSHING),
-        row_penalties(observed.rows, ridge, heavy, xp),
-        row_penalties(observed.columns, ridge, heavy, xp),
-        options.nonnegative,
-        left,
-        right,
-        max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0)),
-        xp,
-    )
-
-
-def row_penalties(side: Side, ridge: float, heavy: float | None, xp: Namespace) -> Array:
-    """Return the ridge of each row: the same for all, or times what its entries weigh."""
-    real = real_dtype(side.values.dtype, xp)
-    if heavy is None:
-        size = side.starts.shape[0] - 1
-        return xp.full(size, min(ridge, _CRUSHING), dtype=real, device=device(side.values))
-    counts = xp.astype(side.counts(), real)
-    if side.weights is not None:
-        sums = xp.cumulative_sum(xp.astype(side.weights, xp.float64), include_initial=True)
-        edges = xp.take(sums, side.starts, axis=0)
-        counts = xp.astype(edges[1:] - edges[:-1], real)
-    return min(ridge * heavy, _CRUSHING) * counts
-
-
-def _seeing(
-    callback: Callback | None, problem: Problem, offsets: Biases, units: Units
-) -> Callback | None:
+def _seeing(callback: Callback | None, posed: Posed) -> Callback | None:
     """Let a callback see the matrix that would be returned, at the scale of the data.
 
     Its error is told too: the last step may have been to other factors than those shown.
@@ -323,26 +224,6 @@ def _seeing(
         return None
     return lambda progress: callback(
         progress._replace(
-            error=_error(problem, progress.tensor),
-            tensor=shown(progress.tensor, offsets, units, problem.xp),
+            error=posed.error(progress.tensor), tensor=posed.completion(progress.tensor)
         )
     )
-
-
-def shown(
-    factors: tuple[Array, Array], offsets: Biases, units: Units, xp: Namespace
-) -> Completion:
-    """Return the completed matrix at the scale of the data."""
-    root = 2.0 ** (units.exponent // 2)
-    left, right = factors
-    scale = 2.0**units.exponent
-    return Completion(
-        left * root, xp.matrix_transpose(right) * root, *(scale * part for part in offsets)
-    )
-
-
-def _error(problem: Problem, factors: tuple[Array, Array]) -> float:
-    """Return the weighted residual on the known entries, relative to these."""
-    side, xp = problem.observed.rows, problem.xp
-    residual = side.values - observed_entries(side, *factors, xp)
-    return math.sqrt(weighted_squares(residual, side, xp) / problem.total)

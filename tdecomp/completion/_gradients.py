@@ -45,8 +45,8 @@ def improve_rows(
         The known entries, grouped by the rows of `left`.
     left, right : array, shape (m, k) and (n, k)
         The rows to improve, and those they are multiplied with.
-    penalty : array, shape (m,)
-        The ridge of each row.
+    penalty : array, shape (m, k)
+        The ridge of each number.
     effort : Effort
         How far.
     xp : namespace
@@ -68,10 +68,10 @@ def _improved(
     """Do so for all rows at once; those that are done stay."""
     left, right = factors
     weights = xp.ones_like(xp.abs(side.values)) if side.weights is None else side.weights
-    ridge, none = penalty[:, None], xp.zeros_like(penalty)
+    none = xp.zeros_like(penalty[:, 0])
     _, slope = residual_times(side, left, right, xp)
-    slope = slope - ridge * left
-    squares = times(side, weights, xp.abs(right) ** 2, xp) + ridge
+    slope = slope - penalty * left
+    squares = times(side, weights, xp.abs(right) ** 2, xp) + penalty
     squares = xp.where(squares > 0, squares, xp.ones_like(squares))
     rounding = 4 * left.shape[1] * eps(squares.dtype, xp)
     ones = xp.ones_like(xp.abs(right[:, :1]))
@@ -81,7 +81,7 @@ def _improved(
     enough = xp.maximum(effort.shrink**2 * energy, effort.floor**2 * sizes[:, 0])
     for _ in range(effort.steps):
         seen = weights * entries(side, direction, right, xp)
-        curved = times(side, seen, conj(right, xp), xp) + ridge * direction
+        curved = times(side, seen, conj(right, xp), xp) + penalty * direction
         bend = _inner(direction, curved, xp)
         live = (energy > enough) & (bend > rounding * _inner(direction, squares * direction, xp))
         step = xp.where(live, energy / xp.where(live, bend, 1.0), none)[:, None]

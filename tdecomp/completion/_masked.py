@@ -90,7 +90,7 @@ def solve_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Namesp
     r"""Minimise over the rows of `left`, `right` fixed: each is a ridge regression of its own.
 
     .. math:: \min_{u_i} \sum_{j \in \Omega_i} w_{ij} |x_{ij} - u_i \cdot v_j|^2
-              + \lambda_i |u_i|^2
+              + \sum_r \lambda_{ir} |u_{ir}|^2
 
     The normal equations are solved for the change of each row, with a diagonal enlarged by a few
     eps of their trace: rows that their entries do not determine change as little as need be, and
@@ -104,8 +104,8 @@ def solve_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Namesp
         The rows to improve.
     right : array, shape (n, k)
         The rows they are multiplied with.
-    penalty : array, shape (m,)
-        The ridge :math:`\lambda_i` of each row.
+    penalty : array, shape (m, k)
+        The ridge :math:`\lambda_{ir}` of each number.
     xp : namespace
         Their library.
     """
@@ -115,11 +115,11 @@ def solve_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Namesp
     _, slope = residual_times(side, left, right, xp)
     gram = grams(side, right, xp)
     trace = xp.real(xp.sum(gram * xp.eye(k, dtype=gram.dtype, device=device(gram)), axis=(1, 2)))
-    shift = penalty + 4 * k * eps(left.dtype, xp) * (trace + penalty)
-    shift = xp.where(shift > 0, shift, xp.ones_like(shift))
+    safe = 4 * k * eps(left.dtype, xp) * (trace + xp.max(penalty, axis=1))
+    shift = penalty + xp.where(safe > 0, safe, xp.ones_like(safe))[:, None]
     identity = xp.eye(k, dtype=left.dtype, device=device(left))
     change = xp.linalg.solve(
-        gram + shift[:, None, None] * identity, (slope - penalty[:, None] * left)[..., None]
+        gram + shift[:, None, :] * identity, (slope - penalty * left)[..., None]
     )
     return xp.where(side.counts()[:, None] > 0, left + change[..., 0], xp.zeros_like(left))
 

@@ -18,7 +18,7 @@ def descend_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Name
     r"""Lower the objective over nonnegative rows of `left`, `right` fixed, by coordinate descent.
 
     .. math:: \min_{u_i \ge 0} \sum_{j \in \Omega_i} w_{ij} (x_{ij} - u_i \cdot v_j)^2
-              + \lambda_i |u_i|^2
+              + \sum_r \lambda_{ir} u_{ir}^2
 
     Entries are minimised one after another, eight times each: no objective rises. Rows without
     entries become zero. `left` is nonnegative; the arguments are those of `solve_rows`.
@@ -32,6 +32,6 @@ def descend_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Name
         return out
     _, slope = residual_times(side, left, right, xp)
     identity = xp.eye(left.shape[1], dtype=left.dtype, device=device(left))
-    square = grams(side, right, xp) + penalty[:, None, None] * identity
-    found = descend(square, slope - penalty[:, None] * left, left, _PASSES, xp)
+    square = grams(side, right, xp) + penalty[:, None, :] * identity
+    found = descend(square, slope - penalty * left, left, _PASSES, xp)
     return xp.where(side.counts()[:, None] > 0, found, xp.zeros_like(found))

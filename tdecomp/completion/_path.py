@@ -13,9 +13,8 @@ from tdecomp._iterate import Callback, Fit, Progress, is_true
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import conj, eps
-from tdecomp.completion._biases import Biases
-from tdecomp.completion._complete import Options, Units, _error, _offsets, _posed, in_units, shown
+from tdecomp._xp import conj
+from tdecomp.completion._biases import ridge_of_biases
 from tdecomp.completion._drive import drive
 from tdecomp.completion._entries import read
 from tdecomp.completion._format import Completion
@@ -23,13 +22,13 @@ from tdecomp.completion._masked import times
 from tdecomp.completion._methods._singular import of_columns, orthonormal
 from tdecomp.completion._methods._soft_impute import soft_impute
 from tdecomp.completion._observed import Observed
-from tdecomp.completion._problem import Problem
+from tdecomp.completion._pose import Options, Posed, pose
+from tdecomp.completion._units import in_units, rounding
 
 # The penalties where none are given: how many, and the last over the first.
 _COUNT, _LAST = 10, 1e-2
 # Directions and rounds of the iteration for the largest penalty.
 _BLOCK, _ROUNDS = 8, 30
-_EXACT = 8.0
 
 
 class ImputePath(NamedTuple):
@@ -123,15 +122,15 @@ def soft_impute_path(
     }
     xp, entries = read(x, weights, duplicates=duplicates)
     limit = check_rank(rank, min(entries.shape), way="pass a rank")
-    options = Options(limit, 0.0, False, False, "spectral", generator(rng))
+    draw, ridge = generator(rng), ridge_of_biases(biases)
+    options = Options(limit, 0.0, False, False, ridge, False, "spectral", draw)
     scaled, units = in_units(entries, xp)
-    offsets = _offsets(scaled, biases, units, xp)
-    problem = _posed(scaled, offsets, options, units, xp)
-    scale = 2.0**units.exponent * units.heaviest
+    posed = pose(scaled, units, options, xp)
+    scale = units.scale * units.heaviest
     if asked is None:
-        largest = scale * _norm(problem.observed, options.rng, xp)
+        largest = scale * _norm(posed.problem.observed, draw, xp)
         asked = tuple(float(largest * _LAST ** (i / (_COUNT - 1))) for i in range(_COUNT))
-    fits = _followed(problem, asked, scale, (offsets, units, rules, callback))
+    fits = _followed(posed, asked, scale, rules, callback)
     return ImputePath(asked[: len(fits)], fits)
 
 
@@ -146,22 +145,21 @@ def _checked(regularizations: Sequence[float] | None) -> tuple[float, ...] | Non
 
 
 def _followed(
-    problem: Problem,
+    posed: Posed,
     regularizations: tuple[float, ...],
     scale: float,
-    told: tuple[Biases, Units, dict[str, Any], Callback | None],
+    rules: dict[str, Any],
+    callback: Callback | None,
 ) -> tuple[Fit[Completion], ...]:
     """Fit penalty after penalty, from the last factors on."""
-    offsets, units, rules, callback = told
-    xp, begun = problem.xp, time.monotonic()
-    rounding = _EXACT * eps(problem.observed.dtype, xp)
+    problem, begun = posed.problem, time.monotonic()
+    rules = dict(rules, rounding=rounding(problem.observed.dtype, problem.xp), xp=problem.xp)
     fits: list[Fit[Completion]] = []
     for value in regularizations:
         problem = problem._replace(regularization=value / scale)
-        fit = drive(soft_impute(problem), None, callback=None, rounding=rounding, xp=xp, **rules)
+        fit = drive(soft_impute(problem), None, callback=None, **rules)
         problem = problem._replace(left=fit.tensor[0], right=fit.tensor[1])
-        error = _error(problem, fit.tensor)
-        tensor = shown(fit.tensor, offsets, units, xp)
+        error, tensor = posed.error(fit.tensor), posed.completion(fit.tensor)
         fits.append(Fit(tensor, error, fit.n_iter, fit.status))
         seen = Progress(len(fits), error, time.monotonic() - begun, tensor)
         if callback is not None and is_true(callback(seen)):

@@ -7,27 +7,33 @@ from typing import Any, NamedTuple
 
 from tdecomp._iterate import Step
 from tdecomp._typing import Array, Namespace
-from tdecomp.completion._observed import Observed
+from tdecomp.completion._observed import Observed, Side
+from tdecomp.completion._together import facing, joined
 
 
 class Problem(NamedTuple):
     r"""Known entries at unit scale, and what is to be minimised over two factors.
 
-    .. math:: \sum_{(i,j) \in \Omega} w_{ij} |x_{ij} - u_i \cdot v_j|^2 + \sum_i \lambda_i |u_i|^2
-              + \sum_j \lambda'_j |v_j|^2
+    .. math:: \sum_{(i,j) \in \Omega} w_{ij} |x_{ij} - u_i \cdot v_j|^2
+              + \sum_{ir} \lambda_{ir} |u_{ir}|^2 + \sum_{jr} \lambda'_{jr} |v_{jr}|^2
+
+    or, with offsets, the same over :math:`(u_i, b_i)` and :math:`(v_j, c_j)`, which each have one
+    number more, where :math:`b_i + c_j` is subtracted too.
 
     Attributes
     ----------
     observed : Observed
         The known entries.
     rank : int
-        The number of columns of each factor.
+        The number of columns of each factor, offsets not counted.
     regularization : float
-        The penalty :math:`\lambda`, of which those below are multiples.
-    row_penalty, column_penalty : array, shape (m,) and (n,)
-        The penalty of each row of the factors.
+        The penalty :math:`\lambda`, of which those of the factors are multiples.
+    row_penalty, column_penalty : array, shape (m, k) and (n, k)
+        The penalty of each number of the factors.
     nonnegative : bool
         Whether no entry of a factor may be negative.
+    offsets : bool
+        Whether the last column of each factor holds offsets.
     left, right : array, shape (m, k) and (n, k)
         Where to start.
     total : float
@@ -42,14 +48,23 @@ class Problem(NamedTuple):
     row_penalty: Array
     column_penalty: Array
     nonnegative: bool
+    offsets: bool
     left: Array
     right: Array
     total: float
     xp: Namespace
 
+    def facing(self, side: Side, right: Array) -> tuple[Side, Array]:
+        """Return what the rows of one factor are fitted to and multiplied with, `right` fixed."""
+        return facing(side, right, self.xp) if self.offsets else (side, right)
+
+    def joined(self, left: Array, right: Array) -> tuple[Array, Array]:
+        """Return the factors of the matrix that two factors, and offsets, stand for."""
+        return joined(left, right, self.xp) if self.offsets else (left, right)
+
 
 class Solver(NamedTuple):
-    """An iteration: where it starts, how it goes on, and the factors (m, k), (n, k) it stands for.
+    """An iteration: where it starts, how it goes on, and the factors of the matrix it stands for.
 
     Its steps tell the relative error on the known entries and, as merit, the square root of the
     objective over `total`.

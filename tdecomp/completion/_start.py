@@ -10,6 +10,7 @@ from tdecomp._errors import check_choice
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import finite, namespace
+from tdecomp.completion._biases import Biases
 from tdecomp.completion._format import Completion
 from tdecomp.completion._methods._spectral import spectral
 from tdecomp.completion._observed import Observed
@@ -39,12 +40,23 @@ def start(
     return left, right
 
 
-def _given(init: Completion, name: str, like: Array, root: float, xp: Namespace) -> Array:
-    """Return a factor of a completion in the dtype of the data, at their scale."""
+def start_of_offsets(
+    init: Any, offsets: Biases, observed: Observed, xp: Namespace, *, scale: float
+) -> tuple[Array, Array]:
+    """Return offsets (m,) and (n,) to start from: those of a completion over `scale`, or given."""
+    if not isinstance(init, Completion) or init.shape != observed.shape:
+        return offsets.rows, offsets.columns
+    like = observed.rows.values
+    rows, columns = (_given(init, name, like, scale, xp) for name in ("row_bias", "column_bias"))
+    return rows, columns
+
+
+def _given(init: Completion, name: str, like: Array, unit: float, xp: Namespace) -> Array:
+    """Return a part of a completion in the dtype of the data, at their scale."""
     factor = getattr(init, name)
     namespace(factor, like)
     finite(factor, xp, name=f"init.{name}")
     kinds = [xp.isdtype(array.dtype, "complex floating") for array in (factor, like)]
     if kinds == [True, False]:
         raise TypeError(f"init.{name} is complex, and the entries of x are real")
-    return xp.astype(factor / root, like.dtype)
+    return xp.astype(factor / unit, like.dtype)

@@ -47,7 +47,7 @@ def twin(monkeypatch):
 
 
 def problem(k, dtype="float64", *, weighted=True, m=9, n=60, seed=0):
-    """Entries of a matrix with an empty row and a full one, and two factors."""
+    """Entries of a matrix with an empty row and a full one, two factors, and ridges."""
     rng = np.random.default_rng(seed)
     known = rng.random((m, n)) < 0.6
     known[0], known[m // 2] = True, False
@@ -58,7 +58,7 @@ def problem(k, dtype="float64", *, weighted=True, m=9, n=60, seed=0):
     values = rng.standard_normal(owners.size).astype(dtype)
     side = Side(starts, others.astype(np.int32), values, weights)
     left, right = (rng.standard_normal((size, k)).astype(dtype) for size in (m, n))
-    return side, left, right, np.full(m, 0.25, dtype)
+    return side, left, right, (0.1 + 0.3 * rng.random((m, k))).astype(dtype)
 
 
 def close(found, expected, dtype, digits=16):

@@ -16,7 +16,8 @@ def als(problem: Problem) -> Solver:
     With one factor fixed, every row of the other is a ridge regression of its own on the
     :math:`n_i` entries that are known of it, and no step raises the objective. From a spectral
     start on entries that are known at random, the misfit of a matrix of low rank falls
-    geometrically [2]_. Nonnegative rows descend coordinate by coordinate instead.
+    geometrically [2]_. Offsets are one number more of each row. Nonnegative rows descend
+    coordinate by coordinate instead.
 
     Notes
     -----
@@ -34,8 +35,10 @@ def als(problem: Problem) -> Solver:
 
     def step(state: tuple[Array, Array]) -> Step[tuple[Array, Array]]:
         left, right = state
-        left = solve_rows(rows, left, right, problem.row_penalty, xp)
-        right, loss = solve_and_judge(columns, right, left, problem.column_penalty, xp)
+        seen, fixed = problem.facing(rows, right)
+        left = solve_rows(seen, left, fixed, problem.row_penalty, xp)
+        seen, fixed = problem.facing(columns, left)
+        right, loss = solve_and_judge(seen, right, fixed, problem.column_penalty, xp)
         return judged(problem, left, right, (left, right), loss=loss)
 
     def descend(state: tuple[Array, Array]) -> Step[tuple[Array, Array]]:
@@ -45,4 +48,4 @@ def als(problem: Problem) -> Solver:
         return judged(problem, left, right, (left, right))
 
     chosen = descend if problem.nonnegative else step
-    return Solver((problem.left, problem.right), chosen, lambda state: state)
+    return Solver((problem.left, problem.right), chosen, lambda state: problem.joined(*state))

@@ -55,11 +55,13 @@ def als_cg(problem: Problem) -> Solver:
     floor = eps(rows.values.dtype, xp)
 
     def step(state: _State) -> Step[_State]:
-        left, right = _along_axes(state.left, state.right, xp)
+        left, right = _along_axes(state.left, state.right, problem.rank, xp)
         effort, shrink = Effort(_STEPS, state.shrink, floor), state.shrink
-        left = improve_rows(rows, left, right, problem.row_penalty, effort=effort, xp=xp)
-        right, left = _along_axes(right, left, xp)
-        right = improve_rows(columns, right, left, problem.column_penalty, effort=effort, xp=xp)
+        seen, fixed = problem.facing(rows, right)
+        left = improve_rows(seen, left, fixed, problem.row_penalty, effort=effort, xp=xp)
+        right, left = _along_axes(right, left, problem.rank, xp)
+        seen, fixed = problem.facing(columns, left)
+        right = improve_rows(seen, right, fixed, problem.column_penalty, effort=effort, xp=xp)
         following = judged(problem, left, right, None)
         merit = following.merit or 0.0
         if math.isfinite(state.merit) and state.merit > 0:
@@ -67,10 +69,19 @@ def als_cg(problem: Problem) -> Solver:
         return following._replace(state=_State(left, right, shrink, merit))
 
     begun = _State(problem.left, problem.right, _FIRST, math.inf)
-    return Solver(begun, step, lambda state: (state.left, state.right))
+    return Solver(begun, step, lambda state: problem.joined(state.left, state.right))
 
 
-def _along_axes(left: Array, right: Array, xp: Namespace) -> tuple[Array, Array]:
-    """Turn two factors, their product fixed, so that the columns of `right` are orthogonal."""
-    _, axes = xp.linalg.eigh(adjoint(right, xp) @ right)
-    return left @ conj(axes, xp), right @ axes
+def _along_axes(left: Array, right: Array, rank: int, xp: Namespace) -> tuple[Array, Array]:
+    """Turn two factors, their product fixed, so that the columns of `right` are orthogonal.
+
+    Offsets behind them stay.
+    """
+    _, axes = xp.linalg.eigh(adjoint(right[:, :rank], xp) @ right[:, :rank])
+    turned = left[:, :rank] @ conj(axes, xp), right[:, :rank] @ axes
+    if left.shape[1] == rank:
+        return turned
+    return tuple(
+        xp.concat([factor, old[:, rank:]], axis=1)
+        for factor, old in zip(turned, (left, right), strict=True)
+    )

@@ -21,9 +21,9 @@ def judged(
     """
     xp = problem.xp
     if loss is None:
-        loss = misfit(problem.observed.rows, left, right, xp)
+        loss = misfit(problem.observed.rows, *problem.joined(left, right), xp)
     penalty = 0.0
-    if problem.regularization:
+    if problem.regularization or problem.offsets:
         penalty = _ridge(left, problem.row_penalty, xp)
         penalty += _ridge(right, problem.column_penalty, xp)
     return told(problem, state, loss, loss + penalty)
@@ -37,4 +37,4 @@ def told(problem: Problem, state: Any, loss: float, objective: float) -> Step[An
 
 def _ridge(factor: Array, penalty: Array, xp: Namespace) -> float:
     """Return the penalty of a factor."""
-    return squared_norm(xp.sqrt(penalty)[:, None] * factor, xp)
+    return squared_norm(xp.sqrt(penalty) * factor, xp)

@@ -74,7 +74,7 @@ def scaled_gd(problem: Problem) -> Solver:
         slopes = [slope, other]
         if problem.regularization:
             for i, factor in enumerate((left, right)):
-                ridge = penalties[i][:, None]
+                ridge = penalties[i]
                 objective += squared_norm(xp.sqrt(ridge) * factor, xp)
                 slopes[i] = slopes[i] - ridge * factor
         return _State(left, right, loss, objective, (slopes[0], slopes[1]), length)
@@ -112,7 +112,7 @@ def _scaled(
     """Divide the slope of each row by its metric, the share of the Gram matrix and the ridge."""
     values, axes = xp.linalg.eigh(adjoint(other, xp) @ other)
     floor = max(damp, eps(slope.dtype, xp)) * float(values[-1])
-    metric = share[:, None] * (xp.clip(values, 0.0) + floor) + penalty[:, None]
+    metric = share[:, None] * (xp.clip(values, 0.0) + floor) + penalty
     metric = xp.where(metric > 0, metric, xp.ones_like(metric))
     # The Gram matrix of the model, which has no conjugates, is the conjugate of this one.
     return ((slope @ conj(axes, xp)) / metric) @ xp.matrix_transpose(axes)

@@ -11,19 +11,17 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import adjoint, conj, device, eps, namespace, prepare, squared_norm
-from tdecomp.completion._complete import in_units
 from tdecomp.completion._entries import read
 from tdecomp.completion._inner import inner
 from tdecomp.completion._masked import entries as model_entries
 from tdecomp.completion._masked import misfit, times, weighted_squares
 from tdecomp.completion._methods._spectral import spectral
 from tdecomp.completion._observed import Observed, Side, group
+from tdecomp.completion._units import in_units, rounding
 from tdecomp.linalg._formats import LowRank
 
 # By how much a half sweep shrinks the slope, and the most steps that takes.
 _SHRINK, _STEPS = 1e-2, 30
-# Errors below this many eps are rounding.
-_EXACT = 8.0
 
 
 class Inductive(NamedTuple):
@@ -214,9 +212,9 @@ def inductive(
     entries, units = in_units(entries, xp)
     observed = group(entries, xp)
     ridge = check_size(regularization, name="regularization")
-    ridge = ridge / 2.0**units.exponent / units.heaviest
+    ridge = ridge / units.scale / units.heaviest
     check_callback(callback)
-    root = 2.0 ** (units.exponent // 2)
+    root = units.root
 
     def shown(state: tuple[Array, Array]) -> Inductive:
         a, b = (root * (base.back @ part) for base, part in zip(bases, state, strict=True))
@@ -278,7 +276,7 @@ def _sweep(task: _Task, a: Array, b: Array) -> Step[tuple[Array, Array]]:
     loss = misfit(rows, task.rows @ a, task.columns @ b, xp)
     penalty = task.ridge * (squared_norm(a, xp) + squared_norm(b, xp))
     error, merit = (math.sqrt(part / task.total) for part in (loss, loss + penalty))
-    exact = merit <= _EXACT * eps(a.dtype, xp)
+    exact = merit <= rounding(a.dtype, xp)
     return Step((a, b), error, merit=merit, verdict=Status.CONVERGED if exact else None)
 
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from tdecomp._errors import check_choice, check_size
 from tdecomp._precision import full_precision
-from tdecomp._typing import Array, Namespace
+from tdecomp._typing import Namespace
 from tdecomp._xp import device, eps, equilibrate
-from tdecomp.completion._complete import ridge_of_biases, row_penalties
+from tdecomp.completion._biases import ridge_of_biases
 from tdecomp.completion._entries import read
 from tdecomp.completion._format import Completion
-from tdecomp.completion._masked import solve_rows, times
+from tdecomp.completion._masked import solve_rows
 from tdecomp.completion._observed import Side, group
+from tdecomp.completion._penalties import row_penalties, with_offsets
 from tdecomp.completion._using._model import Model, alike, as_model
 
 # The second solve corrects what rounding did to the first.
@@ -35,10 +36,10 @@ def fold_in(
     r"""Complete new rows with the columns of a model as they are: nothing is fitted again.
 
     .. math:: \min_{u_i} \sum_{j \in \Omega_i} w_{ij} |x_{ij} - \mu - b_i - c_j - u_i \cdot v_j|^2
-              + \lambda |u_i|^2
+              + \lambda |u_i|^2 + \lambda_b b_i^2
 
-    with :math:`b_i` from the same sum without factors and a ridge of its own. With the options
-    of the fit, a row that took part in it returns what it has there, to what was left to
+    Each row solves for its factor and its offset together. With the options of a fit by ``"als"``
+    or ``"als_cg"``, a row that took part in it returns what it has there, to what was left to
     converge.
 
     Parameters
@@ -126,44 +127,29 @@ def _fold_in(
     *,
     xp: Namespace,
 ) -> Model:
-    """Solve for offsets, and then for rows, in units in which the right factor is about 1."""
+    """Solve for rows, in units in which values and the right factor are about 1."""
     mean, _, columns = model.biases
     weights, heaviest = side.weights, 1.0
     if weights is not None:
         weights, most = equilibrate(weights, xp, axis=(0,), always=True)
         heaviest = float(most[0])
-    side = side._replace(values=side.values - mean - xp.take(columns, side.indices, axis=0))
-    side = side._replace(weights=weights)
-    if bias_ridge is not None:
-        bias_ridge = bias_ridge / heaviest
-    rows = _offsets(side, columns.shape[0], bias_ridge, xp)
-    rest, scale = equilibrate(
-        side.values - xp.take(rows, side.owners(xp), axis=0), xp, axis=(0,), always=True
-    )
+    values = side.values - mean - xp.take(columns, side.indices, axis=0)
+    values, scale = equilibrate(values, xp, axis=(0,), always=True)
+    side = side._replace(values=values, weights=weights)
     right, length = equilibrate(model.right, xp, axis=(0, 1), always=True)
-    side = side._replace(values=rest)
     # Beyond that nothing is left of a row, and squares must not overflow.
-    size = float(length[0, 0])
+    size, k = float(length[0, 0]), right.shape[1]
     least = min(ridge / size / size / heaviest, eps(right.dtype, xp) ** -3)
-    penalty = row_penalties(side, least, heaviest if by_count else None, xp)
-    left = xp.zeros(
+    penalty = row_penalties(side, least, heaviest if by_count else None, k, xp)
+    if bias_ridge is not None:
+        right = xp.concat([right, xp.ones_like(right[:, :1])], axis=1)
+        penalty = with_offsets(penalty, bias_ridge / heaviest, xp)
+    found = xp.zeros(
         (side.starts.shape[0] - 1, right.shape[1]), dtype=right.dtype, device=device(right)
     )
     for _ in range(_SOLVES):
-        left = solve_rows(side, left, right, penalty, xp)
+        found = solve_rows(side, found, right, penalty, xp)
     # Their quotient may be beyond the range where the rows are not.
-    left = left * scale[0] / length[0, 0]
+    left = found[:, :k] * scale[0] / length[0, 0]
+    rows = xp.zeros_like(left[:, 0]) if bias_ridge is None else found[:, -1] * scale[0]
     return Model(left, model.right, type(model.biases)(mean, rows, columns))
-
-
-def _offsets(side: Side, width: int, ridge: float | None, xp: Namespace) -> Array:
-    """Return the shrunk mean of each row."""
-    ones = xp.ones_like(side.values)
-    single = xp.ones((width, 1), dtype=ones.dtype, device=device(ones))
-    heavy = ones if side.weights is None else xp.astype(side.weights, ones.dtype)
-    total = times(side, heavy * side.values, single, xp)[:, 0]
-    if ridge is None:
-        return xp.zeros_like(total)
-    weight = xp.abs(times(side, heavy, single, xp)[:, 0]) + ridge
-    known = side.counts() > 0
-    return xp.where(known, total / xp.where(known, weight, 1.0), xp.zeros_like(total))

@@ -23,14 +23,13 @@ from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._masked import entries as model_entries
 from tdecomp.completion._masked import solve_rows
 from tdecomp.completion._observed import Observed, Side, group
+from tdecomp.completion._units import rounding
 from tdecomp.linalg._formats import LowRank
 
 # How many entries of the matrix are formed at a time.
 _BLOCK = 1 << 20
 # Below that share of what the model weighs, a difference of squares has lost half of its digits.
 _DOUBT = 8.0
-# Errors below this many eps are rounding.
-_EXACT = 8.0
 
 
 class _Task(NamedTuple):
@@ -199,7 +198,7 @@ def _sweep(task: _Task, left: Array, right: Array) -> Step[tuple[Array, Array]]:
     loss = _loss(task, left, right)
     penalty = task.ridge * (squared_norm(left, xp) + squared_norm(right, xp))
     merit = math.sqrt((loss + penalty) / task.total)
-    exact = merit <= _EXACT * eps(left.dtype, xp)
+    exact = merit <= rounding(left.dtype, xp)
     verdict = Status.CONVERGED if exact else None
     return Step((left, right), math.sqrt(loss / task.total), merit=merit, verdict=verdict)
 
@@ -217,7 +216,7 @@ def _solved(side: Side, left: Array, right: Array, task: _Task) -> Array:
     seen = values > k * eps(right.dtype, xp) * xp.max(values)
     root = xp.sqrt(xp.where(seen, values, 0.0))
     inverse = xp.where(seen, 1 / xp.where(seen, root, 1.0), 0.0)
-    penalty = xp.ones(left.shape[0], dtype=left.dtype, device=device(left))
+    penalty = xp.ones_like(left)
     targets = side._replace(values=1 + 1 / _more(side))
     found = solve_rows(targets, (left @ axes) * root, (right @ axes) * inverse, penalty, xp)
     return (found * inverse) @ xp.matrix_transpose(axes)

@@ -11,12 +11,12 @@ from tdecomp._precision import full_precision
 from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, device, eps, equilibrate
-from tdecomp.completion._biases import Biases
-from tdecomp.completion._complete import ridge_of_biases, row_penalties
+from tdecomp.completion._biases import Biases, ridge_of_biases
 from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._masked import entries as model_entries
 from tdecomp.completion._masked import grams, weighted_squares
 from tdecomp.completion._observed import Side, group
+from tdecomp.completion._penalties import row_penalties, with_offsets
 from tdecomp.completion._using._model import Model, alike, as_model
 from tdecomp.completion._using._predict import places
 
@@ -58,15 +58,14 @@ class _Part(NamedTuple):
 
     def penalties(self, side: Side, xp: Namespace) -> Array:
         """Return the ridge of each feature, for each row of a side."""
-        shape = row_penalties(side, 1.0, 1.0 if self.ridge.by_count else None, xp)
+        k = self.model.right.shape[1]
+        shape = row_penalties(side, 1.0, 1.0 if self.ridge.by_count else None, k, xp)
         # Beyond that nothing is left of a row, and squares must not overflow.
         most = eps(shape.dtype, xp) ** -3
-        size = xp.clip(self.ridge.factors / self.length / self.length, max=most)
-        k = self.model.right.shape[1]
-        penalty = shape[:, None] * size + xp.zeros((1, k), dtype=shape.dtype, device=device(shape))
+        penalty = shape * xp.clip(self.ridge.factors / self.length / self.length, max=most)
         if self.ridge.biases is None:
             return penalty
-        return xp.concat([penalty, xp.full_like(penalty[:, :1], self.ridge.biases)], axis=1)
+        return with_offsets(penalty, self.ridge.biases, xp)
 
 
 class _Curvature(NamedTuple):

@@ -14,13 +14,13 @@ from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import device, eps
 from tdecomp.completion._biases import Biases, fit_biases, no_biases
-from tdecomp.completion._complete import Units, in_units, shown
 from tdecomp.completion._entries import read
 from tdecomp.completion._format import Completion
 from tdecomp.completion._masked import entries as model_entries
 from tdecomp.completion._masked import times, weighted_squares
 from tdecomp.completion._methods._spectral import spectral
 from tdecomp.completion._observed import Observed, Side, group
+from tdecomp.completion._units import Units, in_units, shown
 
 # The variances of the noise and of rows at a start, in units of the data.
 _SPECTRAL, _RANDOM = (0.3, 0.03), (1.0, 0.1)

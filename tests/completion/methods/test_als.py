@@ -98,7 +98,7 @@ def test_the_loss_that_comes_with_a_solution_is_true(dtype, noise):
     side = side_of(np.where(rng.random(x.shape) < 0.5, x, np.nan))
     side = side._replace(values=side.values.astype(dtype))
     left, right = rng.standard_normal((30, 3)).astype(dtype), right.astype(dtype)
-    penalty = np.full(30, 1e-3, dtype) if noise == 0.3 else np.zeros(30, dtype)
+    penalty = np.full((30, 3), 1e-3 if noise == 0.3 else 0, dtype)
     left, loss = solve_and_judge(side, left, right, penalty, XP)
     assert left.dtype == dtype
     digits = float(np.sqrt(np.finfo(dtype).eps))
@@ -137,7 +137,7 @@ def test_a_row_with_fewer_entries_than_the_rank_changes_as_little_as_need_be(nat
     x = np.full((3, 20), np.nan)
     x[0, :4], x[2] = rng.standard_normal(4), rng.standard_normal(20)
     left, right = rng.standard_normal((3, 7)), rng.standard_normal((20, 7))
-    found = solve_rows(side_of(x), left, right, np.zeros(3), XP)
+    found = solve_rows(side_of(x), left, right, np.zeros((3, 7)), XP)
     change = np.linalg.lstsq(right[:4], x[0, :4] - right[:4] @ left[0])[0]
     np.testing.assert_allclose(right[:4] @ found[0], x[0, :4], rtol=1e-10)
     # Along what the entries do not see there is rounding over its bound, 4 k.
@@ -149,7 +149,7 @@ def test_a_row_with_fewer_entries_than_the_rank_changes_as_little_as_need_be(nat
 def test_rows_that_lie_on_a_line_leave_no_trace_of_rounding():
     x = np.ones((6, 30)) * np.arange(1.0, 7)[:, None]
     left, right = np.zeros((6, 5)), np.ones((30, 5)) * (1 + 1e-9 * np.eye(30, 5))
-    found = solve_rows(side_of(x), left, right, np.zeros(6), XP)
+    found = solve_rows(side_of(x), left, right, np.zeros((6, 5)), XP)
     assert np.max(abs(found)) < 10
     np.testing.assert_allclose(found @ right.T, x, rtol=1e-6)
 
@@ -159,7 +159,7 @@ def test_one_row_may_hold_most_entries():
     x = np.where(rng.random((4, 20_000)) < 0.01, rng.standard_normal((4, 20_000)), np.nan)
     x[2] = rng.standard_normal(20_000)
     left, right = rng.standard_normal((4, 3)), rng.standard_normal((20_000, 3))
-    found = solve_rows(side_of(x), left, right, np.zeros(4), XP)
+    found = solve_rows(side_of(x), left, right, np.zeros((4, 3)), XP)
     for row, values in zip(found, x, strict=True):
         known = ~np.isnan(values)
         best = np.linalg.lstsq(right[known], values[known])[0]
@@ -186,7 +186,7 @@ def test_a_nonnegative_row_satisfies_the_conditions_of_a_minimum(xp):
     starts, indices, values, _ = side_of(x)
     index = np.int32 if xp.name == "numpy" else np.int64
     side = Side(xp.asarray(starts), xp.asarray(indices.astype(index)), xp.asarray(values), None)
-    left, penalty = xp.asarray(np.ones((5, 3))), xp.asarray(np.full(5, 0.1))
+    left, penalty = xp.asarray(np.ones((5, 3))), xp.asarray(np.full((5, 3), 0.1))
     for _ in range(60):
         left = descend_rows(side, left, xp.asarray(right), penalty, xp.namespace)
     found = xp.to_numpy(left)

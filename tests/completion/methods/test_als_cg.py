@@ -35,9 +35,9 @@ def swept(sides, left, right, half, sweeps):
     """Return the relative misfit after every sweep of a way to treat one side."""
     size, errors = np.linalg.norm(sides[0].values), []
     for _ in range(sweeps):
-        left, right = _along_axes(left, right, XP)
+        left, right = _along_axes(left, right, left.shape[1], XP)
         left = half(sides[0], left, right)
-        right, left = _along_axes(right, left, XP)
+        right, left = _along_axes(right, left, left.shape[1], XP)
         right = half(sides[1], right, left)
         errors.append(np.sqrt(misfit(sides[0], left, right, XP)) / size)
     return np.asarray(errors)
@@ -46,12 +46,12 @@ def swept(sides, left, right, half, sweeps):
 def inexact(steps, shrink, floor):
     effort = Effort(steps, shrink, floor)
     return lambda side, left, right: improve_rows(
-        side, left, right, np.zeros(left.shape[0]), effort=effort, xp=XP
+        side, left, right, np.zeros_like(left), effort=effort, xp=XP
     )
 
 
 def exact(side, left, right):
-    return solve_rows(side, left, right, np.zeros(left.shape[0]), XP)
+    return solve_rows(side, left, right, np.zeros_like(left), XP)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
@@ -69,7 +69,7 @@ def test_as_many_steps_as_columns_solve_a_row(xp, dtype):
     real = right.real.dtype
     found = improve_rows(
         wide, xp.asarray(np.zeros((4, k), dtype)), xp.asarray(right),
-        xp.asarray(np.full(4, 0.5, real)), effort=Effort(k + 2, 0.0, 0.0), xp=xp.namespace,
+        xp.asarray(np.full((4, k), 0.5, real)), effort=Effort(k + 2, 0.0, 0.0), xp=xp.namespace,
     )  # fmt: skip
     normal = right.T @ right.conj() + 0.5 * np.eye(k)
     expected = np.linalg.solve(normal.T, (x @ right.conj()).T).T
@@ -113,7 +113,7 @@ def test_the_plateau_is_proportional_to_the_inner_tolerance():
 def test_axes_change_no_model_and_make_columns_orthogonal(xp):
     rng = np.random.default_rng(0)
     left, right = (rng.standard_normal((n, 3)) + 1j * rng.standard_normal((n, 3)) for n in (5, 6))
-    turned = _along_axes(xp.asarray(left), xp.asarray(right), xp.namespace)
+    turned = _along_axes(xp.asarray(left), xp.asarray(right), 3, xp.namespace)
     a, b = (xp.to_numpy(f) for f in turned)
     np.testing.assert_allclose(a @ b.T, left @ right.T, atol=1e-13)
     gram = b.conj().T @ b

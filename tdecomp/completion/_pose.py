@@ -1,0 +1,123 @@
+"""From entries and options to a problem for a method, and from its factors back to a matrix."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tdecomp._typing import Array, Namespace
+from tdecomp.completion._biases import Biases, fit_biases, no_biases
+from tdecomp.completion._entries import Entries
+from tdecomp.completion._format import Completion
+from tdecomp.completion._masked import entries as observed_entries
+from tdecomp.completion._masked import weighted_squares
+from tdecomp.completion._observed import Observed, Side, group
+from tdecomp.completion._penalties import CRUSHING, row_penalties, with_offsets
+from tdecomp.completion._problem import Problem
+from tdecomp.completion._start import start, start_of_offsets
+from tdecomp.completion._together import divided
+from tdecomp.completion._units import Units, shown
+
+
+class Options(NamedTuple):
+    """What has been asked for, checked.
+
+    `biases` is their ridge, None where there are none; `together` tells whether the method fits
+    them with the factors.
+    """
+
+    rank: int
+    regularization: float
+    by_count: bool
+    nonnegative: bool
+    biases: float | None
+    together: bool
+    init: Any
+    rng: np.random.Generator
+
+
+class Posed(NamedTuple):
+    """A problem, and what its factors are to be added to and multiplied with."""
+
+    problem: Problem
+    subtracted: Biases
+    units: Units
+
+    def completion(self, factors: tuple[Array, Array]) -> Completion:
+        """Return the matrix at the scale of the data."""
+        if not self.problem.offsets:
+            return shown(factors, self.subtracted, self.units, self.problem.xp)
+        left, right, rows, columns = divided(*factors)
+        offsets = Biases(self.subtracted.mean, rows, columns)
+        return shown((left, right), offsets, self.units, self.problem.xp)
+
+    def error(self, factors: tuple[Array, Array]) -> float:
+        """Return the weighted residual on the known entries, relative to these."""
+        side, xp = self.problem.observed.rows, self.problem.xp
+        residual = side.values - observed_entries(side, *factors, xp)
+        return math.sqrt(weighted_squares(residual, side, xp) / self.problem.total)
+
+    def rest(self, entries: Entries) -> Entries:
+        """Return what factors have to tell of other entries, given at unit scale."""
+        return _less(entries, self.subtracted, self.problem.xp)
+
+
+def pose(entries: Entries, units: Units, options: Options, xp: Namespace) -> Posed:
+    """Say what is minimised, in the units of scaled data, and where to start."""
+    none, own = no_biases(entries, xp), (options.biases or 0.0) / units.heaviest
+    offsets = none if options.biases is None else fit_biases(entries, own, xp)
+    subtracted = none._replace(mean=offsets.mean) if options.together else offsets
+    observed = group(_less(entries, subtracted, xp), xp)
+    ridge = options.regularization / units.scale / units.heaviest
+    heavy = units.heaviest if options.by_count else None
+    rows, columns = (
+        row_penalties(side, ridge, heavy, options.rank, xp)
+        for side in (observed.rows, observed.columns)
+    )
+    if options.together:
+        rows, columns = (with_offsets(penalty, own, xp) for penalty in (rows, columns))
+    problem = Problem(
+        observed,
+        options.rank,
+        min(ridge, CRUSHING),
+        rows,
+        columns,
+        options.nonnegative,
+        options.together,
+        *_begun(observed, offsets, options, units, xp),
+        max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0)),
+        xp,
+    )
+    return Posed(problem, subtracted, units)
+
+
+def _less(entries: Entries, offsets: Biases, xp: Namespace) -> Entries:
+    """Subtract offsets from entries."""
+    return entries._replace(values=entries.values - offsets.at(entries.rows, entries.columns, xp))
+
+
+def _begun(
+    observed: Observed, offsets: Biases, options: Options, units: Units, xp: Namespace
+) -> tuple[Array, Array]:
+    """Return factors to start from, and in their last column offsets that are fitted too."""
+    if not options.together:
+        factors = start(observed, options.rank, options.init, options.rng, xp, root=units.root)
+        return (xp.abs(factors[0]), xp.abs(factors[1])) if options.nonnegative else factors
+    parts = start_of_offsets(options.init, offsets, observed, xp, scale=units.scale)
+    rows = _beyond(observed.rows, *parts, xp)
+    columns = _beyond(observed.columns, *parts[::-1], xp)
+    rest = Observed(rows, columns, observed.shape)
+    factors = start(rest, options.rank, options.init, options.rng, xp, root=units.root)
+    left, right = (
+        xp.concat([factor, part[:, None]], axis=1)
+        for factor, part in zip(factors, parts, strict=True)
+    )
+    return left, right
+
+
+def _beyond(side: Side, own: Array, other: Array, xp: Namespace) -> Side:
+    """Subtract the offsets of both modes from entries that are grouped by one."""
+    told = xp.take(own, side.owners(xp), axis=0) + xp.take(other, side.indices, axis=0)
+    return side._replace(values=side.values - told)

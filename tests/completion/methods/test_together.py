@@ -1,0 +1,152 @@
+"""Offsets that are fitted with the factors: one objective, which no sweep raises."""
+
+import numpy as np
+import pytest
+
+import tdecomp as td
+from tdecomp._xp import namespace
+from tdecomp.completion._observed import Side
+from tdecomp.completion._together import divided, facing, joined
+
+M, N, RIDGE, OWN = 40, 30, 1.5, 2.0
+METHODS = pytest.mark.parametrize("method", ["als", "als_cg"])
+
+
+def noisy(seed=0):
+    """A matrix of low rank with offsets and noise, of which half is known."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((M, 3)) @ rng.standard_normal((3, N)) + 5
+    x += rng.standard_normal((M, 1)) + rng.standard_normal(N)
+    x += 0.3 * rng.standard_normal(x.shape)
+    return np.where(rng.random(x.shape) < 0.5, x, np.nan)
+
+
+def objective(x, z, weights=1.0, by_count=False):
+    """What is minimised, by its definition."""
+    heavy = weights * ~np.isnan(x)
+    rows, columns = (heavy.sum(axis=axis) if by_count else 1.0 for axis in (1, 0))
+    left, right = np.sum(abs(z.left) ** 2, axis=1), np.sum(abs(z.right) ** 2, axis=0)
+    return (
+        np.sum(heavy * np.nan_to_num(abs(x - z.to_array())) ** 2)
+        + RIDGE * (np.sum(rows * left) + np.sum(columns * right))
+        + OWN * (np.sum(abs(z.row_bias) ** 2) + np.sum(abs(z.column_bias) ** 2))
+    )
+
+
+def test_joined_factors_have_the_offsets_in_their_product():
+    rng = np.random.default_rng(0)
+    left, right = rng.standard_normal((5, 4)), rng.standard_normal((6, 4))
+    xp = namespace(left)
+    factors = joined(left, right, xp)
+    expected = left[:, :3] @ right[:, :3].T + left[:, 3:] + right[:, 3]
+    np.testing.assert_allclose(factors[0] @ factors[1].T, expected, atol=1e-14)
+    for found, part in zip(
+        divided(*factors), (left[:, :3], right[:, :3], left[:, 3], right[:, 3]), strict=True
+    ):
+        np.testing.assert_array_equal(found, part)
+
+
+@METHODS
+@pytest.mark.parametrize("by_count", [False, True])
+def test_no_sweep_raises_the_common_objective(method, by_count):
+    x, values = noisy(), []
+    weights = (0.5 + np.random.default_rng(1).random(x.shape)) * ~np.isnan(x)
+    td.complete(
+        x, rank=4, method=method, regularization=RIDGE, by_count=by_count, biases=OWN,
+        weights=weights, tol=-1, max_iter=30, rng=0,
+        callback=lambda p: values.append(objective(x, p.tensor, weights, by_count)),
+    )  # fmt: skip
+    assert np.max(np.diff(values) / values[:-1]) < 1e-12
+    assert values[-1] < values[0]
+
+
+@METHODS
+def test_the_limit_is_stationary_in_factors_and_offsets(method):
+    x = noisy()
+    z = td.complete(
+        x, rank=3, method=method, regularization=RIDGE, biases=OWN, tol=-1, max_iter=400, rng=0
+    ).tensor
+    rest = np.nan_to_num(x - z.to_array())
+    slopes = (
+        rest @ z.right.T - RIDGE * z.left,
+        z.left.T @ rest - RIDGE * z.right,
+        rest.sum(axis=1) - OWN * z.row_bias,
+        rest.sum(axis=0) - OWN * z.column_bias,
+    )
+    assert max(np.max(abs(slope)) for slope in slopes) < 1e-6
+    assert float(z.mean) == pytest.approx(np.nanmean(x), rel=1e-12)
+
+
+def test_both_methods_find_the_minimum_of_the_convex_problem():
+    """With as many columns as the solution needs, factors and offsets have no other minimum."""
+    x = noisy()
+    rules = {"rank": 10, "regularization": 6.0, "biases": OWN, "tol": -1, "max_iter": 600}
+    fits = [
+        td.complete(x, method=method, init=init, rng=3, **rules).tensor
+        for method, init in (("als", "spectral"), ("als_cg", "random"))
+    ]
+    assert np.linalg.matrix_rank(fits[0].to_array(), tol=1e-4) < 10
+    np.testing.assert_allclose(fits[1].to_array(), fits[0].to_array(), atol=1e-6)
+    np.testing.assert_allclose(fits[1].row_bias, fits[0].row_bias, atol=1e-6)
+
+
+def test_every_library_fits_the_same(xp):
+    x = noisy()
+    rules = {"rank": 2, "regularization": RIDGE, "biases": OWN, "tol": -1, "max_iter": 3}
+    start = td.complete(x, rng=0, **rules).tensor
+    expected = td.complete(x, init=start, **rules).tensor
+    found = td.complete(
+        xp.asarray(x), init=td.Completion(*(xp.asarray(part) for part in start)), **rules
+    ).tensor
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(xp.to_numpy(one), other, atol=1e-10)
+
+
+@METHODS
+def test_a_fit_that_starts_where_one_has_ended_stays(method):
+    x = noisy()
+    rules = {"rank": 3, "method": method, "regularization": RIDGE, "biases": OWN}
+    z = td.complete(x, rng=0, tol=-1, max_iter=400, **rules).tensor
+    again = td.complete(x, init=z, tol=1e-10, **rules)
+    assert again.n_iter == 2
+    for one, other in zip(again.tensor, z, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_together_is_lower_than_one_after_the_other():
+    x = noisy()
+    rules = {"rank": 3, "regularization": RIDGE, "biases": OWN, "tol": 1e-9, "max_iter": 400}
+    together, after = (
+        objective(x, td.complete(x, rng=0, method=method, **rules).tensor)
+        for method in ("als", "soft_impute_als")
+    )
+    assert together < 0.99 * after
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+def test_offsets_have_the_precision_of_the_data(dtype):
+    x = noisy().astype(dtype) * (0.6 + 0.8j if dtype == "complex128" else 1)
+    fit = td.complete(x, rank=2, regularization=RIDGE, biases=OWN, rng=0)
+    assert {part.dtype for part in fit.tensor} == {np.dtype(dtype)}
+    exact = td.complete(noisy(), rank=2, regularization=RIDGE, biases=OWN, rng=0).tensor
+    expected = exact.to_array() * (0.6 + 0.8j if dtype == "complex128" else 1)
+    np.testing.assert_allclose(fit.tensor.to_array(), expected, atol=1e-2)
+
+
+def test_nonnegative_factors_and_other_methods_take_what_offsets_alone_leave():
+    x = noisy()
+    alone = td.complete(x, rank=1, regularization=1e9, biases=OWN, rng=0).tensor
+    for rules in ({"nonnegative": True}, {"method": "soft_impute"}, {"method": "riemannian"}):
+        z = td.complete(x, rank=2, biases=OWN, rng=0, max_iter=2, **rules).tensor
+        np.testing.assert_allclose(z.row_bias, alone.row_bias, atol=1e-6)
+
+
+def test_what_is_fixed_is_subtracted_and_ones_stand_in_its_place():
+    x = noisy()
+    rows, columns = np.nonzero(~np.isnan(x))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=M))])
+    side = Side(starts, columns, x[rows, columns], None)
+    right = np.random.default_rng(0).standard_normal((N, 3))
+    seen, fixed = facing(side, right, namespace(x))
+    np.testing.assert_array_equal(seen.values, x[rows, columns] - right[columns, 2])
+    np.testing.assert_array_equal(fixed, np.column_stack([right[:, :2], np.ones(N)]))
