@@ -19,8 +19,6 @@ import scipy.sparse
 import tdecomp as td
 
 RANGE = (1.0, 5.0)
-# How often offsets and factors take turns.
-ROUNDS = 4
 
 
 class Ratings(NamedTuple):
@@ -64,7 +62,7 @@ def biases(known: scipy.sparse.coo_array) -> td.Completion:
 
 
 def als(rank: int, penalty: float) -> Callable[[scipy.sparse.coo_array], td.Completion]:
-    """Return weighted-penalty alternating least squares on what biases leave."""
+    """Return alternating least squares with weighted penalties and biases."""
     return lambda known: (
         td.complete(
             known,
@@ -76,36 +74,6 @@ def als(rank: int, penalty: float) -> Callable[[scipy.sparse.coo_array], td.Comp
             rng=0,
         ).tensor
     )
-
-
-def together(rank: int, penalty: float) -> Callable[[scipy.sparse.coo_array], td.Completion]:
-    """Return the same with offsets and factors by turns, each fitted to what the other leaves."""
-
-    def fit(known: scipy.sparse.coo_array) -> td.Completion:
-        z, (rows, columns) = als(rank, penalty)(known), known.coords
-
-        def less(told: td.Completion | td.LowRank) -> scipy.sparse.coo_array:
-            rest = known.data - td.completion.predict(told, rows, columns)
-            return scipy.sparse.coo_array((rest, known.coords), shape=known.shape)
-
-        for _ in range(ROUNDS):
-            offsets = biases(less(td.LowRank(z.left, z.right)))._replace(
-                left=np.zeros_like(z.left), right=np.zeros_like(z.right)
-            )
-            factors = td.complete(
-                less(offsets),
-                rank=rank,
-                regularization=penalty,
-                by_count=True,
-                init=td.Completion(
-                    z.left, z.right, *(np.zeros_like(part) for part in offsets[2:])
-                ),
-                max_iter=5,
-            ).tensor
-            z = offsets._replace(left=factors.left, right=factors.right)
-        return z
-
-    return fit
 
 
 def validated(known: scipy.sparse.coo_array) -> td.Completion:
@@ -133,7 +101,6 @@ METHODS = {
     "ALS, rank 10, penalty 0.10 by count": als(10, 0.10),
     "ALS, rank 20, penalty 0.12 by count": als(20, 0.12),
     "ALS, rank 50, penalty 0.14 by count": als(50, 0.14),
-    "ALS, rank 50, penalty 0.12 by count, offsets by turns": together(50, 0.12),
     "ALS, rank and penalty by cross-validation": validated,
     "variational, rank 5": variational(5),
     "variational, rank 10": variational(10),

@@ -131,11 +131,12 @@ def into_lanes(
     the enlarged equations lowers the objective all the same, and is as small as need be. A copy
     of the right-hand side stands behind it.
     """
-    low, trace = np.min(penalty), np.max(penalty)
+    trace = most = own.dtype.type(0)
     for a in range(k):
         trace += h[a * width + a]
-    safe = rounding * trace
-    least[lane] = low + safe
+        most = max(most, penalty[a])
+    safe = rounding * (trace + most)
+    least[lane] = safe
     for a in range(k):
         for b in range(a):
             x[(a * k + b) * lanes + lane] = h[a * width + b]
@@ -152,7 +153,7 @@ def lane_array(k: int, lanes: int, like: Any) -> Any:
 
 @routine
 def from_lane(
-    x: Any, k: int, lanes: int, lane: int, least: float, own: Any, penalty: Any,
+    x: Any, k: int, lanes: int, lane: int, safe: float, own: Any, penalty: Any,
     rounding: float, loss: float, out: Any,
 ) -> Any:  # fmt: skip
     r"""Write a solution; return the loss of the row that it leaves, and a bound on its rounding.
@@ -174,9 +175,9 @@ def from_lane(
         slope += d * np.float64(x[(k * k + k + a) * lanes + lane])
         along += 2 * ridge * d * np.float64(own[a])
         out[a] = own[a] + x[(k * k + a) * lanes + lane]
-    safe = (least - np.min(penalty)) * square
-    doubt = safe + rounding * (loss + abs(slope) + abs(along))
-    return loss - slope - along - bent - safe, doubt
+    more = np.float64(safe) * square
+    doubt = more + rounding * (loss + abs(slope) + abs(along))
+    return loss - slope - along - bent - more, doubt
 
 
 @routine

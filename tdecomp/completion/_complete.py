@@ -167,14 +167,15 @@ def complete(
     """
     minimise = METHODS[check_choice(method, tuple(METHODS), name="method")]
     check_allowed(method, nonnegative=nonnegative, by_count=by_count)
+    ridge = ridge_of_biases(biases)
     xp, entries = read(x, weights, duplicates=duplicates)
     options = Options(
         check_rank(rank, min(entries.shape), way="pass a rank"),
         check_size(regularization, name="regularization"),
         by_count,
         nonnegative,
-        ridge_of_biases(biases),
-        biases is not False and method in _TOGETHER and not nonnegative,
+        ridge,
+        ridge is not None and method in _TOGETHER and not nonnegative,
         init,
         generator(rng),
     )

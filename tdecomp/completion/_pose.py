@@ -69,7 +69,8 @@ def pose(entries: Entries, units: Units, options: Options, xp: Namespace) -> Pos
     none, own = no_biases(entries, xp), (options.biases or 0.0) / units.heaviest
     offsets = none if options.biases is None else fit_biases(entries, own, xp)
     subtracted = none._replace(mean=offsets.mean) if options.together else offsets
-    observed = group(_less(entries, subtracted, xp), xp)
+    seen = entries if options.biases is None else _less(entries, subtracted, xp)
+    observed = group(seen, xp)
     ridge = options.regularization / units.scale / units.heaviest
     heavy = units.heaviest if options.by_count else None
     rows, columns = (
