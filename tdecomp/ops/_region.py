@@ -9,7 +9,7 @@ import array_api_compat
 import numpy as np
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import concrete, device
+from tdecomp._xp import concrete, device, integers
 
 
 def parts(region: Any, modes: int) -> tuple[Any, ...]:
@@ -66,6 +66,8 @@ def indices_of(part: Any, size: int, like: Array, xp: Namespace, *, name: str) -
         index = part
     else:
         plain = np.asarray(part)
+        if plain.dtype == np.uint64:  # else the largest would be negative
+            plain = np.minimum(plain, np.uint64(np.iinfo(np.int64).max))
         integral = plain.dtype.kind in "iu" or plain.size == 0
         index = xp.asarray(plain.astype(np.int64) if integral else plain, device=device(like))
     if not xp.isdtype(index.dtype, "integral") or index.ndim != 1:
@@ -73,6 +75,8 @@ def indices_of(part: Any, size: int, like: Array, xp: Namespace, *, name: str) -
             f"{name} must be a slice, an int or a 1-d array of ints, got an array of "
             f"{index.dtype} and shape {tuple(index.shape)}"
         )
+    # Few bits hold neither the size of a mode nor the end that negative ones count from.
+    index = xp.astype(index, integers(xp), copy=False)
     outside = xp.any((index < -size) | (index >= size)) if index.shape[0] else False
     if concrete(outside):
         raise ValueError(

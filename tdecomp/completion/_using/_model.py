@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, namespace
+from tdecomp._xp import as_array, as_floating, device, namespace
 from tdecomp.completion._biases import Biases
 from tdecomp.completion._entries import Entries
 from tdecomp.completion._format import Completion
@@ -33,24 +33,28 @@ class Model(NamedTuple):
 
 def as_model(model: Any, *, name: str = "model") -> tuple[Namespace, Model]:
     """Return the factors of a `Completion`, a `LowRank` or an `SVD`, or refuse what is neither."""
-    if isinstance(model, Completion):
-        xp = namespace(*model)
-        biases = Biases(model.mean, model.row_bias, model.column_bias)
-        return xp, Model(model.left, xp.matrix_transpose(model.right), biases)
-    if not isinstance(model, SVD | LowRank):
+    if not isinstance(model, Completion | SVD | LowRank):
         way = "; of a fit pass its tensor" if type(model).__name__ == "Fit" else ""
         raise TypeError(
             f"{name} must be a Completion, LowRank or SVD, got {type(model).__name__}{way}"
         )
-    left, right = (model.U * model.S, model.Vh) if isinstance(model, SVD) else model
+    xp = namespace(*model)
+    fields = [as_floating(as_array(part, xp, None, name), xp, name=name) for part in model]
+    if isinstance(model, SVD):
+        fields = [fields[0] * fields[1][..., None, :], fields[2]]
+    left, right = fields[:2]
     if left.ndim != 2 or right.ndim != 2:
-        raise ValueError(f"{name} must be one matrix, got a batch of shape {tuple(model.shape)}")
-    xp = namespace(left, right)
-    zero = [
-        xp.zeros(size, dtype=left.dtype, device=device(left))
-        for size in (left.shape[0], right.shape[1])
-    ]
-    return xp, Model(left, xp.matrix_transpose(right), Biases(xp.sum(zero[0]), *zero))
+        shapes = f"{tuple(left.shape)} and {tuple(right.shape)}"
+        raise ValueError(f"{name} must be one matrix, got a batch with factors of shapes {shapes}")
+    m, n = left.shape[0], right.shape[1]
+    if not isinstance(model, Completion):
+        zero = [xp.zeros(size, dtype=left.dtype, device=device(left)) for size in (m, n)]
+        fields = [left, right, xp.sum(zero[0]), *zero]
+    forms = [tuple(part.shape) for part in fields]
+    if forms != [(m, right.shape[0]), (right.shape[0], n), (), (m,), (n,)]:
+        parts = ", ".join(map(str, forms[: len(model)]))
+        raise ValueError(f"{name} has parts that do not fit together, of shapes {parts}")
+    return xp, Model(left, xp.matrix_transpose(right), Biases(*fields[2:]))
 
 
 def alike(model: Model, entries: Entries) -> tuple[Namespace, Model, Entries]:

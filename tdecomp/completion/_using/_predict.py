@@ -10,6 +10,7 @@ from array_api_compat import is_array_api_obj
 from tdecomp._errors import check_number
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
+from tdecomp._xp import namespace
 from tdecomp.completion._using._model import Model, as_model
 from tdecomp.ops._region import indices_of
 
@@ -74,12 +75,10 @@ def predict(
 
 def places(rows: Any, columns: Any, model: Model, xp: Namespace) -> tuple[Array, Array]:
     """Return indices of one shape that count from the start."""
-    found = []
-    given = (part if is_array_api_obj(part) else np.asarray(part) for part in (rows, columns))
-    for part, size, name in zip(given, model.shape, ("rows", "columns"), strict=True):
-        own = np if isinstance(part, np.ndarray | np.generic) else xp
-        flat = indices_of(own.reshape(part, (-1,)), size, model.left, xp, name=name)
-        found.append(xp.reshape(flat, tuple(part.shape)))
+    found = [
+        indices(part, size, model.left, xp, name)
+        for part, size, name in zip((rows, columns), model.shape, ("rows", "columns"), strict=True)
+    ]
     try:
         return tuple(xp.broadcast_arrays(*found))
     except (ValueError, RuntimeError):
@@ -87,10 +86,22 @@ def places(rows: Any, columns: Any, model: Model, xp: Namespace) -> tuple[Array,
         raise ValueError(f"rows and columns of shapes {shapes} cannot be broadcast") from None
 
 
+def indices(part: Any, size: int, like: Array, xp: Namespace, name: str) -> Array:
+    """Return integers of any shape as indices that count from the start."""
+    if not is_array_api_obj(part):
+        part = np.asarray(part)
+    own = np if isinstance(part, np.ndarray | np.generic) else namespace(part, like)
+    empty = 0 in part.shape
+    if not (own.isdtype(part.dtype, "integral") or empty):
+        raise TypeError(f"{name} must be integers, got {part.dtype}")
+    flat = indices_of(own.reshape(part, (-1,)), size, like, xp, name=name)
+    return xp.reshape(flat, tuple(part.shape))
+
+
 def _predict(model: Model, rows: Array, columns: Array, *, xp: Namespace) -> Array:
     """Multiply rows of the factors, and sum."""
     count = rows.shape[0]
-    height = max(1, _BLOCK // model.left.shape[1])
+    height = max(1, _BLOCK // max(model.left.shape[1], 1))
     parts = []
     for start in range(0, max(count, 1), height):
         i, j = (index[start : min(start + height, count)] for index in (rows, columns))

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import is_array_api_obj
 
 from tdecomp._errors import check_count
 from tdecomp._precision import full_precision
 from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, is_numpy
+from tdecomp._xp import device, is_numpy, namespace
+from tdecomp.completion._biases import Biases
 from tdecomp.completion._entries import places
 from tdecomp.completion._using._model import Model, as_model
-from tdecomp.ops._region import indices_of
+from tdecomp.completion._using._predict import indices as indices_of
 
 # How many entries of the matrix are formed at a time.
 _BLOCK = 1 << 20
@@ -35,7 +37,9 @@ class TopN(NamedTuple):
 
 
 @full_precision
-def top_n(model: Any, n: int, /, *, rows: Any = None, exclude: Any = None) -> TopN:
+def top_n(
+    model: Any, n: int, /, *, rows: Any = None, columns: Any = None, exclude: Any = None
+) -> TopN:
     """Return the `n` largest entries of each row, those that are excluded left out.
 
     Of equal entries those of smaller columns come first, on every library; entries that are NaN
@@ -49,9 +53,11 @@ def top_n(model: Any, n: int, /, *, rows: Any = None, exclude: Any = None) -> To
         How many columns of each row; more than there are is no error.
     rows : array of int, optional
         Which rows, in any order, negative ones from the end; all of them without it.
+    columns : array of int, optional
+        Which columns to choose from, for all rows; all of them without it.
     exclude : COO, sparse matrix or array, shape (m, p), optional
         What has been seen: the entries that a sparse matrix stores, zeros too, those of an array
-        that are not NaN, or those of an array of bool that are True.
+        of floats that are not NaN, or those of an array of bool that are True.
 
     Returns
     -------
@@ -62,9 +68,10 @@ def top_n(model: Any, n: int, /, *, rows: Any = None, exclude: Any = None) -> To
     Raises
     ------
     ValueError
-        If the matrix is complex, `exclude` has another shape, or a row is out of range.
+        If the matrix is complex, `exclude` has another shape, or a row or column is out of range.
     TypeError
-        If `model` is no such format, or `n` no integer.
+        If `model` is no such format, `n` or an index no integer, or `exclude` a dense array of
+        integers, of which none is NaN.
 
     See Also
     --------
@@ -90,43 +97,71 @@ def top_n(model: Any, n: int, /, *, rows: Any = None, exclude: Any = None) -> To
     if xp.isdtype(model.left.dtype, "complex floating"):
         raise ValueError("model must have real entries: complex ones have no order")
     n = check_count(n, name="n", least=1)
-    m, width = model.shape
-    wanted = _wanted(rows, m, model, xp)
+    wanted = _asked(rows, model.shape[0], model.left, xp, "rows")
     seen = None if exclude is None else _seen(exclude, model.shape)
-    height = max(1, _BLOCK // width)
+    among = None
+    if columns is not None:
+        among = np.unique(host(_asked(columns, model.shape[1], model.left, xp, "columns")))
+        model = _restricted(model, xp.asarray(among, device=device(model.left)), xp)
+    width = model.shape[1]
+    height = max(1, _BLOCK // max(width, 1))
     parts = []
-    for start in range(0, wanted.shape[0], height):
+    for start in range(0, max(wanted.shape[0], 1), height):
         block = wanted[start : min(start + height, wanted.shape[0])]
-        mask = None if seen is None else _mask(*seen, host(block), width)
+        mask = None if seen is None else _mask(seen, host(block), among)
         parts.append(_best(model, block, mask, min(n, width), xp=xp))
-    if not parts:
-        parts = [_best(model, wanted, None, min(n, width), xp=xp)]
     indices, scores = (xp.concat(column) for column in zip(*parts, strict=True))
+    if among is not None and width:
+        chosen = xp.take(xp.asarray(among, device=device(indices)), xp.reshape(indices, (-1,)))
+        indices = xp.reshape(chosen, tuple(indices.shape))
     return _filled(indices, scores, n, xp)
 
 
-def _wanted(rows: Any, m: int, model: Model, xp: Namespace) -> Array:
-    """Return the rows asked for."""
-    if rows is None:
-        return xp.arange(m, device=device(model.left))
-    return indices_of(rows, m, model.left, xp, name="rows")
+def _asked(index: Any, size: int, like: Array, xp: Namespace, name: str) -> Array:
+    """Return the rows or columns asked for."""
+    if index is None:
+        return xp.arange(size, device=device(like))
+    index = indices_of(index, size, like, xp, name=name)
+    if index.ndim != 1:
+        raise TypeError(f"{name} must be a 1-d array of ints, got shape {tuple(index.shape)}")
+    return index
 
 
-def _seen(exclude: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return where the excluded entries of each row begin, and their columns, on the host."""
+def _restricted(model: Model, among: Array, xp: Namespace) -> Model:
+    """Return some columns of a model."""
+    mean, rows, columns = model.biases
+    some = Biases(mean, rows, xp.take(columns, among, axis=0))
+    return Model(model.left, xp.take(model.right, among, axis=0), some)
+
+
+class _Seen(NamedTuple):
+    """Where the excluded columns of each row begin, and these, on the host; how many there are."""
+
+    starts: np.ndarray
+    columns: np.ndarray
+    width: int
+
+
+def _seen(exclude: Any, shape: tuple[int, int]) -> _Seen:
+    """Return what is excluded."""
     exclude = np.asarray(exclude) if isinstance(exclude, list) else exclude
+    if is_array_api_obj(exclude) and namespace(exclude).isdtype(exclude.dtype, "integral"):
+        if str(getattr(exclude, "layout", "torch.strided")) == "torch.strided":
+            raise TypeError(
+                "exclude is an array of integers, none of which is NaN: nothing would be left; "
+                "pass an array of bool, exclude != 0"
+            )
     rows, columns, found = places(exclude, name="exclude")
     if found != shape:
         raise ValueError(f"exclude must have the shape {shape} of the model, got {found}")
     starts = np.zeros(shape[0] + 1, np.int64)
     np.cumsum(np.bincount(host(rows), minlength=shape[0]), out=starts[1:])
-    return starts, host(columns)
+    return _Seen(starts, host(columns), shape[1])
 
 
-def _mask(
-    starts: np.ndarray, columns: np.ndarray, block: np.ndarray, width: int
-) -> np.ndarray | None:
-    """Mark what is excluded of a block of rows, on the host."""
+def _mask(seen: _Seen, block: np.ndarray, among: np.ndarray | None) -> np.ndarray | None:
+    """Mark what is excluded of a block of rows, and of some columns, on the host."""
+    starts, columns, width = seen
     counts = starts[block + 1] - starts[block]
     owners = np.repeat(np.arange(block.shape[0]), counts)
     if not owners.size:
@@ -135,7 +170,7 @@ def _mask(
     at = starts[block][owners] + np.arange(owners.size) - first[owners]
     mask = np.zeros((block.shape[0], width), bool)
     mask[owners, columns[at]] = True
-    return mask
+    return mask if among is None else mask[:, among]
 
 
 def _best(
