@@ -22,7 +22,7 @@ def sample_weights(weights: Any, X: Array) -> Array:
     """Return nonnegative weights of the rows of `X`, ones without any."""
     if weights is None:
         return np.ones(X.shape[0], dtype=X.dtype)
-    found = _nonnegative(weights, X.dtype, "sample_weight")
+    found = _vector(weights, X.dtype, "sample_weight")
     check_consistent_length(X, found)
     if not found.any():
         raise ValueError("sample_weight is zero for all samples: nothing is left to fit")
@@ -33,7 +33,7 @@ def feature_weights(weights: Any, X: Array) -> Array:
     """Return nonnegative weights of the columns of `X`, ones without any."""
     if weights is None:
         return np.ones(X.shape[1], dtype=X.dtype)
-    found = _nonnegative(weights, X.dtype, "feature_weight")
+    found = _vector(weights, X.dtype, "feature_weight")
     if found.shape[0] != X.shape[1]:
         raise ValueError(
             f"feature_weight must hold one number for each of the {X.shape[1]} features, got "
@@ -44,35 +44,49 @@ def feature_weights(weights: Any, X: Array) -> Array:
     return found
 
 
-def _nonnegative(weights: Any, dtype: Any, name: str) -> Array:
+def _vector(weights: Any, dtype: Any, name: str) -> Array:
     if np.isscalar(weights):
         raise ValueError(f"{name} must have 1 dimension, got {weights!r}")
     found = check_array(weights, ensure_2d=False, dtype=dtype, input_name=name)
     if found.ndim != 1:
         raise ValueError(f"{name} must have 1 dimension, got shape {found.shape}")
-    if (found < 0).any():
-        i = int(np.argmax(found < 0))
-        raise ValueError(f"Negative values in {name}: {name}[{i}] is {found[i]}")
-    return found
+    return nonnegative(found, name)
+
+
+def nonnegative(weights: Array, name: str) -> Array:
+    """Return weights as they are, none of which may be negative."""
+    if (weights < 0).any():
+        place = tuple(map(int, np.argwhere(weights < 0)[0]))
+        at = ", ".join(map(str, place))
+        raise ValueError(f"Negative values in {name}: {name}[{at}] is {weights[place]}")
+    return weights
+
+
+def to_unit(x: Array) -> tuple[Array, int]:
+    """Return an array with its largest magnitude in [1, 2), and the power of two it is to have."""
+    exponent = int(np.frexp(np.abs(x).max())[1]) - 1
+    return np.ldexp(x, -exponent), exponent
 
 
 def lengths(x: Array, axis: int | None = None) -> Array:
     """Return norms along an axis, or of the whole, whatever the scale."""
-    exponent = int(np.frexp(np.abs(x).max())[1])
-    return np.ldexp(np.linalg.norm(np.ldexp(x, -exponent), axis=axis), exponent)
+    unit, exponent = to_unit(x)
+    return np.ldexp(np.linalg.norm(unit, axis=axis), exponent)
+
+
+def freedom(weights: Array) -> float:
+    r"""Return :math:`\sum s - \sum s^2 / \sum s`, which is `n - 1` for `n` weights of one."""
+    weights = weights.astype(float)
+    return float(weights.sum() - weights @ weights / weights.sum())
 
 
 def explained(values: Array, total: float, weights: Array) -> tuple[Array, Array]:
-    r"""Return the variances of scores of given norms, and their shares in that of the data.
-
-    Divided by :math:`\sum s - \sum s^2 / \sum s`, which is `n - 1` for `n` weights of one.
-    """
-    weights = weights.astype(float)
-    freedom = float(weights.sum() - weights @ weights / weights.sum())
-    if total == 0 or freedom <= 0:
+    """Return the variances of scores of given norms, and their shares in that of the data."""
+    degrees = freedom(weights)
+    if total == 0 or degrees <= 0:
         return np.zeros_like(values), np.zeros_like(values)
     with np.errstate(over="ignore", under="ignore"):  # squares may leave the range of numbers
-        return np.square(values / math.sqrt(freedom)), np.square(values / total)
+        return np.square(values / math.sqrt(degrees)), np.square(values / total)
 
 
 def seed(random_state: Any) -> int:

@@ -1,4 +1,4 @@
-"""The checks that scikit-learn has for estimators: all pass, none is excepted."""
+"""The checks that scikit-learn has for estimators: all pass but one of one option."""
 
 import pytest
 
@@ -17,9 +17,21 @@ ESTIMATORS = [
     TuckerTransformer(n_components=2, center=False),
     WeightedPCA(),
     WeightedPCA(n_components=0.9),
+    WeightedPCA(n_components=1, whiten=True),
 ]
 
 
-@parametrize_with_checks(ESTIMATORS)
+# PCA's variance of n samples has the denominator n - 1. No extension of it to weights that leaves
+# it as it is whatever their scale, as this one does, is also that of repeated samples.
+UNLIKE_REPEATED = {
+    "check_sample_weight_equivalence_on_dense_data": "whitened scores differ by a factor"
+}
+
+
+def exceptions(estimator):
+    return UNLIKE_REPEATED if getattr(estimator, "whiten", False) else {}
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=exceptions)
 def test_scikit_learn_is_content(estimator, check):
     check(estimator)

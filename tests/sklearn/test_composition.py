@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits, load_wine
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -73,6 +73,28 @@ def test_weights_are_routed(estimator):
         pipeline.fit(X, y[:60], sample_weight=weights)
     alone = clone(estimator).fit(X, sample_weight=weights)
     assert np.array_equal(pipeline[0].transform(X), alone.transform(X))
+
+
+def test_weights_of_entries_are_routed_through_pipelines_and_folds():
+    X, y = load_wine(return_X_y=True)
+    X, y = StandardScaler().fit_transform(X), y.astype(float)
+    weights = np.random.default_rng(0).uniform(0, 1, X.shape)
+    with config_context(enable_metadata_routing=True):
+        asking = WeightedPCA(2).set_fit_request(weights=True).set_transform_request(weights=True)
+        pipeline = make_pipeline(asking, Ridge())
+        found = pipeline.fit(X, y, weights=weights).predict(X, weights=weights)
+        folds = cross_validate(pipeline, X, y, cv=KFold(2), params={"weights": weights})
+    scores = WeightedPCA(2).fit_transform(X, weights=weights)
+    assert np.array_equal(found, Ridge().fit(scores, y).predict(scores))
+    assert not np.isnan(folds["test_score"]).any()
+
+
+def test_a_search_by_likelihood_finds_how_many_components_there_are():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((80, 3)) @ rng.standard_normal((3, 8))
+    X += 0.1 * rng.standard_normal(X.shape)
+    search = GridSearchCV(WeightedPCA(), {"n_components": [1, 2, 3, 5]}, cv=4).fit(X)
+    assert search.best_params_ == {"n_components": 3}
 
 
 def test_frames_come_in_and_go_out():

@@ -5,7 +5,10 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from scipy.stats import multivariate_normal
+from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 
 from tdecomp.sklearn import WeightedPCA
 
@@ -38,6 +41,39 @@ def test_without_weights_it_is_pca(n_components):
         assert np.abs(found - expected).max() <= THRESHOLD * max(1, np.abs(expected).max()), name
     assert np.allclose(ours.transform(X), theirs.transform(X), rtol=0, atol=1e-12)
     assert ours.n_components_ == theirs.n_components_
+    assert np.isclose(ours.noise_variance_, theirs.noise_variance_, rtol=1e-10)
+    assert np.allclose(ours.score_samples(X), theirs.score_samples(X), rtol=1e-9)
+    assert np.isclose(ours.score(X), theirs.score(X), rtol=1e-10)
+
+
+def test_whitened_scores_are_those_of_pca_and_come_back():
+    X, *_ = case()
+    ours, theirs = WeightedPCA(3, whiten=True).fit(X), PCA(3, whiten=True).fit(X)
+    assert np.allclose(ours.transform(X), theirs.transform(X), rtol=0, atol=1e-11)
+    back = theirs.inverse_transform(theirs.transform(X))
+    assert np.allclose(ours.inverse_transform(ours.transform(X)), back, rtol=0, atol=1e-11)
+    flat = WeightedPCA(2, whiten=True).fit(np.ones((4, 3)))
+    assert not flat.transform(np.ones((4, 3))).any()
+
+
+def test_likelihood_is_that_of_a_normal_distribution_with_noise_by_feature_weight():
+    X, samples, features = case()
+    features[1] = 0
+    pca = WeightedPCA(2, feature_weight=features).fit(X, sample_weight=samples)
+    kept = features > 0
+    parts, noise = pca.components_[:, kept], pca.noise_variance_
+    covariance = (parts.T * (pca.explained_variance_ - noise)) @ parts
+    covariance += np.diag(noise / features[kept])
+    expected = multivariate_normal(pca.mean_[kept], covariance).logpdf(X[:, kept])
+    assert np.allclose(pca.score_samples(X), expected, rtol=1e-9)
+    mean = np.average(expected, weights=samples)
+    assert np.isclose(pca.score(X, sample_weight=1e300 * samples), mean, rtol=1e-10)
+
+
+def test_without_noise_there_is_no_likelihood():
+    X, *_ = case(4)
+    with pytest.raises(ValueError, match="4 components leave none"):
+        WeightedPCA(4).fit(X).score(X)
 
 
 def test_weights_of_samples_repeat_them_whatever_their_scale():
@@ -109,6 +145,17 @@ def test_a_share_takes_as_few_components_as_keep_it():
         assert pca.n_components_ == int(np.argmax(kept >= share)) + 1
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e300])
+def test_the_scale_of_weights_changes_nothing_but_singular_values(size):
+    X, samples, _ = case()
+    plain = WeightedPCA(2).fit(X, sample_weight=samples)
+    scaled = WeightedPCA(2).fit(X, sample_weight=size * samples)
+    assert np.allclose(scaled.mean_, plain.mean_, rtol=1e-13)
+    assert np.allclose(scaled.explained_variance_, plain.explained_variance_, rtol=1e-12)
+    expected = np.sqrt(size) * plain.singular_values_
+    assert np.allclose(scaled.singular_values_, expected, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("exponent", [-1000, -100, 100, 1000])
 def test_scale_changes_nothing(exponent):
     X, samples, _ = case()
@@ -165,3 +212,144 @@ def test_weights_of_features_that_do_not_fit_are_refused(weights, complaint):
 def test_scores_of_another_number_of_components_are_refused():
     with pytest.raises(ValueError, match="one column for each of 2 components, got 5"):
         WeightedPCA(2).fit(case()[0]).inverse_transform(np.ones((3, 5)))
+
+
+STATE = (
+    "mean_", "components_", "singular_values_", "explained_variance_",
+    "explained_variance_ratio_", "noise_variance_",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_rows_of_equal_weights_are_samples_of_that_weight(light):
+    X, samples, features = case()
+    features[2] *= not light
+    pca = WeightedPCA(2, feature_weight=features)
+    entries = np.repeat(samples[:, None], 6, axis=1)
+    expected = clone(pca).fit(X, sample_weight=samples)
+    for found in (
+        clone(pca).fit(X, weights=entries),
+        clone(pca).fit(X, sample_weight=1e200 * samples, weights=np.full_like(X, 1e-200)),
+    ):
+        for name in STATE:
+            assert np.allclose(getattr(found, name), getattr(expected, name), rtol=1e-10), name
+    assert np.allclose(found.transform(X, np.ones_like(X)), expected.transform(X), rtol=1e-10)
+
+
+def holed(rank=2, share=0.3, noise=0.0, m=40, n=8):
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((m, rank)) @ rng.standard_normal((rank, n))
+    X += 5 * rng.standard_normal(n) + noise * rng.standard_normal((m, n))
+    return X, np.where(rng.random((m, n)) < share, np.nan, X)
+
+
+def test_missing_entries_follow_from_the_others():
+    X, Y = holed()
+    pca = WeightedPCA(2, tol=1e-12).fit(Y)
+    gap = pca.inverse_transform(pca.transform(Y)) - X
+    assert np.abs(gap).max() <= 1e5 * EPS
+    assert np.isclose(pca.explained_variance_ratio_.sum(), 1.0, rtol=1e-12)
+    full = PCA(2).fit(X)
+    assert np.allclose(
+        np.abs(pca.components_ @ full.components_.T @ full.components_),
+        np.abs(pca.components_),
+        atol=1e-10,
+    )
+
+
+def test_nan_and_weights_of_zero_are_the_same():
+    X, Y = holed(noise=0.3)
+    zeros = (~np.isnan(Y)).astype(float)
+    absent = np.where(np.isnan(Y), np.nan, 1.0)
+    plain = WeightedPCA(2).fit(Y)
+    for weights in (zeros, absent):
+        found = WeightedPCA(2).fit(X, weights=weights)
+        assert np.array_equal(found.components_, plain.components_)
+        assert np.array_equal(found.transform(X, weights), plain.transform(Y))
+
+
+def test_no_mean_or_component_nearby_has_a_smaller_weighted_error():
+    X, samples, features = case()
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(0, 1, X.shape) * (rng.random(X.shape) < 0.8)
+    pca = WeightedPCA(2, feature_weight=features, tol=1e-12)
+    scores = pca.fit_transform(X, sample_weight=samples, weights=weights)
+    assert np.array_equal(scores, pca.transform(X, weights))
+    cost = samples[:, None] * features * weights
+
+    def error(mean, scores, components):
+        return float((cost * (X - mean - scores @ components) ** 2).sum())
+
+    least = error(pca.mean_, scores, pca.components_)
+    for _ in range(20):
+        parts = (pca.mean_, scores, pca.components_)
+        bent = [part + 1e-3 * rng.standard_normal(part.shape) for part in parts]
+        assert error(*bent) > least
+    gram = (pca.components_ * features) @ pca.components_.T
+    assert np.abs(gram - np.eye(2)).max() <= THRESHOLD
+
+
+def test_new_rows_are_regressed_on_what_is_known_of_them():
+    X, _, features = case()
+    pca = WeightedPCA(3, feature_weight=features).fit(X)
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(0.1, 1, (4, 6))
+    weights[1, 2:] = 0  # fewer than there are components
+    weights[2] = 0
+    scores = pca.transform(np.where(weights > 0, X[:4], np.nan), weights)
+    for i in range(4):
+        root = np.sqrt(weights[i] * features)
+        expected, *_ = np.linalg.lstsq(
+            (root * pca.components_).T, root * (X[i] - pca.mean_), rcond=None
+        )
+        assert np.allclose(scores[i], expected, rtol=0, atol=1e-11)
+    assert not scores[2].any()
+
+
+def test_a_share_of_incomplete_data_takes_as_few_components_as_keep_it():
+    _, Y = holed(rank=3, noise=0.05, share=0.2)
+    pca = WeightedPCA(0.98).fit(Y)
+    assert pca.n_components_ == 3
+    assert pca.explained_variance_ratio_.sum() >= 0.98
+    assert WeightedPCA(2).fit(Y).explained_variance_ratio_.sum() < 0.98
+
+
+def test_rows_of_which_nothing_is_known_do_not_count():
+    _, Y = holed(noise=0.3)
+    padded = np.vstack([Y, np.full((3, 8), np.nan)])
+    plain, found = WeightedPCA(2).fit(Y), WeightedPCA(2).fit(padded)
+    for name in STATE:
+        assert np.allclose(getattr(found, name), getattr(plain, name), rtol=1e-4), name
+    assert not found.transform(padded)[-3:].any()
+
+
+def test_rounds_cut_short_warn():
+    _, Y = holed(noise=0.3)
+    with pytest.warns(ConvergenceWarning, match="WeightedPCA did not converge in 1 iterations"):
+        WeightedPCA(2, max_iter=1).fit(Y)
+
+
+@pytest.mark.parametrize(
+    ("options", "weights", "complaint"),
+    [
+        ({"n_components": None}, np.ones((40, 8)), "n_components must be a number where entries"),
+        ({}, np.ones((40, 1)), r"weights must have the shape \(40, 8\) of X, got \(40, 1\)"),
+        ({}, np.ones(40), "Expected 2D array"),
+        ({}, -np.ones((40, 8)), r"Negative values in weights: weights\[0, 0\] is -1"),
+        ({}, np.full((40, 8), np.inf), "weights contains infinity"),
+        ({}, np.arange(8) * np.ones((40, 8)), "nothing is known of feature 0"),
+        ({"max_iter": 0}, np.tile([[1.0, 2.0]], (40, 4)), "max_iter"),
+    ],
+)
+def test_weights_of_entries_that_do_not_fit_are_refused(options, weights, complaint):
+    X, _ = holed()
+    with pytest.raises(ValueError, match=complaint):
+        WeightedPCA(**{"n_components": 2, **options}).fit(X, weights=weights)
+
+
+def test_all_components_of_incomplete_data_are_refused():
+    X, Y = holed()
+    with pytest.raises(ValueError, match="contains NaN"):
+        WeightedPCA().fit(Y)
+    with pytest.raises(ValueError, match="contains NaN"):
+        WeightedPCA().fit(X).transform(Y)
