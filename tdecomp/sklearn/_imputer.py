@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tdecomp._typing import Array
 from tdecomp.completion import complete, fold_in
-from tdecomp.sklearn._shared import FLOATS, lowered, sample_weights, seed, warn_unfinished
+from tdecomp.sklearn._shared import FLOATS, lowered, sample_weights, seed, to_unit, warn_unfinished
 
 
 class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -154,7 +154,8 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         some = X[:, self._known]
         self._exponents = self._binary_exponents(X[samples > 0][:, self._known])
         some = np.ldexp(some, -self._exponents)
-        self._scaler = StandardScaler(with_std=self.scale).fit(some, sample_weight=samples)
+        unit, _ = to_unit(samples)
+        self._scaler = StandardScaler(with_std=self.scale).fit(some, sample_weight=unit)
         self.statistics_ = np.full(X.shape[1], np.nan, dtype=X.dtype)
         self.statistics_[self._known] = np.ldexp(self._scaler.mean_, self._exponents)
         weights = None

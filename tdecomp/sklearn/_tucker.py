@@ -18,6 +18,7 @@ from tdecomp.sklearn._shared import (
     sample_weights,
     scores,
     target,
+    to_unit,
     turned,
     warn_unfinished,
     whole,
@@ -134,7 +135,7 @@ class TuckerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         trailing = tuple(X.shape[1:]) if getattr(X, "ndim", 2) > 2 else None
         X = self._rows(X, reset=True)
         self.sample_shape_ = _checked_shape(self.sample_shape, trailing, X.shape[1])
-        samples = sample_weights(sample_weight, X)
+        samples, _ = to_unit(sample_weights(sample_weight, X))
         self.mean_ = np.zeros(X.shape[1], dtype=X.dtype)
         if self.center:
             self.mean_ = np.average(X, axis=0, weights=samples).astype(X.dtype)

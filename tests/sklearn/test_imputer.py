@@ -119,6 +119,17 @@ def test_weights_repeat_samples():
     assert np.allclose(weighted.transform(new), repeated.transform(new), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_the_scale_of_weights_changes_nothing(size):
+    _, _, Y = centred()
+    weights = np.linspace(0.5, 2, 120)
+    plain, scaled = (
+        LowRankImputer(2, random_state=0).fit(Y, sample_weight=w)
+        for w in (weights, size * weights)
+    )
+    assert np.allclose(scaled.transform(Y), plain.transform(Y), rtol=0, atol=1e-6)
+
+
 def test_inputs_are_left_alone_and_the_dtype_is_kept():
     _, _, Y = centred()
     for dtype in (np.float32, np.float64):

@@ -81,6 +81,15 @@ def test_weights_repeat_samples():
     assert np.allclose(*scores, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_the_scale_of_weights_changes_nothing(size):
+    x, weights = tensors(noise=0.5), np.linspace(0.5, 2, 20)
+    plain = TuckerTransformer(2).fit(x, sample_weight=weights)
+    scaled = TuckerTransformer(2).fit(x, sample_weight=size * weights)
+    assert np.allclose(scaled.transform(x), plain.transform(x), rtol=0, atol=1e-10)
+    assert np.allclose(scaled.explained_variance_, plain.explained_variance_, rtol=1e-10)
+
+
 def test_without_a_center_the_mean_counts():
     x = tensors()
     tucker = TuckerTransformer(1, center=False).fit(x)
