@@ -34,7 +34,8 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
     by_count : bool
         Whether it is multiplied by the number of samples of the label.
     biases : bool or float
-        Whether offsets of rows and columns are fitted first, and with which penalty.
+        Whether there are offsets of rows and columns, fitted with the factors by the methods
+        ``"als"`` and ``"als_cg"`` and before them by others, and with which penalty.
     nonnegative : bool
         Whether `u` and `v` may not be negative.
     clip : pair of float, optional
