@@ -6,15 +6,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_choice
+from tdecomp._errors import check_choice, nonfinite
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, Namespace
 from tdecomp._weights import elementwise
 from tdecomp._xp import (
+    all_finite,
     as_array,
     as_floating,
+    concrete,
     device,
-    finite,
     integers,
     is_numpy,
     namespace,
@@ -67,7 +68,7 @@ def read(
         if may_be_empty:
             return xp, entries
         raise ValueError(f"{name} has no observed entry: nothing is known of the matrix")
-    finite(entries.values, xp, name=f"the observed entries of {name}")
+    _refuse_infinite(entries, xp, name)
     if stored is None:
         return xp, entries
     return xp, _unique(_in_order(entries, xp), duplicates, xp, name)
@@ -197,6 +198,16 @@ def _refuse_unknown(known: Array, weights: Array, xp: Namespace, name: str) -> N
             f"{name}[{i}, {j}] is NaN but weighs {float(weights[i, j])}; a missing entry has "
             "weight 0"
         )
+
+
+def _refuse_infinite(entries: Entries, xp: Namespace, name: str) -> None:
+    """Refuse known entries that are not finite, by their place in the matrix."""
+    if concrete(all_finite(entries.values, xp)) is not False:
+        return
+    bad = xp.astype(~xp.isfinite(entries.values), xp.int32)
+    first = int(xp.argmax(bad))
+    place = int(entries.rows[first]) * entries.shape[1] + int(entries.columns[first])
+    raise nonfinite(entries.shape, place, int(xp.sum(bad)), name=name)
 
 
 def _without_zero_weights(entries: Entries, xp: Namespace) -> Entries:

@@ -32,7 +32,7 @@ def start(
             raise ValueError(
                 f"init must have shape {(m, n)} and rank {rank}, got {init.shape} and {init.rank}"
             )
-        left, right = (_given(init, name, like, root, xp) for name in ("left", "right"))
+        left, right = (given(init, name, like, root, xp) for name in ("left", "right"))
         return left, xp.matrix_transpose(right)
     if check_choice(init, ("spectral", "random"), name="init") == "spectral":
         return spectral(observed, rank, rng, xp)
@@ -47,12 +47,12 @@ def start_of_offsets(
     if not isinstance(init, Completion) or init.shape != observed.shape:
         return offsets.rows, offsets.columns
     like = observed.rows.values
-    rows, columns = (_given(init, name, like, scale, xp) for name in ("row_bias", "column_bias"))
+    rows, columns = (given(init, name, like, scale, xp) for name in ("row_bias", "column_bias"))
     return rows, columns
 
 
-def _given(init: Completion, name: str, like: Array, unit: float, xp: Namespace) -> Array:
-    """Return a part of a completion in the dtype of the data, at their scale."""
+def given(init: Any, name: str, like: Array, unit: float, xp: Namespace) -> Array:
+    """Return a part of a format in the dtype of the data, at their scale."""
     factor = getattr(init, name)
     namespace(factor, like)
     finite(factor, xp, name=f"init.{name}")

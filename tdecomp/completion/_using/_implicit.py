@@ -23,6 +23,7 @@ from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._masked import entries as model_entries
 from tdecomp.completion._masked import solve_rows
 from tdecomp.completion._observed import Observed, Side, group
+from tdecomp.completion._start import given
 from tdecomp.completion._units import rounding
 from tdecomp.linalg._formats import LowRank
 
@@ -77,8 +78,8 @@ def implicit_als(
         weights `c`.
     regularization : float
         The penalty :math:`\lambda \ge 0`.
-    duplicates : {"error", "mean"}
-        What becomes of several entries at one place.
+    duplicates : {"error", "sum", "mean"}
+        What becomes of several entries at one place: ``"sum"`` counts a list of events.
     init : "random" or LowRank
         Where to start: `rng` draws, or factors of the same shape and rank.
     max_iter : int
@@ -131,7 +132,7 @@ def implicit_als(
     array([[1],
            [3]])
     """
-    xp, entries = read(x, duplicates=duplicates)
+    xp, entries = _read(x, duplicates)
     task = _task(entries, check_size(alpha, name="alpha"), regularization, xp)
     k = check_rank(rank, min(entries.shape), way="pass a rank")
     start = _start(task, k, init, rng)
@@ -147,6 +148,15 @@ def implicit_als(
     left, right = fit.tensor
     error = math.sqrt(_loss(task, left, xp.matrix_transpose(right), true=True) / task.total)
     return fit._replace(error=error)
+
+
+def _read(x: Any, duplicates: str) -> tuple[Namespace, Entries]:
+    """Return the amounts; what lies at one place has its mean, and its number for a weight."""
+    check_choice(duplicates, ("error", "sum", "mean"), name="duplicates")
+    xp, entries = read(x, duplicates="mean" if duplicates == "sum" else duplicates)
+    if duplicates == "sum" and entries.weights is not None:
+        entries = entries._replace(values=entries.values * entries.weights)
+    return xp, entries
 
 
 def _task(entries: Entries, alpha: float, regularization: float, xp: Namespace) -> _Task:
@@ -167,23 +177,28 @@ def _task(entries: Entries, alpha: float, regularization: float, xp: Namespace) 
         raise ValueError("x has no positive entry, or alpha is 0: nothing tells entries apart")
     # One and less than that are one, and its inverse must not overflow.
     more = xp.where(done, xp.clip(more, min=eps(more.dtype, xp) ** 2), more)
+    total = squared_norm(xp.sqrt(more), xp) + float(xp.sum(xp.astype(done, more.dtype)))
     entries = entries._replace(values=xp.ones_like(more), weights=more)
     entries = entries if bool(xp.all(done)) else entries.take(xp.nonzero(done)[0], xp)
-    total = float(xp.sum(xp.where(done, 1 + more, 0 * more)))
+    if not math.isfinite(total):
+        raise ValueError(f"alpha={alpha} times the sum of x overflows")
     return _Task(group(entries, xp), ridge, total, xp)
 
 
 def _start(task: _Task, rank: int, init: Any, rng: Seed) -> tuple[Array, Array]:
     """Return factors to start from."""
-    xp, (m, n) = task.xp, task.observed.shape
+    xp, (m, n), like = task.xp, task.observed.shape, task.observed.rows.values
     if isinstance(init, LowRank):
         if init.shape != (m, n) or init.rank != rank:
             raise ValueError(
                 f"init must have shape {(m, n)} and rank {rank}, got {init.shape} and {init.rank}"
             )
-        return init.left, xp.matrix_transpose(init.right)
+        left, right = (given(init, name, like, 1.0, xp) for name in ("left", "right"))
+        return left, xp.matrix_transpose(right)
+    if not isinstance(init, str):
+        raise TypeError(f"init must be 'random' or a LowRank, got {type(init).__name__}")
     check_choice(init, ("random",), name="init")
-    draw, like = generator(rng), task.observed.rows.values
+    draw = generator(rng)
     left, right = (normal(draw, (size, rank), like, xp) for size in (m, n))
     share = (task.observed.nnz / (m * n)) ** 0.5
     return left * (share / rank) ** 0.5, right * (share / rank) ** 0.5

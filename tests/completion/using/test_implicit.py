@@ -1,0 +1,55 @@
+"""Implicit feedback: lists of events, and what it may start from."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import tdecomp as td
+from tdecomp.completion import implicit_als
+
+RULES = {"rank": 2, "regularization": 0.1, "rng": 0}
+
+
+def test_a_list_of_events_is_the_table_of_their_numbers():
+    rng = np.random.default_rng(0)
+    who, what = rng.integers(0, 8, 60), rng.integers(0, 6, 60)
+    amount = rng.integers(1, 4, 60).astype(float)
+    events = td.ops.COO(np.stack([who, what]), amount, (8, 6))
+    table = np.zeros((8, 6))
+    np.add.at(table, (who, what), amount)
+    found = implicit_als(events, duplicates="sum", max_iter=3, **RULES)
+    own = implicit_als(table, max_iter=3, **RULES)
+    single = implicit_als(scipy.sparse.coo_array(table), duplicates="sum", max_iter=3, **RULES)
+    for fit in (found, single):
+        np.testing.assert_allclose(fit.tensor.to_array(), own.tensor.to_array(), atol=1e-12)
+        assert fit.error == pytest.approx(own.error, rel=1e-12)
+
+
+def test_a_start_of_another_precision_takes_that_of_the_data():
+    x = np.random.default_rng(0).poisson(0.7, (7, 5)).astype(float)
+    start = implicit_als(x.astype(np.float32), max_iter=3, **RULES).tensor
+    fit = implicit_als(x, init=start, max_iter=2, **RULES)
+    assert fit.tensor.dtype == np.float64
+    assert fit.tensor.left.dtype == fit.tensor.right.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"init": td.LowRank(np.full((6, 1), np.nan), np.ones((1, 5)))}, ValueError, "init.left"),
+        ({"init": td.LowRank(1j * np.ones((6, 1)), np.ones((1, 5)))}, TypeError, "complex"),
+        ({"init": td.truncated_svd(np.eye(6, 5), rank=1)}, TypeError, "a LowRank, got SVD"),
+        ({"init": td.LowRank(np.ones((6, 2)), np.ones((2, 5)))}, ValueError, "rank 1"),
+        ({"duplicates": "first"}, ValueError, "'error', 'sum', 'mean'"),
+        ({"alpha": 1e307}, ValueError, "times the sum of x overflows"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        implicit_als(np.full((6, 5), 10.0), rank=1, **options)
+
+
+def test_an_entry_that_is_not_finite_is_named_by_its_place():
+    x = scipy.sparse.coo_array(([1.0, np.inf, 2.0], ([0, 2, 3], [1, 3, 0])), shape=(5, 4))
+    with pytest.raises(ValueError, match=r"x has 1 non-finite .* x\[2, 3\]"):
+        implicit_als(x, rank=1)
