@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from numbers import Real
 from typing import Any
 
@@ -35,7 +37,7 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     n_components : int
         The rank; lowered where there are fewer samples or features. With a penalty it is an upper
         bound: components that it makes zero do no harm.
-    missing_values : float
+    missing_values : float or pandas.NA
         What stands for a missing entry, NaN or a number.
     scale : bool
         Whether features are divided by their standard deviations for the fit.
@@ -51,6 +53,8 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Stop when the root of the objective changes by at most this, relative to it.
     random_state : int, RandomState or None
         Of the start.
+    min_value, max_value : float or array, shape (n_features,)
+        The least and the largest values that are put in for missing entries.
     add_indicator : bool
         Whether columns follow that tell what was missing, one for each feature that had missing
         entries in `fit`.
@@ -110,6 +114,8 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         max_iter: int = 100,
         tol: float = 1e-4,
         random_state: Any = None,
+        min_value: Any = -np.inf,
+        max_value: Any = np.inf,
         add_indicator: bool = False,
         keep_empty_features: bool = False,
     ) -> None:
@@ -122,6 +128,8 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
+        self.min_value = min_value
+        self.max_value = max_value
         self.add_indicator = add_indicator
         self.keep_empty_features = keep_empty_features
 
@@ -143,6 +151,7 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             The estimator itself.
         """
         X = self._marked(X, reset=True)
+        self._limits = self._checked_limits(X)
         samples = sample_weights(sample_weight, X)
         known = ~np.isnan(X) & (samples > 0)[:, None]
         self._known = known.any(axis=0)
@@ -185,11 +194,31 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return np.zeros(X.shape[1], dtype=np.int32)
         return np.frexp(np.nanmax(np.abs(X), axis=0))[1]
 
+    def _checked_limits(self, X: Array) -> Array:
+        """Return the least and the largest value of each feature."""
+        limits = []
+        for name in ("min_value", "max_value"):
+            asked = np.asarray(getattr(self, name), dtype=X.dtype)
+            if asked.shape not in {(), (1,), X.shape[1:]}:
+                raise ValueError(
+                    f"{name} must be a number or one for each of the {X.shape[1]} features, got "
+                    f"shape {asked.shape}"
+                )
+            limits.append(np.broadcast_to(asked, X.shape[1:]))
+        least, largest = limits
+        if not (least <= largest).all():
+            j = int(np.argmin(least <= largest))
+            raise ValueError(
+                f"min_value must not exceed max_value, got {least[j]} and {largest[j]} for "
+                f"feature {j}"
+            )
+        return np.stack(limits)
+
     def _marked(self, X: Any, *, reset: bool) -> Array:
         """Return the data with NaN where they are missing."""
-        mark = check_scalar(self.missing_values, "missing_values", Real)
-        if np.isnan(mark):
+        if _is_nan(self.missing_values):
             return validate_data(self, X, dtype=FLOATS, reset=reset, ensure_all_finite="allow-nan")
+        mark = check_scalar(self.missing_values, "missing_values", Real)
         X = validate_data(self, X, dtype=FLOATS, reset=reset)
         return np.where(X == mark, np.asarray(np.nan, dtype=X.dtype), X)
 
@@ -230,7 +259,8 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
             guess[rows] = folded.to_array()
         found = np.ldexp(self._scaler.inverse_transform(guess), self._exponents)
-        return np.where(missing, found, X)
+        least, largest = self._limits[:, self._known].astype(X.dtype)
+        return np.where(missing, np.clip(found, least, largest), X)
 
     def _kept(self) -> Array:
         """Tell which features are in the output."""
@@ -257,6 +287,14 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = bool(np.isnan(self.missing_values))
+        tags.input_tags.allow_nan = _is_nan(self.missing_values)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _is_nan(mark: Any) -> bool:
+    """Tell whether a mark is NaN or what frames of pandas have in its place."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and mark is pandas.NA:
+        return True
+    return isinstance(mark, Real) and math.isnan(mark)

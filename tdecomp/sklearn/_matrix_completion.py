@@ -182,12 +182,16 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
 
 
 def _labels(X: Any) -> Any:
-    """Return a frame of columns of several types with all labels as they are.
+    """Return a frame of columns of several types, or of types of its own, with labels as they are.
 
-    The common type of whole numbers and others is a float, which cannot hold long ones.
+    The common type of whole numbers and others is a float, which cannot hold long ones, and so is
+    that into which whole numbers that may be missing are read.
     """
-    several = len(set(getattr(X, "dtypes", ()))) > 1
-    return X.astype(object) if several and hasattr(X, "astype") else X
+    kinds = set(getattr(X, "dtypes", ()))
+    own = any(not isinstance(kind, np.dtype) for kind in kinds)
+    if not (own or len(kinds) > 1) or not hasattr(X, "isna"):
+        return X
+    return X.astype(object).mask(X.isna(), np.nan)  # which the checks look for
 
 
 def _with_unseen(z: Completion) -> Completion:

@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import KNNImputer, SimpleImputer
@@ -84,6 +85,31 @@ def test_a_number_may_stand_for_what_is_missing(mark):
         imputer.transform(Y)
 
 
+def test_what_frames_of_pandas_have_for_missing_may_be_the_mark():
+    pandas = pytest.importorskip("pandas")
+    _, _, Y = centred()
+    frame = pandas.DataFrame(np.round(Y)).astype("Int64")
+    expected = LowRankImputer(2, random_state=0).fit_transform(np.round(Y))
+    marked = LowRankImputer(2, missing_values=pandas.NA, random_state=0)
+    assert np.array_equal(clone(marked).fit_transform(frame), expected)
+
+
+def test_what_is_put_in_stays_within_limits_and_what_is_known_does_not():
+    hole, X, Y = centred()
+    free = LowRankImputer(2, random_state=0).fit_transform(Y)
+    largest = np.linspace(0.1, 2, 12)
+    bound = LowRankImputer(2, min_value=-1, max_value=largest, random_state=0).fit(Y)
+    full = bound.transform(Y.astype(np.float32))
+    assert full.dtype == np.float32
+    assert np.allclose(full, np.where(hole, np.clip(free, -1, largest), X), rtol=0, atol=1e-5)
+    assert (X[~hole] < -1).any()
+    Y[:, 3] = np.nan
+    free = LowRankImputer(2, random_state=0).fit_transform(Y)
+    bound = np.where(np.delete(hole, 3, axis=1), np.clip(free, -1, np.delete(largest, 3)), free)
+    limited = LowRankImputer(2, min_value=-1, max_value=largest, random_state=0)
+    assert np.array_equal(limited.fit_transform(Y), bound)
+
+
 @pytest.mark.parametrize("keep", [False, True])
 def test_empty_features_are_left_out_or_zero(keep):
     _, _, Y = centred()
@@ -157,6 +183,9 @@ def test_an_iteration_cut_short_warns():
         ({"n_components": 1.5}, np.eye(3), "n_components must be an instance of"),
         ({"missing_values": "?"}, np.eye(3), "missing_values must be an instance of"),
         ({"method": "magic"}, np.eye(3), "method must be"),
+        ({"min_value": 1.0, "max_value": [2, 0, 2]}, np.eye(3), "1.0 and 0.0 for feature 1"),
+        ({"max_value": np.nan}, np.eye(3), "min_value must not exceed max_value"),
+        ({"max_value": [1, 2]}, np.eye(3), "max_value must be a number or one for each of the 3"),
         ({"regularization": -1}, np.eye(3), "regularization"),
         ({}, [[1.0, np.inf], [2.0, 3.0]], "infinity"),
     ],

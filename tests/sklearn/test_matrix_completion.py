@@ -152,3 +152,15 @@ def test_long_labels_in_a_frame_of_several_types_stay_apart():
     assert np.array_equal(plain, fitted.predict(frame))
     tall = frame.astype({"user": np.uint64, "film": np.int64})
     assert np.array_equal(model().fit(tall, y).predict(tall), fitted.predict(frame))
+
+
+def test_labels_that_may_be_missing_stay_whole_and_are_refused_where_they_are():
+    pandas = pytest.importorskip("pandas")
+    _, seen, y, _, _ = ratings()
+    frame = pandas.DataFrame(seen + 2**60, columns=["user", "film"]).astype("Int64")
+    fitted = model().fit(frame, y)
+    assert fitted.row_labels_.tolist() == (np.unique(seen[:, 0]) + 2**60).tolist()
+    assert np.array_equal(fitted.predict(frame), model().fit(seen, y).predict(seen))
+    frame.iloc[3, 1] = pandas.NA
+    with pytest.raises(ValueError, match="NaN"):
+        fitted.predict(frame)
