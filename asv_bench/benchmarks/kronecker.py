@@ -14,8 +14,8 @@ from ._contenders import available_threads, clock_for, medians, pinned
 FULL = os.environ.get("TDECOMP_BENCH") == "full"
 SIDE = 64 if FULL else 12
 SHAPES = ((SIDE, SIDE), (SIDE, SIDE))
-RANKS = (5, 8)
-WIDTHS = (1, 16, 256)
+RANKS = (5, 8) if FULL else (5,)
+WIDTHS = (1, 16, 256) if FULL else (16,)
 
 
 def matrix(rank: int) -> np.ndarray:

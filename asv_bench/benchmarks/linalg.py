@@ -20,6 +20,8 @@ from ._contenders import (
 from ._problems import FULL, RANK, problems
 
 PROBLEMS = problems()
+NAMES = tuple(PROBLEMS) if FULL else tuple(PROBLEMS)[:1]
+MATRICES = ("400x400", "2000x200", "64 of 60x40") if FULL else ("64 of 60x40",)
 
 
 def setup_cache() -> None:
@@ -31,7 +33,7 @@ def setup_cache() -> None:
 class RandomizedSVD:
     """Stop by a measured error: the same accuracy on every spectrum, at a different price."""
 
-    params = tuple(PROBLEMS)
+    params = NAMES
     param_names = ("problem",)
     timeout = 600
 
@@ -65,7 +67,7 @@ class RandomizedSVD:
 class Tolerance:
     """Find the rank that an error needs."""
 
-    params = (1e-1, 1e-3)
+    params = (1e-1, 1e-3) if FULL else (1e-1,)
     param_names = ("rtol",)
 
     def setup(self, rtol: float) -> None:
@@ -88,7 +90,7 @@ class Ratio:
     CPU time where the environment allows one thread, else wall time.
     """
 
-    params = (tuple(PROBLEMS) if FULL else tuple(PROBLEMS)[:1], PEERS)
+    params = (NAMES, PEERS)
     param_names = ("problem", "peer")
     timeout = 1800
     repeats = 5 if FULL else 1
@@ -120,7 +122,7 @@ class Ratio:
 class TruncatedSVD:
     """The exact decomposition."""
 
-    params = (("400x400", "2000x200", "64 of 60x40"), ("rank", "rtol"))
+    params = (MATRICES, ("rank", "rtol"))
     param_names = ("matrix", "target")
 
     def setup(self, name: str, target: str) -> None:

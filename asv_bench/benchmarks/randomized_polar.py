@@ -21,6 +21,8 @@ SPECTRA = {
     "harmonic": lambda i: 1 / (1 + i),
 }
 CASES = tuple(f"{kind} {dtype}" for kind in SPECTRA for dtype in ("float32", "float64"))
+if not FULL:
+    CASES = CASES[:1]
 
 
 def setup_cache() -> None:
