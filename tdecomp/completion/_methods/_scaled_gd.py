@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from tdecomp._iterate import Step
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, conj, eps, squared_norm
+from tdecomp._xp import squared_norm
 from tdecomp.completion._masked import residual_times
 from tdecomp.completion._methods._judged import told
+from tdecomp.completion._methods._metric import in_metric
 from tdecomp.completion._methods._spectral import heaviness
 from tdecomp.completion._observed import Side
 from tdecomp.completion._problem import Problem, Solver
@@ -83,7 +84,7 @@ def scaled_gd(problem: Problem) -> Solver:
         left, right, loss, objective, slopes, length = state
         damp = _DAMP * math.sqrt(loss / problem.total)
         ways = [
-            _scaled(slopes[i], (right, left)[i], shares[i], penalties[i], damp=damp, xp=xp)
+            in_metric(slopes[i], (right, left)[i], shares[i], penalties[i], damp=damp, xp=xp)
             for i in range(2)
         ]
         for _ in range(_TRIES):
@@ -104,15 +105,3 @@ def _shares(side: Side, size: int, xp: Namespace) -> Array:
     """Return the weight of the entries of each row, the mean at least, for each it could have."""
     heavy = heaviness(side, xp)
     return xp.clip(heavy, float(xp.mean(heavy))) / size
-
-
-def _scaled(
-    slope: Array, other: Array, share: Array, penalty: Array, *, damp: float, xp: Namespace
-) -> Array:
-    """Divide the slope of each row by its metric, the share of the Gram matrix and the ridge."""
-    values, axes = xp.linalg.eigh(adjoint(other, xp) @ other)
-    floor = max(damp, eps(slope.dtype, xp)) * float(values[-1])
-    metric = share[:, None] * (xp.clip(values, 0.0) + floor) + penalty
-    metric = xp.where(metric > 0, metric, xp.ones_like(metric))
-    # The Gram matrix of the model, which has no conjugates, is the conjugate of this one.
-    return ((slope @ conj(axes, xp)) / metric) @ xp.matrix_transpose(axes)

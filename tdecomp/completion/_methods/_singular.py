@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, conj
+from tdecomp._xp import conj
 from tdecomp.linalg._orth import orthonormalize
 
 
@@ -26,11 +26,10 @@ class Singular(NamedTuple):
         return self.u[:, :rank] * root, self.v[:, :rank] * root
 
 
-def singular(left: Array, right: Array, xp: Namespace, core: Array | None = None) -> Singular:
-    """Return the singular values of ``left @ core @ right.T``, the core the identity if None."""
+def singular(left: Array, right: Array, xp: Namespace) -> Singular:
+    """Return the singular values of ``left @ right.T``."""
     (p, a), (q, b) = _basis(left, xp), _basis(right, xp)
-    small = a @ xp.matrix_transpose(b) if core is None else a @ core @ xp.matrix_transpose(b)
-    u, s, vh = xp.linalg.svd(small, full_matrices=False)
+    u, s, vh = xp.linalg.svd(a @ xp.matrix_transpose(b), full_matrices=False)
     return Singular(p @ u, s, q @ xp.matrix_transpose(vh))
 
 
@@ -52,11 +51,6 @@ def _basis(y: Array, xp: Namespace) -> tuple[Array, Array]:
         q, r = xp.linalg.qr(y)
         return q, r
     return orthonormalize(y, xp)
-
-
-def overlap(basis: Array, y: Array, xp: Namespace) -> Array:
-    """Return the coordinates of the columns of `y` in an orthonormal basis."""
-    return adjoint(basis, xp) @ y
 
 
 def across(left: Array, right: Array, factor: Array, xp: Namespace) -> Array:

@@ -108,6 +108,27 @@ def test_the_limit_is_stationary(method):
         assert np.linalg.norm(slope - lam * factor) < 1e-6 * lam * np.linalg.norm(factor)
 
 
+@pytest.mark.parametrize("rank", [2, 5, 20])
+def test_geometry_reaches_the_penalised_minimum_below_at_and_above_its_rank(rank):
+    """As near as alternating least squares at the same tolerance."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 3)) @ rng.standard_normal((3, 30))
+    x = np.where(rng.random(x.shape) < 0.4, x + 0.3 * rng.standard_normal(x.shape), np.nan)
+    lam = 4.0
+
+    def reached(method, tol):
+        rules = {"rank": rank, "regularization": lam, "max_iter": 1000, "rng": 0}
+        fit = td.complete(x, method=method, tol=tol, **rules)
+        z = fit.tensor
+        penalty = np.linalg.norm(z.left) ** 2 + np.linalg.norm(z.right) ** 2
+        assert fit.status == Status.CONVERGED
+        return np.nansum((x - z.to_array()) ** 2) + lam * penalty
+
+    least = reached("als", 1e-15)
+    for tol, gap in ((1e-5, 1e-4), (1e-10, 1e-9)):
+        assert abs(reached("riemannian", tol) - least) < gap * least
+
+
 @pytest.mark.parametrize("kappa", [1, 20])
 def test_the_steps_of_scaled_gradients_do_not_depend_on_the_condition(kappa):
     truth, x = conditioned(400, 400, 5, kappa, 0.3)

@@ -67,7 +67,7 @@ def test_the_limit_is_a_fixed_point_of_the_proximal_step(method):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_both_forms_and_alternating_least_squares_reach_one_minimum(weighted):
+def test_both_forms_alternating_least_squares_and_geometry_reach_one_minimum(weighted):
     x, lam = problem(), 4.0
     weights = weights_of(x) if weighted else None
     rules = {"rank": 30, "regularization": lam, "weights": weights, "rng": 0}
@@ -78,7 +78,7 @@ def test_both_forms_and_alternating_least_squares_reach_one_minimum(weighted):
             lam,
             weights,
         )
-        for method in (*METHODS, "als")
+        for method in (*METHODS, "als", "riemannian")
     ]
     np.testing.assert_allclose(found, found[0], rtol=1e-9)
 
