@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,7 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
         X, y = validate_data(
             self, _labels(X), y, dtype=None, y_numeric=True, ensure_min_features=2
         )
+        X = _all_there(X)
         y = np.asarray(y, dtype=np.float32 if y.dtype == np.float32 else np.float64)
         weights = sample_weights(sample_weight, y)
         seen = weights > 0
@@ -166,7 +168,7 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
             The values.
         """
         check_is_fitted(self)
-        X = validate_data(self, _labels(X), dtype=None, reset=False)
+        X = _all_there(validate_data(self, _labels(X), dtype=None, reset=False))
         pairs = X[:, :2]
         if self.row_labels_.dtype == object:  # numbers are not compared to these otherwise
             pairs = pairs.astype(object)
@@ -188,10 +190,25 @@ def _labels(X: Any) -> Any:
     that into which whole numbers that may be missing are read.
     """
     kinds = set(getattr(X, "dtypes", ()))
-    own = any(not isinstance(kind, np.dtype) for kind in kinds)
-    if not (own or len(kinds) > 1) or not hasattr(X, "isna"):
+    if len(kinds) <= 1 and all(isinstance(kind, np.dtype) for kind in kinds):
         return X
-    return X.astype(object).mask(X.isna(), np.nan)  # which the checks look for
+    if hasattr(X, "isna"):
+        return X.astype(object).mask(X.isna(), np.nan)  # which the checks look for
+    polars = sys.modules.get("polars")
+    if polars is not None and isinstance(X, polars.DataFrame):
+        return X.select(polars.Series(x.name, x.to_list(), dtype=polars.Object) for x in X)
+    return X
+
+
+def _all_there(X: Array) -> Array:
+    """Return an array of labels, none of which may be None."""
+    if X.dtype == object:
+        nothing: Any = None
+        absent = np.equal(X, nothing).astype(bool)
+        if absent.any():
+            i, j = map(int, np.argwhere(absent)[0])
+            raise ValueError(f"Input X contains None in row {i}, column {j}: no label")
+    return X
 
 
 def _with_unseen(z: Completion) -> Completion:

@@ -131,6 +131,7 @@ def test_an_iteration_cut_short_warns():
         ([[1, 2], [2, 1]], [1.0, np.nan], "Input y contains NaN"),
         ([[1, 2], [2, 1]], ["good", "bad"], "could not convert string to float"),
         ([[1, np.nan], [2, 1]], [1.0, 2.0], "Input X contains NaN"),
+        ([["a", "b"], ["a", None]], [1.0, 2.0], "contains None in row 1, column 1: no label"),
         ([[1, 2], [2, 1]], [1.0], "inconsistent numbers of samples"),
         (np.zeros((0, 2)), np.zeros(0), "0 sample"),
     ],
@@ -164,3 +165,14 @@ def test_labels_that_may_be_missing_stay_whole_and_are_refused_where_they_are():
     frame.iloc[3, 1] = pandas.NA
     with pytest.raises(ValueError, match="NaN"):
         fitted.predict(frame)
+
+
+def test_frames_of_polars_keep_labels_as_they_are():
+    polars = pytest.importorskip("polars")
+    _, seen, y, _, _ = ratings()
+    users, films = seen.T.tolist()
+    frame = polars.DataFrame({"user": [2**60 + i for i in users], "film": map(float, films)})
+    fitted = model().fit(frame, y)
+    assert list(fitted.feature_names_in_) == ["user", "film"]
+    assert fitted.row_labels_.tolist() == (np.unique(seen[:, 0]) + 2**60).tolist()
+    assert np.array_equal(fitted.predict(frame), model().fit(seen, y).predict(seen))
