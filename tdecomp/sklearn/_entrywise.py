@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from tdecomp._errors import check_count
 from tdecomp._iterate import Fit, Step, iterate
 from tdecomp._typing import Array
 from tdecomp.completion import weighted_low_rank
@@ -41,7 +40,6 @@ def closest(X: Array, weights: Array, *, rank: int, max_iter: int, tol: float) -
     what they leave. Neither raises the objective, and each hardly depends on the other unless
     much is missing.
     """
-    check_count(max_iter, name="max_iter", least=1)
     weights, _ = to_unit(weights)
     x, exponent = to_unit(np.where(weights > 0, X, np.zeros_like(X)))
     heavy = weights.sum(axis=0)

@@ -9,14 +9,17 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from tdecomp._errors import check_count, check_number
 from tdecomp._iterate import Fit
 from tdecomp._typing import Array
 from tdecomp.linalg import LowRank, weighted_svd
 from tdecomp.sklearn._entrywise import closest, entry_weights, regressed
+from tdecomp.sklearn._likelihood import log_likelihood
 from tdecomp.sklearn._shared import (
     FLOATS,
     explained,
     feature_weights,
+    freedom,
     lengths,
     sample_weights,
     scores,
@@ -165,6 +168,8 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             The estimator itself.
         """
         X = self._checked(X, reset=True)
+        check_count(self.max_iter, name="max_iter", least=1)
+        check_number(self.tol, name="tol")
         samples, exponent = to_unit(sample_weights(sample_weight, X))
         self.feature_weight_ = feature_weights(self.feature_weight, X)
         entries = entry_weights(weights, X)
@@ -251,6 +256,10 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         values = np.append(self.singular_values_, rest).astype(self.singular_values_.dtype)
         variances, shares = explained(values, lengths(values), samples)
         self.explained_variance_, self.explained_variance_ratio_ = variances[:-1], shares[:-1]
+        degrees = freedom(samples)
+        spread = self.singular_values_ / math.sqrt(degrees if degrees > 0 else 1.0)
+        # Their squares may leave the range of numbers.
+        self._deviations = np.where(spread > 0, spread, np.ones_like(spread))
         most = min(np.count_nonzero(samples), np.count_nonzero(self.feature_weight_))
         left_out = most - self.n_components_
         self.noise_variance_ = float(variances[-1]) / left_out if left_out > 0 else 0.0
@@ -301,7 +310,7 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             found = (gap * self.feature_weight_) @ self.components_.T
         else:
             found = regressed(gap, entries * self.feature_weight_, self.components_.T)
-        return found / self._deviations() if self.whiten else found
+        return found / self._deviations if self.whiten else found
 
     def _checked(self, X: Any, *, reset: bool) -> Array:
         finite = True if self.n_components is None else "allow-nan"
@@ -309,11 +318,6 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return validate_data(
             self, X, dtype=FLOATS, reset=reset, ensure_all_finite=finite, ensure_min_samples=least
         )
-
-    def _deviations(self) -> Array:
-        """Return the standard deviations of the scores, 1 where they are zero."""
-        found = np.sqrt(self.explained_variance_)
-        return np.where(self.components_.any(axis=1), found, np.ones_like(found))
 
     def inverse_transform(self, X: Any) -> Array:
         """Return the samples that scores stand for.
@@ -330,7 +334,7 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         check_is_fitted(self)
         found = scores(X, self.n_components_)
-        found = found * self._deviations() if self.whiten else found
+        found = found * self._deviations if self.whiten else found
         return found @ self.components_ + self.mean_
 
     def score_samples(self, X: Any) -> Array:
@@ -348,23 +352,13 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        heavy = self.feature_weight_ > 0
-        weights, noise = self.feature_weight_[heavy], self.noise_variance_
-        count, k = weights.shape[0], self.n_components_
-        variances = np.maximum(self.explained_variance_, noise)
-        if not variances.all() or (noise == 0 and count > k):
-            raise ValueError(
-                f"samples have a likelihood where there is noise: {k} components leave none, take "
-                "fewer"
-            )
-        gap = X - self.mean_
-        found = (gap * self.feature_weight_) @ self.components_.T
-        rest = ((gap - found @ self.components_)[:, heavy] ** 2) @ weights
-        squares = (found**2 / variances).sum(axis=1)
-        volume = np.log(variances).sum() - np.log(weights).sum() + count * math.log(2 * math.pi)
-        if count > k:
-            squares, volume = squares + rest / noise, volume + (count - k) * math.log(noise)
-        return -(squares + volume) / 2
+        return log_likelihood(
+            X - self.mean_,
+            self.components_,
+            self.explained_variance_,
+            self.noise_variance_,
+            self.feature_weight_,
+        )
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean logarithm of the likelihood of samples.

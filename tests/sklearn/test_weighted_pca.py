@@ -166,6 +166,11 @@ def test_scale_changes_nothing(exponent):
     assert np.allclose(scaled.transform(scale * X) / scale, plain.transform(X), atol=1e-12)
     ratios = scaled.explained_variance_ratio_, plain.explained_variance_ratio_
     assert np.allclose(*ratios, rtol=1e-12)
+    white, whitened = (WeightedPCA(2, whiten=True).fit(part) for part in (X, scale * X))
+    assert np.allclose(whitened.transform(scale * X), white.transform(X), rtol=0, atol=1e-12)
+    assert np.allclose(
+        whitened.inverse_transform([[1, 2]]) / scale, white.inverse_transform([[1, 2]])
+    )
 
 
 def test_constant_data_have_no_variance_and_no_warning():
@@ -194,6 +199,22 @@ def test_what_is_out_of_range_is_named(arguments, weights, complaint):
     X, *_ = case()
     with pytest.raises((TypeError, ValueError), match=complaint):
         WeightedPCA(*arguments).fit(X, sample_weight=weights)
+
+
+@pytest.mark.parametrize("options", [{"max_iter": 0}, {"max_iter": 1.5}, {"tol": "small"}])
+def test_limits_of_rounds_are_checked_where_there_are_none(options):
+    with pytest.raises((TypeError, ValueError), match=next(iter(options))):
+        WeightedPCA(2, **options).fit(case()[0])
+
+
+def test_one_sample_of_weight_has_no_variance():
+    X, *_ = case()
+    weights = np.zeros(30)
+    weights[3] = 0.1
+    pca = WeightedPCA(2, whiten=True).fit(X, sample_weight=weights)
+    assert np.allclose(pca.mean_, X[3], rtol=1e-14)
+    assert not pca.explained_variance_.any()
+    assert not pca.transform(X).any()
 
 
 @pytest.mark.parametrize(
