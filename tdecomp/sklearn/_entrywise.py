@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tdecomp.sklearn._shared import lengths, nonnegative, to_unit
 
 # Steps on the factors in each round, at the end of which the mean follows.
 _STEPS = 10
-# How many numbers the matrices of a batch of regressions may hold.
+# How many numbers the matrices of a batch may hold.
 _ROOM = 1 << 22
 
 
@@ -66,6 +67,13 @@ def closest(X: Array, weights: Array, *, rank: int, max_iter: int, tol: float) -
     return iterate(follow, first, max_iter=max_iter, tol=tol, show=show)
 
 
+def batches(count: int, size: int) -> Iterator[slice]:
+    """Yield runs of rows whose matrices, of that size each, are not too many to hold at once."""
+    step = max(1, _ROOM // size)
+    for start in range(0, count, step):
+        yield slice(start, start + step)
+
+
 def regressed(Y: Array, weights: Array, design: Array) -> Array:
     r"""Return :math:`b_i` with the least :math:`\sum_j w_{ij} (y_{ij} - d_j \cdot b_i)^2`.
 
@@ -83,9 +91,7 @@ def regressed(Y: Array, weights: Array, design: Array) -> Array:
     """
     Y, root = np.where(weights > 0, Y, np.zeros_like(Y)), np.sqrt(weights)
     found = np.empty((Y.shape[0], design.shape[1]), dtype=Y.dtype)
-    step = max(1, _ROOM // design.size)
-    for start in range(0, Y.shape[0], step):
-        run = slice(start, start + step)
+    for run in batches(Y.shape[0], design.size):
         q, r = np.linalg.qr(root[run, :, None] * design)
         seen = np.swapaxes(q, 1, 2) @ (root[run] * Y[run])[:, :, None]
         found[run] = (np.linalg.pinv(r) @ seen)[:, :, 0]

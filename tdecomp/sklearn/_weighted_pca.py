@@ -343,15 +343,15 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Parameters
         ----------
         X : array, shape (n_samples, n_features)
-            The data, none missing.
+            The data, NaN where they are missing.
 
         Returns
         -------
         array, shape (n_samples,)
-            Those of the normal distribution with the variances found.
+            Those of the normal distribution with the variances found, at what is known.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        X = self._checked(X, reset=False)
         return log_likelihood(
             X - self.mean_,
             self.components_,
@@ -366,7 +366,7 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Parameters
         ----------
         X : array, shape (n_samples, n_features)
-            The data, none missing.
+            The data, NaN where they are missing.
         y : None
             Not looked at.
         sample_weight : array, shape (n_samples,), optional

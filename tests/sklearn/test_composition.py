@@ -93,8 +93,10 @@ def test_a_search_by_likelihood_finds_how_many_components_there_are():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((80, 3)) @ rng.standard_normal((3, 8))
     X += 0.1 * rng.standard_normal(X.shape)
-    search = GridSearchCV(WeightedPCA(), {"n_components": [1, 2, 3, 5]}, cv=4).fit(X)
-    assert search.best_params_ == {"n_components": 3}
+    incomplete = np.where(rng.random(X.shape) < 0.1, np.nan, X)
+    for data in (X, incomplete):
+        search = GridSearchCV(WeightedPCA(), {"n_components": [1, 2, 3, 4]}, cv=4).fit(data)
+        assert search.best_params_ == {"n_components": 3}
 
 
 def test_frames_come_in_and_go_out():

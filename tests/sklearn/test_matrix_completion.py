@@ -173,6 +173,5 @@ def test_frames_of_polars_keep_labels_as_they_are():
     users, films = seen.T.tolist()
     frame = polars.DataFrame({"user": [2**60 + i for i in users], "film": map(float, films)})
     fitted = model().fit(frame, y)
-    assert list(fitted.feature_names_in_) == ["user", "film"]
     assert fitted.row_labels_.tolist() == (np.unique(seen[:, 0]) + 2**60).tolist()
     assert np.array_equal(fitted.predict(frame), model().fit(seen, y).predict(seen))

@@ -70,6 +70,26 @@ def test_likelihood_is_that_of_a_normal_distribution_with_noise_by_feature_weigh
     assert np.isclose(pca.score(X, sample_weight=1e300 * samples), mean, rtol=1e-10)
 
 
+def test_likelihood_of_incomplete_samples_is_that_of_what_is_known():
+    X, samples, features = case()
+    features[1] = 0
+    pca = WeightedPCA(2, feature_weight=features).fit(X, sample_weight=samples)
+    X[np.random.default_rng(0).random(X.shape) < 0.3] = np.nan
+    X[0] = np.nan
+    found = pca.score_samples(X)
+    assert found[0] == 0
+    spread = pca.explained_variance_ - pca.noise_variance_
+    for i in range(1, 30):
+        kept = ~np.isnan(X[i]) & (features > 0)
+        parts = pca.components_[:, kept]
+        covariance = parts.T * spread @ parts + np.diag(pca.noise_variance_ / features[kept])
+        expected = multivariate_normal(pca.mean_[kept], covariance).logpdf(X[i, kept])
+        assert np.isclose(found[i], expected, rtol=1e-9)
+    alone = pca.score_samples(np.nan_to_num(X))
+    full = ~np.isnan(X[:, features > 0]).any(axis=1)
+    assert np.allclose(found[full], alone[full], rtol=1e-10)
+
+
 def test_without_noise_there_is_no_likelihood():
     X, *_ = case(4)
     with pytest.raises(ValueError, match="4 components leave none"):
