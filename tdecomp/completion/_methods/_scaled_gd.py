@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from tdecomp._iterate import Step
+from tdecomp._iterate import Status, Step
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import squared_norm
+from tdecomp._xp import eps, real_dtype, squared_norm
+from tdecomp.completion._inner import inner
 from tdecomp.completion._masked import residual_times
 from tdecomp.completion._methods._judged import told
 from tdecomp.completion._methods._metric import in_metric
@@ -41,10 +42,14 @@ def scaled_gd(problem: Problem) -> Solver:
 
     and the same for `V`, from the same `U`. From a spectral start the error shrinks by a factor
     that does not depend on the condition of the matrix. The share `p` is that of each row, where
-    it has more than the mean: rows of which much is known take no longer steps than others. The
+    it has more than the mean: rows of which much is known take no longer steps than others. It is
+    multiplied by the mean of the weights of the row: those of whole rows and columns, however
+    uneven, are taken out. Others count as a condition that is not: where weights differ within
+    rows and columns by more than a few orders of magnitude, use ``"als"`` or ``"riemannian"``. The
     ridge of a row belongs to its metric, and so does a damping by the error, with which the error
     falls as fast where the rank is larger than that of the matrix [2]_. A step that raises the
-    objective is halved: on no data does the iteration diverge.
+    objective is halved: on no data does the iteration diverge. Where no step of any length lowers
+    it, though the slopes say that it should, the iteration has stagnated.
 
     Notes
     -----
@@ -90,11 +95,13 @@ def scaled_gd(problem: Problem) -> Solver:
         for _ in range(_TRIES):
             after = at(left + length * ways[0], right + length * ways[1], length)
             if after.objective <= objective:
-                grown = min(_STEP, _GROW * length)
-                after = after._replace(length=grown)
-                return told(problem, after, after.loss, after.objective)
+                after = after._replace(length=min(_STEP, _GROW * length))
+                return _taken(problem, after, objective, _STEP / length)
             length *= _SHRINK
-        return told(problem, state, state.loss, state.objective)
+        promised = sum(inner(way, slope, xp) for way, slope in zip(ways, slopes, strict=True))
+        resting = promised <= eps(left.dtype, xp) * objective
+        verdict = None if resting else Status.STAGNATED
+        return told(problem, state, loss, objective)._replace(change=0.0, verdict=verdict)
 
     return Solver(
         at(problem.left, problem.right, _STEP), step, lambda state: (state.left, state.right)
@@ -102,6 +109,13 @@ def scaled_gd(problem: Problem) -> Solver:
 
 
 def _shares(side: Side, size: int, xp: Namespace) -> Array:
-    """Return the weight of the entries of each row, the mean at least, for each it could have."""
-    heavy = heaviness(side, xp)
-    return xp.clip(heavy, float(xp.mean(heavy))) / size
+    """Return the share of entries that are known of each row, the mean at least, times weights."""
+    counts = xp.astype(side.counts(), real_dtype(side.values.dtype, xp))
+    weight = heaviness(side, xp) / xp.clip(counts, 1.0)
+    return weight * xp.clip(counts, float(xp.mean(counts))) / size
+
+
+def _taken(problem: Problem, after: _State, before: float, whole: float) -> Step[_State]:
+    """Return the step to a state, its change that of as many steps as make a whole one."""
+    gain = (before - after.objective) / (2 * after.objective) if after.objective > 0 else 0.0
+    return told(problem, after, after.loss, after.objective)._replace(change=whole * gain)

@@ -157,6 +157,28 @@ def test_scaled_gradients_converge_as_fast_where_the_rank_is_too_large():
     assert fits[1].n_iter < 3 * fits[0].n_iter
 
 
+@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("method", FIXED)
+def test_weights_of_rows_and_columns_are_taken_out_however_uneven(method, axis):
+    truth, x = conditioned(60, 40, 3, 2, 1.0)
+    rng = np.random.default_rng(0)
+    rows, columns = 10.0 ** rng.uniform(-6, 6, (60, 1)), 10.0 ** rng.uniform(-6, 6, (1, 40))
+    weights = {0: rows, 1: columns, None: np.sqrt(rows * columns)}[axis]
+    fit = td.complete(x, rank=3, method=method, weights=weights, tol=0, max_iter=500, rng=0)
+    assert far(fit, truth) < 1e-9
+    assert fit.status == Status.CONVERGED
+
+
+def test_scaled_gradients_do_not_claim_a_minimum_under_weights_of_all_magnitudes():
+    _, x = conditioned(60, 40, 3, 2, 1.0)
+    weights = 10.0 ** np.random.default_rng(0).uniform(-300, 300, x.shape)
+    rules = {"rank": 3, "weights": weights, "tol": 1e-9, "max_iter": 200, "rng": 0}
+    fit = td.complete(x, method="scaled_gd", **rules)
+    assert np.all(np.isfinite(fit.tensor.to_array()))
+    assert fit.error > 10 * td.complete(x, method="als", **rules).error
+    assert fit.status in (Status.MAX_ITER, Status.STAGNATED)
+
+
 def test_the_penalty_by_count_is_that_of_alternating_least_squares():
     _, x = conditioned(50, 40, 3, 5, 0.6)
     x[0, 1:] = np.nan
