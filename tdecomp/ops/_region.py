@@ -35,14 +35,20 @@ def is_index(part: Any) -> bool:
     return hasattr(part, "__index__") and getattr(part, "ndim", 0) == 0
 
 
-def index_of(part: Any, size: int, mode: int) -> int:
-    """Return a single index of a mode as a number between 0 and ``size - 1``."""
-    index = None if isinstance(part, bool) else operator.index(part)
-    if index is None:
-        raise TypeError(f"region[{mode}] is a bool; pass a slice or indices")
+def index_of(part: Any, size: int, mode: int | str) -> int:
+    """Return a single index of a mode as a number between 0 and ``size - 1``.
+
+    The mode is that of a region, or else what errors call the index.
+    """
+    name = mode if isinstance(mode, str) else f"region[{mode}]"
+    if isinstance(part, bool):
+        raise TypeError(f"{name} is a bool; pass a slice or indices")
+    if not is_index(part):
+        raise TypeError(f"{name} must be an int, got {part!r}")
+    index = operator.index(part)
     if not -size <= index < size:
         raise ValueError(
-            f"region[{mode}] must lie between {-size} and {size - 1} for a mode of size {size}, "
+            f"{name} must lie between {-size} and {size - 1} for a mode of size {size}, "
             f"got {index}"
         )
     return index % size

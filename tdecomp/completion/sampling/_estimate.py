@@ -241,6 +241,23 @@ def _counts(
     )
 
 
+def counts_of(
+    groups: int | None, samples: int | None, usual: int, *, name: str
+) -> tuple[int, int] | None:
+    """Return the numbers of groups and of draws in each, or None where nothing is drawn.
+
+    A number of groups of nothing is refused, by the `name` of the draws.
+    """
+    if samples is None:
+        if groups is not None:
+            raise ValueError(f"groups counts means of draws: give {name}= too, or leave it out")
+        return None
+    return (
+        check_count(usual if groups is None else groups, name="groups", least=1),
+        check_count(samples, name=name, least=1),
+    )
+
+
 def median_of_means(
     ratios: Callable[[int], Array], counts: tuple[int, int], xp: Namespace
 ) -> Array:

@@ -142,21 +142,20 @@ class LengthSquaredMatrix:
         """Return entries: one for two ints, one for each pair of two lists of indices."""
         if not isinstance(index, tuple) or len(index) != 2:
             raise TypeError("a matrix takes two indices, a[i, j]; of a region pass to_array")
-        rows, columns = (self._index(part, mode) for mode, part in enumerate(index))
+        rows, columns = (self._index(p, mode, f"index[{mode}]") for mode, p in enumerate(index))
         if len({*rows.shape, *columns.shape}) > 1:
             raise ValueError(
                 f"indices must be equally many, got shapes {rows.shape} and {columns.shape}"
             )
         return store.entries(self._stored, rows, columns, self._xp)
 
-    def _index(self, part: Any, mode: int) -> Array:
+    def _index(self, part: Any, mode: int, name: str) -> Array:
         """Return an int, or a vector of them, as nonnegative indices on the device."""
         if is_index(part):
-            found = np.asarray(index_of(part, self.shape[mode], mode))
+            found = np.asarray(index_of(part, self.shape[mode], name))
             return moved(found, self._stored.values, self._xp)
         if isinstance(part, slice):
             part = np.arange(self.shape[mode])[part]
-        name = f"index[{mode}]"
         return indices_of(part, self.shape[mode], self._stored.values, self._xp, name=name)
 
     def row(self, i: int, /) -> LengthSquaredVector:
@@ -174,7 +173,7 @@ class LengthSquaredMatrix:
         """
         from tdecomp.completion.sampling._vector import row_of
 
-        return row_of(self, index_of(i, self.shape[0], 0))
+        return row_of(self, index_of(i, self.shape[0], "i"))
 
     @full_precision
     def to_array(self, region: Any = None) -> Array:
@@ -192,7 +191,9 @@ class LengthSquaredMatrix:
             A copy of the entries.
         """
         rows, columns = parts(region, 2)
-        lines, across = (self._index(part, mode) for mode, part in enumerate((rows, columns)))
+        lines, across = (
+            self._index(part, mode, f"region[{mode}]") for mode, part in enumerate((rows, columns))
+        )
         chosen = store.dense_rows(self._stored, host(lines).reshape(-1), self._xp)
         out = chosen[0, :] if is_index(rows) else chosen
         if isinstance(columns, slice) and columns == slice(None):
@@ -256,7 +257,7 @@ class LengthSquaredMatrix:
         ValueError
             If one of the rows is zero.
         """
-        rows = self._index(rows, 0)
+        rows = self._index(rows, 0, "rows")
         if rows.ndim == 0:
             raise TypeError("rows must be a vector of indices; repeat one to draw more from it")
         return self._draw_columns(rows, generator(rng).random(rows.shape[0]))
@@ -315,7 +316,8 @@ class LengthSquaredMatrix:
         if is_index(rows) and is_index(columns) and self._update_one(rows, columns, values):
             return
         xp = self._xp
-        lines, across = xp.broadcast_arrays(self._index(rows, 0), self._index(columns, 1))
+        lines, across = self._index(rows, 0, "rows"), self._index(columns, 1, "columns")
+        lines, across = xp.broadcast_arrays(lines, across)
         lines, across = xp.reshape(lines, (-1,)), xp.reshape(across, (-1,))
         new = store.checked_values(values, self._stored, lines.shape[0], xp)
         if not lines.shape[0]:
@@ -339,7 +341,8 @@ class LengthSquaredMatrix:
         stored = self._stored
         if not accepts(stored.values):
             return False
-        i, j = index_of(row, stored.shape[0], 0), index_of(column, stored.shape[1], 1)
+        i = index_of(row, stored.shape[0], "rows")
+        j = index_of(column, stored.shape[1], "columns")
         place, number = store.place_of(stored, i, j), store.plain_number(value, stored)
         if place is None or number is None:
             return False

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tdecomp._errors import check_count, check_size
+from tdecomp._errors import check_size
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, like
 from tdecomp._typing import Array, Seed
 from tdecomp._xp import adjoint, conj, equilibrate, floats, prepare
 from tdecomp.completion.sampling._combination import Combination
-from tdecomp.completion.sampling._estimate import _bilinear
+from tdecomp.completion.sampling._estimate import _bilinear, counts_of
 from tdecomp.completion.sampling._matrix import LengthSquaredMatrix, structure
 from tdecomp.completion.sampling._svd import SampledSVD, implicit, sampled_svd
 from tdecomp.completion.sampling._trees import scaled, shifted
@@ -29,7 +29,7 @@ def solve(
     samples: int | tuple[int, int],
     ridge: float = 0.0,
     products: int | None = None,
-    groups: int = 10,
+    groups: int | None = None,
     rng: Seed = None,
 ) -> Combination:
     r"""Solve a least-squares problem of low rank, with a cost free of its dimensions.
@@ -55,7 +55,7 @@ def solve(
         Estimate the inner products from `groups` groups of so many entries of `a`, as `bilinear`
         does. By default they are computed, at the cost of all entries.
     groups : int, optional
-        Number of groups, of whose means the median is taken.
+        Number of groups, of whose means the median is taken; 10 by default. Only with `products`.
     rng : int, numpy.random.Generator or None
         Where numbers come from.
 
@@ -93,7 +93,7 @@ def solve(
     """
     a, rng = structure(a), generator(rng)
     ridge = check_size(ridge, name="ridge")
-    groups = check_count(groups, name="groups", least=1)
+    counts = counts_of(groups, products, 10, name="products")
     b = prepare(b, ndim=1, like=a._stored.values, name="b")[1]
     if b.shape[0] != a.shape[0]:
         raise ValueError(f"b must have shape ({a.shape[0]},), got {tuple(b.shape)}")
@@ -103,11 +103,7 @@ def solve(
     found = sampled_svd(a, rank=rank, samples=samples, rng=rng)
     b, scale = equilibrate(xp.astype(b, a.dtype), xp, axis=0, always=True)
     exponent = math.frexp(floats(xp.abs(xp.asarray(scale)))[0])[1] - 1
-    if products is None:
-        inner = _exact(found, b)
-    else:
-        products = check_count(products, name="products", least=1)
-        inner = _estimated(found, a, b, (groups, products), rng)
+    inner = _exact(found, b) if counts is None else _estimated(found, a, b, counts, rng)
     unit = found.rows.unit
     penalty = scaled(ridge, -2 * unit)
     # As numbers of Python: a penalty beyond the range of the dtype is infinite, and gives zero.

@@ -106,7 +106,7 @@ class SampledSVD(NamedTuple):
         if columns is None:
             return self.rows.adjoint_times(self._coefficients())
         single = is_index(columns)
-        chosen = [index_of(columns, self.shape[1], 1)] if single else columns
+        chosen = [index_of(columns, self.shape[1], "columns")] if single else columns
         index = indices_of(chosen, self.shape[1], self.W, self._xp, name="columns")
         out = self.rows.adjoint_entries(index, self._coefficients())
         return out[0, :] if single else out
@@ -124,7 +124,7 @@ class SampledSVD(NamedTuple):
         Combination
             The vector.
         """
-        k = index_of(index, self.rank, 0)
+        k = index_of(index, self.rank, "index")
         return implicit(self.rows, self._coefficients()[:, k], 0)
 
     @full_precision
@@ -179,7 +179,7 @@ def _region(matrix: Any, right: Array, region: Any) -> Array:
     if isinstance(across, slice):
         columns = right[across, :]
     else:
-        columns = xp.take(right, xp.reshape(matrix._index(across, 1), (-1,)), axis=0)
+        columns = xp.take(right, xp.reshape(matrix._index(across, 1, "region[1]"), (-1,)), axis=0)
     out = (rows if rows.ndim == 2 else rows[None, :]) @ right @ adjoint(columns, xp)
     out = out[:, 0] if is_index(across) else out
     return out[0, ...] if is_index(lines) else out

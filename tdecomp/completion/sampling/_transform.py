@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_callable, check_count, check_number
+from tdecomp._errors import check_callable, check_number
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, DType, Namespace, Seed
 from tdecomp._xp import adjoint, all_finite, as_array, conj, namespace
 from tdecomp.completion.sampling import _stored as store
 from tdecomp.completion.sampling._combination import Combination
-from tdecomp.completion.sampling._estimate import median_of_means
+from tdecomp.completion.sampling._estimate import counts_of, median_of_means
 from tdecomp.completion.sampling._forest import moved
 from tdecomp.completion.sampling._matrix import structure
 from tdecomp.completion.sampling._rows import SampledRows
@@ -108,7 +108,10 @@ class SampledTransform(NamedTuple):
         """
         xp, (lines, across) = self._xp, parts(region, 2)
         matrix = self.rows.matrix
-        left, right = (xp.reshape(matrix._index(p, 1), (-1,)) for p in (lines, across))
+        left, right = (
+            xp.reshape(matrix._index(part, 1, f"region[{mode}]"), (-1,))
+            for mode, part in enumerate((lines, across))
+        )
         high, wide = (self.rows.adjoint_entries(index, self.W) for index in (left, right))
         same = xp.astype(left[:, None] == right[None, :], self.dtype)
         out = (high * self.gains) @ adjoint(wide, xp) + self.at_zero * same
@@ -246,7 +249,7 @@ def recommend(
     /,
     *,
     samples: int | None = None,
-    groups: int = 9,
+    groups: int | None = None,
     rng: Seed = None,
 ) -> Combination:
     r"""Return a row of :math:`A f(A^* A)`, to be looked up and sampled without forming it.
@@ -266,7 +269,7 @@ def recommend(
         Estimate the inner products of the row with sampled rows from `groups` groups of so many
         of its entries. By default they are computed, at the cost of all entries of the row.
     groups : int, optional
-        Number of groups, of whose means the median is taken.
+        Number of groups, of whose means the median is taken; 9 by default. Only with `samples`.
     rng : int, numpy.random.Generator or None
         Where numbers come from.
 
@@ -302,13 +305,12 @@ def recommend(
     if not isinstance(f, SampledTransform):
         raise TypeError(f"f must be a SampledTransform, got {type(f).__name__}")
     rows, xp, a = f.rows, f._xp, f.rows.matrix
-    i = index_of(i, a.shape[0], 0)
-    groups = check_count(groups, name="groups", least=1)
-    if samples is None:
+    i = index_of(i, a.shape[0], "i")
+    counts = counts_of(groups, samples, 9, name="samples")
+    if counts is None:
         products = _exact_products(rows, i)
     else:
-        samples = check_count(samples, name="samples", least=1)
-        products = _estimated_products(rows, i, (groups, samples), generator(rng))
+        products = _estimated_products(rows, i, counts, generator(rng))
     pulled = (products[None, :] @ f.W) * f.gains @ adjoint(f.W, xp)
     # The coefficients act on rows over their unit, and what was multiplied is over it as well.
     mixed = rows._replace(weights=rows.weights * pulled[0, :])

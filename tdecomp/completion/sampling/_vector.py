@@ -89,7 +89,7 @@ class LengthSquaredVector:
 
     def __getitem__(self, index: Any) -> Array:
         """Return the entry at an int, or those at a slice or a list of indices."""
-        columns = self._matrix._index(index, 1)
+        columns = self._matrix._index(index, 1, "index")
         rows = self._xp.full_like(columns, self._row)
         return store.entries(self._matrix._stored, rows, columns, self._xp)
 

@@ -1,5 +1,7 @@
 """Sampled factorisations keep their invariants, and their errors are those of the literature."""
 
+import re
+
 import array_api_compat
 import numpy as np
 import pytest
@@ -209,6 +211,36 @@ def test_a_ridge_is_that_of_ridge_regression():
     np.testing.assert_allclose(found.to_array(), [32 / 20, 4 / 8], rtol=0.25)
 
 
+def test_indices_are_called_what_the_caller_calls_them():
+    a = np.eye(4)[:, :3]
+    found, f = sampled_svd(a, rank=1, samples=4, rng=0), transform(a, np.copy, samples=4, rng=0)
+    x = solve(a, np.ones(4), rank=1, samples=4, rng=0)
+    held = LengthSquaredMatrix(a)
+    for call, name in (
+        (lambda i: f.to_array((i, 0)), "region[0]"),
+        (lambda i: f.to_array(([i], 0)), "region[0]"),
+        (lambda i: f.to_array((0, i)), "region[1]"),
+        (lambda i: found.to_array((0, [i])), "region[1]"),
+        (found.right, "columns"),
+        (lambda i: found.right([i]), "columns"),
+        (found.vector, "index"),
+        (lambda i: recommend(f, i), "i"),
+        (x.query, "index"),
+        (lambda i: x.to_array(([i],)), "region[0]"),
+        (lambda i: held[i, 0], "index[0]"),
+        (lambda i: held[0, [i]], "index[1]"),
+        (held.row, "i"),
+        (lambda i: held.row(0)[i], "index"),
+        (lambda i: held.update(i, 0, 1.0), "rows"),
+        (lambda i: held.update(0, [i], 1.0), "columns"),
+        (lambda i: held.to_array((0, [i])), "region[1]"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(name) + " (must lie|has an index outside)"):
+            call(9)
+        with pytest.raises(TypeError, match=re.escape(name)):
+            call(0.5)
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
@@ -229,6 +261,16 @@ def test_a_ridge_is_that_of_ridge_regression():
         (lambda: solve(A, A, rank=1, samples=5), ValueError, "b must have 1 dimensions"),
         (lambda: solve(A, A[0], rank=1, samples=5), ValueError, r"b must have shape \(500,\)"),
         (lambda: solve(A, A[:, 0], rank=1, samples=5, ridge=-1), ValueError, "ridge"),
+        (
+            lambda: solve(A, A[:, 0], rank=1, samples=5, groups=3),
+            ValueError,
+            "groups counts means of draws: give products= too",
+        ),
+        (
+            lambda: recommend(transform(A, np.copy, samples=5), 0, groups=3),
+            ValueError,
+            "groups counts means of draws: give samples= too",
+        ),
     ],
 )
 def test_bad_input_is_named(call, kind, message):
