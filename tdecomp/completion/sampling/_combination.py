@@ -123,7 +123,7 @@ class Combination(NamedTuple):
         """
         (part,) = parts(region, 1)
         if not isinstance(part, slice):
-            return self.query(part)
+            return self._at(part, "region[0]")
         whole = sum(
             shifted(p.transposed_times(self._xp.ones_like(p.weights)[:, None]), e, self._xp)
             for p, e in zip(self.terms, self.exponents, strict=True)
@@ -145,10 +145,13 @@ class Combination(NamedTuple):
         array
             The entries: of shape () for an int.
         """
+        return self._at(index, "index")
+
+    def _at(self, index: Any, name: str) -> Array:
         single = is_index(index)
-        place = [index_of(index, self.shape[0], 0)] if single else index
+        place = [index_of(index, self.shape[0], name)] if single else index
         like = self.terms[0].weights
-        place = indices_of(place, self.shape[0], like, self._xp, name="index")
+        place = indices_of(place, self.shape[0], like, self._xp, name=name)
         out = self._entries(place)
         return out[0] if single else out
 
