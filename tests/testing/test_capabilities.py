@@ -350,14 +350,6 @@ CALLS = {
     "tucker.truncate": lambda x: td.tucker.truncate(compact(x), rank=1).to_array(),
 }
 
-A = matrix(40, 30, 0.7 ** np.arange(30.0))
-
-
-def squares(function, x):
-    """A smooth number that depends on all of the result."""
-    y = function(x)
-    return (y * y).sum() if hasattr(y, "sum") else y
-
 # What is compiled operation by operation is compiled once: where the room asks the function on
 # every library what NumPy or a formula answers, the row is true by that test.
 SHOWN = {
@@ -381,6 +373,14 @@ SHOWN = {
     "tucker.hooi": "tucker/test_hooi.py",
     "tucker.nonnegative_tucker": "tucker/test_nonnegative.py",
 }
+
+A = matrix(40, 30, 0.7 ** np.arange(30.0))
+
+
+def squares(function, x):
+    """A smooth number that depends on all of the result."""
+    y = function(x)
+    return (y * y).sum() if hasattr(y, "sum") else y
 
 
 def gradient(xp, function, x, *, compiled):
@@ -435,14 +435,6 @@ def test_the_table_is_true(xp, name, mode):
         works(xp, CALLS[name], mode)
 
 
-def test_the_table_is_complete():
-    functions = {}
-    for room in (
-        td.chebyshev,
-        td.chebyshev.potentials,
-        td.completion,
-        sampling,
-        td.completion.robust,
 @pytest.mark.parametrize("name", SHOWN)
 def test_what_stands_for_a_row_asks_every_library(name):
     path = Path(__file__).parents[1] / SHOWN[name]
@@ -457,6 +449,14 @@ def test_what_stands_for_a_row_asks_every_library(name):
     assert called in {getattr(func, "attr", getattr(func, "id", None)) for func in calls}
 
 
+def test_the_table_is_complete():
+    functions = {}
+    for room in (
+        td.chebyshev,
+        td.chebyshev.potentials,
+        td.completion,
+        sampling,
+        td.completion.robust,
         td.convert,
         td.cp,
         td.kronecker,
