@@ -45,7 +45,9 @@ def closest(X: Array, weights: Array, *, rank: int, max_iter: int, tol: float) -
     x, exponent = to_unit(np.where(weights > 0, X, np.zeros_like(X)))
     heavy = weights.sum(axis=0)
     shares = weights / np.where(heavy > 0, heavy, np.ones_like(heavy))
-    root, tiny = np.sqrt(weights), float(np.finfo(x.dtype).eps)
+    # A gap is a sum of `rank + 2` numbers, and its factors are rounded too: below that an error
+    # tells nothing.
+    root, floor = np.sqrt(weights), 10 * (rank + 2) * float(np.finfo(x.dtype).eps)
     size = float(lengths(root * x)) or 1.0
 
     def follow(state: tuple[Array, Any]) -> Step[tuple[Array, Any]]:
@@ -56,7 +58,7 @@ def closest(X: Array, weights: Array, *, rank: int, max_iter: int, tol: float) -
         gap = x - mean - z.to_array()
         change = (shares * gap).sum(axis=0)
         error = float(lengths(root * (gap - change))) / size
-        return Step((mean + change, z), error, merit=max(error, tiny))
+        return Step((mean + change, z), error, merit=max(error, floor))
 
     def show(state: tuple[Array, LowRank]) -> LowRank:
         mean, (left, right) = state

@@ -137,11 +137,11 @@ def turned(rows: Array) -> Array:
 
 
 def warn_unfinished(fit: Fit[Any], estimator: Any) -> None:
-    """Warn as scikit-learn does where an iteration was cut short."""
+    """Warn as scikit-learn does where an iteration did not converge."""
+    if fit.status is Status.CONVERGED:
+        return
+    name = type(estimator).__name__
+    message = f"{name} stopped after {fit.n_iter} iterations: {fit.status.message}"
     if fit.status is Status.MAX_ITER:
-        warnings.warn(
-            f"{type(estimator).__name__} did not converge in {fit.n_iter} iterations; raise "
-            "max_iter or tol",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+        message = f"{name} did not converge in {fit.n_iter} iterations; raise max_iter or tol"
+    warnings.warn(message, ConvergenceWarning, stacklevel=3)

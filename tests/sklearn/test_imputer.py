@@ -11,7 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
+from tdecomp._iterate import Fit, Status
 from tdecomp.sklearn import LowRankImputer
+from tdecomp.sklearn._shared import warn_unfinished
 
 EXACT = {"scale": False, "regularization": 0.0, "tol": 1e-12, "max_iter": 2000, "random_state": 0}
 
@@ -172,6 +174,12 @@ def test_an_iteration_cut_short_warns():
     _, _, Y = centred()
     with pytest.warns(ConvergenceWarning, match="LowRankImputer did not converge in 1 iterations"):
         LowRankImputer(2, max_iter=1, tol=1e-12, random_state=0).fit(Y)
+
+
+def test_an_iteration_that_does_not_get_there_warns():
+    fit = Fit(None, 0.1, 3, Status.STAGNATED)
+    with pytest.warns(ConvergenceWarning, match="LowRankImputer stopped after 3 iterations: the"):
+        warn_unfinished(fit, LowRankImputer())
 
 
 @pytest.mark.parametrize(
