@@ -16,6 +16,8 @@ from tdecomp.completion._inner import inner, inner_of
 # Entries of a slab: what is made of it stays in the cache of a processor; elsewhere few programs
 # are better than small ones.
 _SLAB, _LARGE_SLAB = 1 << 16, 1 << 22
+# Numbers of a block of curvatures, and the least rows and columns that pay for its products.
+_BLOCK, _LARGE_BLOCK, _LEAST = 1 << 20, 1 << 26, 256
 
 
 class Slopes(NamedTuple):
@@ -82,37 +84,55 @@ class Objective:
                 lines[1, :3] += self.penalty * np.asarray(sizes)
         return lines
 
-    def curvatures(self, right: Array) -> Array:
-        r"""Return :math:`\sum_j w_{ij} \bar v_j v_j^T + \lambda I` (m, k, k) for all rows `i`.
+    def curvatures(self, right: Array) -> Iterator[tuple[slice, Array]]:
+        r"""Yield blocks of rows with :math:`\sum_j w_{ij} \bar v_j v_j^T + \lambda I` (b, k, k).
 
         Half of the products would be those of the other half, and are not made.
         """
-        return _curvatures(self.weights, right, self.penalty, self.xp)
+        (m, n), square = self.values.shape, right.shape[1] ** 2
+        block = _BLOCK if is_numpy(self.values) else _LARGE_BLOCK
+        height, width = (max(_LEAST, size // square) for size in (block, 2 * block))
+        for rows in _runs(m, height):
+            sums = None
+            for columns in _runs(n, width):
+                part = _halves(self.weights[rows, columns], right[columns, :], self.xp)
+                sums = part if sums is None else sums + part
+            yield rows, _whole(sums, right[:1, :], self.penalty, self.xp)
 
     def _slabs(self, *factors: Array) -> Iterator[tuple[Array, Array, tuple[Array, ...]]]:
         """Yield slabs of rows of the data, the weights and the left factors."""
         m, n = self.values.shape
         length = max(1, (_SLAB if is_numpy(self.values) else _LARGE_SLAB) // n)
-        for start in range(0, m, length):
-            rows = slice(start, min(start + length, m))
+        for rows in _runs(m, length):
             parts = tuple(factor[rows, :] for factor in factors)
             yield self.values[rows, :], self.weights[rows, :], parts
 
 
+def _runs(size: int, length: int) -> Iterator[slice]:
+    """Cut so many rows into runs."""
+    yield from (slice(start, min(start + length, size)) for start in range(0, size, length))
+
+
 @one_program
-def _curvatures(weights: Array, right: Array, penalty: Array, xp: Namespace) -> Array:
-    """Return the sums over columns, where the products of two factors are one of the other two."""
-    k, where = right.shape[1], {"device": device(right)}
+def _halves(weights: Array, right: Array, xp: Namespace) -> Array:
+    """Return the sums over columns of the products of two entries of a row, each pair once."""
+    first, second = np.triu_indices(right.shape[1])
+    left, other = (
+        xp.take(x, xp.asarray(index, device=device(right)), axis=1)
+        for x, index in ((conj(right, xp), first), (right, second))
+    )
+    return _real_times(weights, left * other, xp)
+
+
+@one_program
+def _whole(sums: Array, like: Array, penalty: Array, xp: Namespace) -> Array:
+    """Return symmetric matrices from their upper halves, with the penalty on the diagonal."""
+    k, where = like.shape[1], {"device": device(like)}
     first, second = np.triu_indices(k)
     table = np.zeros((k, k), dtype=int)
     table[first, second] = table[second, first] = np.arange(first.size)
-    left, other = (
-        xp.take(x, xp.asarray(index, **where), axis=1)
-        for x, index in ((conj(right, xp), first), (right, second))
-    )
-    sums = _real_times(weights, left * other, xp)
     sums = xp.reshape(xp.take(sums, xp.asarray(table.ravel(), **where), axis=1), (-1, k, k))
-    if xp.isdtype(right.dtype, "complex floating"):
+    if xp.isdtype(like.dtype, "complex floating"):
         sums = xp.where(xp.asarray(np.tri(k, k=-1) > 0, **where), xp.conj(sums), sums)
     return sums + penalty * xp.eye(k, dtype=sums.dtype, **where)
 

@@ -18,26 +18,32 @@ _DAMPING = 2.0**-8
 
 
 class Metric(NamedTuple):
-    """Inverses of matrices with a diagonal of ones, and the roots of what the diagonals were."""
+    """Blocks of rows: the inverses of matrices, and the roots of what their diagonals were."""
 
-    roots: Array
-    inverses: Array
+    blocks: list[tuple[slice, Array, Array]]
     xp: Namespace
 
     def applied(self, slopes: Array) -> Array:
         """Return the steps that minimise the quadratic models with these slopes."""
-        return _applied(*self[:2], slopes, self.xp)
+        xp = self.xp
+        return _joined([_applied(*parts, slopes[rows, :], xp) for rows, *parts in self.blocks], xp)
 
 
 def metric(objective: Objective, right: Array) -> Metric:
     """Return nearly the inverse of the curvature of the objective by rows of the left factor."""
     xp = objective.xp
-    return Metric(*_inverted(objective.curvatures(right), xp), xp)
+    return Metric([(rows, *_inverted(h, xp)) for rows, h in objective.curvatures(right)], xp)
 
 
 def solved(objective: Objective, right: Array, slopes: Array) -> Array:
     """Return the step to the left factor that fits best, as far as the curvature can tell."""
-    return _solved(objective.curvatures(right), slopes, objective.xp)
+    xp, blocks = objective.xp, objective.curvatures(right)
+    return _joined([_solved(h, slopes[rows, :], xp) for rows, h in blocks], xp)
+
+
+def _joined(parts: list[Array], xp: Namespace) -> Array:
+    """Put blocks of rows together."""
+    return parts[0] if len(parts) == 1 else xp.concat(parts)
 
 
 @one_program

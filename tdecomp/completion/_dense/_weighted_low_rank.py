@@ -122,9 +122,10 @@ def weighted_low_rank(
     -----
     *Cost.* A step of ``'gradient'`` makes seven products with the data of width `k`,
     :math:`14\,mnk` flops, and reads data and weights twice; curvatures cost :math:`2\,mnk^2`,
-    every 30 steps and after short ones, and in each sweep of ``'als'``. Those of ``'gradient'``
-    take :math:`(m + n) k^2` numbers of memory; ``'als'`` needs as much for one factor at a time,
-    and ``'em'`` nothing like it: where ranks are in the hundreds pass that, with ``init='svd'``.
+    every 30 steps and after short ones, and in each sweep of ``'als'``. ``'gradient'`` keeps
+    them, :math:`(m + n) k^2` numbers, and twice that while it renews them; ``'als'`` makes them
+    for a block of rows at a time, and ``'em'`` does without: where ranks are in the hundreds take
+    one of these.
     A sweep of ``'em'`` costs a little more than a step of ``'gradient'``, and gets less far the
     more weights vary within rows and columns.
 

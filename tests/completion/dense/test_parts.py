@@ -1,5 +1,7 @@
 """The parts of weighted low rank: slopes, curvatures, lines, majorants, balanced factors."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -99,11 +101,47 @@ def test_slabs_add_up(monkeypatch, dtype):
 def test_curvatures_are_those_of_the_rows(xp, dtype):
     objective, pair = problem(dtype)
     there, point = moved(xp, objective, pair)
-    found = xp.to_numpy(there.curvatures(point.right))
+    ((rows, found),) = there.curvatures(point.right)
+    found = xp.to_numpy(found)
+    assert rows == slice(0, M)
     for i in range(M):
         heavy = objective.weights[i][:, None] * pair.right
         truth = pair.right.conj().T @ heavy + objective.penalty * np.eye(K)
         np.testing.assert_allclose(found[i], truth, rtol=0, atol=50 * EPS * np.abs(truth).max())
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_blocks_of_curvatures_add_up(monkeypatch, dtype):
+    objective, pair = problem(dtype)
+    slopes = objective.slopes(*pair).left
+    ((_, whole),) = objective.curvatures(pair.right)
+    steps = [f(objective, pair.right, slopes) for f in (solved, applied)]
+    monkeypatch.setattr("tdecomp.completion._dense._objective._BLOCK", 1)
+    monkeypatch.setattr("tdecomp.completion._dense._objective._LEAST", 2)
+    rows, blocks = zip(*objective.curvatures(pair.right), strict=True)
+    assert [part.stop - part.start for part in rows] == [2, 2, 2, 2, 1]
+    np.testing.assert_allclose(np.concatenate(blocks), whole, rtol=0, atol=20 * EPS * N)
+    for f, step in zip((solved, applied), steps, strict=True):
+        np.testing.assert_allclose(f(objective, pair.right, slopes), step, rtol=1e-9, atol=1e-12)
+
+
+def applied(objective, right, slopes):
+    return metric(objective, right).applied(slopes)
+
+
+def test_a_sweep_takes_memory_of_the_factors_and_a_block(monkeypatch):
+    rng, (m, n, k) = np.random.default_rng(0), (2000, 40, 16)
+    x, right, slopes = (rng.standard_normal(shape) for shape in ((m, n), (n, k), (m, k)))
+    objective = Objective(x, x**2, 0.1, float(np.sum(x**4)), np)
+    monkeypatch.setattr("tdecomp.completion._dense._objective._BLOCK", 1)
+    monkeypatch.setattr("tdecomp.completion._dense._objective._LEAST", 32)
+    tracemalloc.start()
+    try:
+        solved(objective, right, slopes)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < m * k**2 * 8 / 4  # half of it would be the curvatures of all rows, halved
 
 
 @pytest.mark.when_compiled(dtype="complex128")
