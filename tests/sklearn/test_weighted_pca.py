@@ -62,6 +62,8 @@ def test_likelihood_is_that_of_a_normal_distribution_with_noise_by_feature_weigh
     pca = WeightedPCA(2, feature_weight=features).fit(X, sample_weight=samples)
     kept = features > 0
     parts, noise = pca.components_[:, kept], pca.noise_variance_
+    every = WeightedPCA(feature_weight=features).fit(X, sample_weight=samples)
+    assert np.isclose(noise, every.explained_variance_[2:].mean(), rtol=1e-10)
     covariance = (parts.T * (pca.explained_variance_ - noise)) @ parts
     covariance += np.diag(noise / features[kept])
     expected = multivariate_normal(pca.mean_[kept], covariance).logpdf(X[:, kept])
