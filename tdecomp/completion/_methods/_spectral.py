@@ -15,7 +15,7 @@ from tdecomp.completion._observed import Observed, Side
 
 # Directions beyond the rank, and rounds of the subspace iteration: a start needs no digits.
 _MORE = 8
-_ROUNDS = 4
+_ROUNDS = 3
 # The most that a row of a singular basis may weigh, in multiples of what all rows alike weigh.
 _CLIP = 4.0
 
@@ -45,17 +45,18 @@ def spectral(
     heavy = [heaviness(side, xp) for side in (rows, columns)]
     share = float(xp.sum(heavy[0])) / (m * n)
     scales = [xp.sqrt(xp.mean(h) / xp.clip(h, float(xp.mean(h)))) for h in heavy]
-    ahead = _scaled(rows, scales[0], scales[1], xp)
-    back = _scaled(columns, scales[1], scales[0], xp)
+    narrow = [xp.astype(scale, rows.values.dtype)[:, None] for scale in scales]
+    ahead, back = _weighted(rows), _weighted(columns)
     right = normal(rng, (n, min(rank + _MORE, m, n)), rows.values, xp)
     for _ in range(_ROUNDS):
-        basis = orthonormal(times(rows, ahead, conj(right, xp), xp), xp)
-        right = times(columns, back, conj(basis, xp), xp)
+        across = narrow[0] * times(rows, ahead, conj(narrow[1] * right, xp), xp)
+        basis = orthonormal(across, xp)
+        right = narrow[1] * times(columns, back, conj(narrow[0] * basis, xp), xp)
     found = of_columns(basis, right, xp)
     root = xp.astype(xp.sqrt(found.s[:rank] / share), right.dtype)
     left, right = (
-        _clipped(basis[:, :rank], xp) * root * xp.astype(scale, right.dtype)[:, None]
-        for basis, scale in zip((found.u, found.v), scales, strict=True)
+        _clipped(basis[:, :rank], xp) * root * scale
+        for basis, scale in zip((found.u, found.v), narrow, strict=True)
     )
     return left, right
 
@@ -69,11 +70,9 @@ def heaviness(side: Side, xp: Namespace) -> Array:
     return times(side, weights, ones, xp)[:, 0]
 
 
-def _scaled(side: Side, own: Array, other: Array, xp: Namespace) -> Array:
-    """Return weighted entries, times a factor of their row and one of their column."""
-    values = side.values if side.weights is None else side.weights * side.values
-    scale = xp.take(own, side.owners(xp), axis=0) * xp.take(other, side.indices, axis=0)
-    return values * xp.astype(scale, values.dtype)
+def _weighted(side: Side) -> Array:
+    """Return the entries times their weights."""
+    return side.values if side.weights is None else side.weights * side.values
 
 
 def _clipped(basis: Array, xp: Namespace) -> Array:
