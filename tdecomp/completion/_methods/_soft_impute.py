@@ -10,7 +10,7 @@ import numpy as np
 from tdecomp._iterate import Step
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import conj, device
+from tdecomp._xp import adjoint, conj, device, is_numpy, squared_norm
 from tdecomp.completion._entries import lexicographic
 from tdecomp.completion._masked import entries, times, weighted_squares
 from tdecomp.completion._methods._singular import (
@@ -27,10 +27,13 @@ from tdecomp.completion._problem import Problem, Solver
 # Directions beyond those above the threshold that are followed from step to step, and the number
 # of which multiples are kept: that of a vector of a machine, so that few shapes occur.
 _MORE, _LANES = 6, 8
+# How much longer a step may be than the last one, and how much of the length that would have been
+# right for that one.
+_GROWTH, _SHARE = 1.2, 0.9
 
 
 class _State(NamedTuple):
-    """Two models with their known entries, directions to start from, objective and momentum."""
+    """Two models with their known entries, and how the next step goes on from them."""
 
     model: Singular
     seen: Array
@@ -39,17 +42,32 @@ class _State(NamedTuple):
     start: Array
     objective: float
     momentum: float
+    length: float
+
+
+class _Point(NamedTuple):
+    """The point ``left @ right.T`` beyond a model, and its known entries."""
+
+    left: Array
+    right: Array
+    seen: Array
 
 
 def soft_impute(problem: Problem) -> Solver:
     r"""Return the iteration that completes the matrix and shrinks its singular values [1]_.
 
-    .. math:: Z \leftarrow S_{\lambda / \bar w} \bigl( Y + W \circ (X - Y) / \bar w \bigr)
+    .. math:: Z \leftarrow S_{t \lambda} \bigl( Y + t \, W \circ (X - Y) \bigr)
 
-    with the heaviest weight :math:`\bar w`, the soft threshold `S` for singular values, and `Y`
-    beyond `Z` in the direction of the last step [2]_, as long as the objective falls. The matrix
-    is the sum of a sparse one and of low rank; what it does to the leading singular subspace of
-    the last step is a round of subspace iteration, and near the limit one round is exact.
+    with the soft threshold `S` for singular values, and `Y` beyond `Z` in the direction of the
+    last step [2]_, as long as the objective falls. With the heaviest weight :math:`\bar w` no
+    `t` up to :math:`1 / \bar w` is too long. Where few entries are known, longer ones are right:
+    :math:`\sum w |d|^2 \le |D|^2 / t` for the change `D` from `Y` to the next `Z` is all that
+    [2]_ asks for, and what holds of one change is asked of the next one. Where the objective
+    rises all the same, the next step is shorter, and without momentum.
+
+    The matrix is the sum of a sparse one and of low rank; what it does to the leading singular
+    subspace of the last step is a round of subspace iteration, and near the limit one round is
+    exact.
 
     Where the rank exceeds that of the solution, the limit is the minimum of
     :math:`\sum w |x - z|^2 + 2 \lambda \|Z\|_*`.
@@ -57,7 +75,8 @@ def soft_impute(problem: Problem) -> Solver:
     Notes
     -----
     A step makes three passes over the entries, :math:`6 |\Omega| k` operations, and
-    :math:`O((m + n) k^2)` more.
+    :math:`O((m + n) k^2)` more. The iteration ends where neither the objective nor
+    :math:`|D|^2 / t`, which is what a step along a slope gains, is worth mentioning.
 
     References
     ----------
@@ -68,33 +87,36 @@ def soft_impute(problem: Problem) -> Solver:
     """
     (rows, columns, shape), xp, rank = problem.observed, problem.xp, problem.rank
     heavy = heaviest(problem.observed, xp)
-    threshold = problem.regularization / heavy
+    penalty, longest = problem.regularization / heavy, _longest(rows, shape, heavy, xp)
     order = _by_columns(rows, shape, xp)
     widest = min(rank + _MORE, *shape)
 
     def step(state: _State) -> Step[_State]:
         momentum = (1 + math.sqrt(1 + 4 * state.momentum**2)) / 2
-        beta = (state.momentum - 1) / momentum
-        left, right = _extrapolated(state, beta, xp)
-        missed = rows.values - (1 + beta) * state.seen + beta * state.seen_last
-        if rows.weights is not None:
-            missed = rows.weights * missed / heavy
+        length, threshold = state.length, state.length * penalty
+        point = _extrapolated(state, (state.momentum - 1) / momentum, xp)
+        missed = (length / heavy) * _weighted(rows.values - point.seen, rows)
         found = times(rows, missed, conj(state.start, xp), xp)
-        basis = orthonormal(found + across(left, right, state.start, xp), xp)
+        basis = orthonormal(found + across(point.left, point.right, state.start, xp), xp)
         found = times(columns, xp.take(missed, order, axis=0), conj(basis, xp), xp)
-        whole = of_columns(basis, found + across(right, left, basis, xp), xp)
+        whole = of_columns(basis, found + across(point.right, point.left, basis, xp), xp)
         above = int(xp.sum(xp.astype(whole.s > threshold, xp.int32)))
         u, s, v = (part[..., : min(rank, _rounded(above))] for part in whole)
         model = Singular(u, shrunk(s, threshold, xp), v)
         seen = _seen(model, rows, xp)
         loss = weighted_squares(rows.values - seen, rows, xp)
         objective = loss + 2 * problem.regularization * float(xp.sum(model.s))
+        moved = _distance(model, point, xp)
+        felt = weighted_squares(seen - point.seen, rows, xp) / heavy
+        best = min(_GROWTH * length, _SHARE * moved / felt if felt > 0 else longest)
         if objective > state.objective:
-            momentum = 1.0
+            momentum, best = 1.0, min(best, length / _GROWTH)
         start = _widened(whole.v, min(widest, _rounded(above + _MORE)), xp)
-        after = _State(model, seen, state.model, state.seen, start, objective, momentum)
+        best = max(1.0, min(best, longest))
+        after = _State(model, seen, state.model, state.seen, start, objective, momentum, best)
         error, merit = (math.sqrt(x / problem.total) for x in (loss, objective))
-        return Step(after, error, merit=merit)
+        gain = max(abs(state.objective - objective), heavy * moved / length)
+        return Step(after, error, gain / max(2 * objective, math.ulp(0.0)), merit=merit)
 
     def factors(state: _State) -> tuple[Array, Array]:
         left, right = state.model.balanced(rank, xp)
@@ -102,12 +124,31 @@ def soft_impute(problem: Problem) -> Solver:
 
     model = singular(problem.left, problem.right, xp)
     seen, start = _seen(model, rows, xp), _widened(model.v, widest, xp)
-    return Solver(_State(model, seen, model, seen, start, math.inf, 1.0), step, factors)
+    begun = _State(model, seen, model, seen, start, math.inf, 1.0, math.sqrt(longest))
+    return Solver(begun, step, factors)
+
+
+def _longest(rows: Side, shape: tuple[int, int], heavy: float, xp: Namespace) -> float:
+    """Return the length of a step that would be right if the weights were spread evenly.
+
+    Lengths are multiples of one over the heaviest weight.
+    """
+    weight = rows.values.shape[0] if rows.weights is None else float(xp.sum(rows.weights))
+    return max(1.0, heavy * shape[0] * shape[1] / weight)
 
 
 def _by_columns(rows: Side, shape: tuple[int, int], xp: Namespace) -> Array:
     """Return the order by columns of entries that lie by rows."""
-    return lexicographic(rows.indices, rows.owners(xp), shape[::-1], xp)
+    if not is_numpy(rows.indices):
+        return lexicographic(rows.indices, rows.owners(xp), shape[::-1], xp)
+    from scipy.sparse import csr_array
+
+    places = np.arange(rows.indices.shape[0])
+    return csr_array((places, rows.indices, rows.starts), shape=shape).tocsc().data
+
+
+def _weighted(residual: Array, rows: Side) -> Array:
+    return residual if rows.weights is None else rows.weights * residual
 
 
 def _seen(model: Singular, rows: Side, xp: Namespace) -> Array:
@@ -115,15 +156,28 @@ def _seen(model: Singular, rows: Side, xp: Namespace) -> Array:
     return entries(rows, model.u * xp.astype(model.s, model.u.dtype), model.v, xp)
 
 
-def _extrapolated(state: _State, beta: float, xp: Namespace) -> tuple[Array, Array]:
-    """Return factors of the point so far beyond the model."""
+def _extrapolated(state: _State, beta: float, xp: Namespace) -> _Point:
+    """Return the point so far beyond the model."""
     now, last = (
         model.u * xp.astype(model.s, model.u.dtype) for model in (state.model, state.last)
     )
     if beta == 0:
-        return now, state.model.v
+        return _Point(now, state.model.v, state.seen)
     left = xp.concat([(1 + beta) * now, -beta * last], axis=1)
-    return left, xp.concat([state.model.v, state.last.v], axis=1)
+    right = xp.concat([state.model.v, state.last.v], axis=1)
+    return _Point(left, right, (1 + beta) * state.seen - beta * state.seen_last)
+
+
+def _distance(model: Singular, point: _Point, xp: Namespace) -> float:
+    """Return the squared distance, of which no digit cancels.
+
+    It is the sum of those within the row space of the model and across it.
+    """
+    turn = adjoint(model.v, xp) @ point.right
+    within = model.u * xp.astype(model.s, model.u.dtype) - point.left @ xp.matrix_transpose(turn)
+    rest = point.right - model.v @ turn
+    squares = (adjoint(point.left, xp) @ point.left) * (adjoint(rest, xp) @ rest)
+    return squared_norm(within, xp) + max(0.0, float(xp.real(xp.sum(squares))))
 
 
 def _rounded(count: int) -> int:

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 import tdecomp as td
+from tdecomp._xp import namespace
+from tdecomp.completion._methods._singular import Singular
+from tdecomp.completion._methods._soft_impute import _distance, _Point
 from tdecomp.completion._path import soft_impute_path
 
 METHODS = ("soft_impute", "soft_impute_als")
@@ -117,6 +120,34 @@ def test_momentum_saves_steps():
         for method in METHODS
     ]
     assert 2 * counts[0] < counts[1]
+
+
+def test_few_known_entries_take_few_long_steps():
+    """With steps of the length that is safe for all matrices, 12 and 24 are needed."""
+    x, lam = problem(200, 150, 3, 0.3), 20.0
+    rules = {"rank": 20, "method": "soft_impute", "regularization": lam, "rng": 0}
+    least = objective(x, td.complete(x, tol=1e-14, max_iter=500, **rules).tensor.to_array(), lam)
+    for tol, most, near in ((1e-5, 10, 1e-5), (1e-10, 19, 1e-9)):
+        fit = td.complete(x, tol=tol, **rules)
+        assert fit.n_iter <= most
+        assert objective(x, fit.tensor.to_array(), lam) < (1 + near) * least
+
+
+@pytest.mark.parametrize("cplx", [False, True])
+@pytest.mark.parametrize("far", [1.0, 1e-9])
+def test_the_distance_of_models_keeps_its_digits(cplx, far):
+    rng = np.random.default_rng(0)
+
+    def drawn(*shape):
+        part = rng.standard_normal(shape)
+        return part + 1j * rng.standard_normal(shape) if cplx else part
+
+    u, v = np.linalg.qr(drawn(30, 4))[0], np.linalg.qr(drawn(20, 4))[0]
+    s = np.array([5.0, 3.0, 1.0, 0.0])
+    left, right = u * s + far * drawn(30, 4), v + far * drawn(20, 4)
+    expected = np.linalg.norm((u * s) @ v.T - left @ right.T)
+    found = _distance(Singular(u, s, v), _Point(left, right, np.empty(0)), namespace(u))
+    assert np.sqrt(found) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_path_begins_at_zero_and_its_rank_grows():
