@@ -6,9 +6,10 @@ from tdecomp.completion._dense._weighted_low_rank import weighted_low_rank
 from tdecomp.completion._format import Completion
 from tdecomp.completion._path import ImputePath, soft_impute_path
 from tdecomp.completion._using._cross_validate import CrossValidation, Trial, cross_validate
-from tdecomp.completion._using._features import Inductive, inductive
+from tdecomp.completion._using._features import inductive
 from tdecomp.completion._using._fold_in import fold_in
 from tdecomp.completion._using._implicit import implicit_als
+from tdecomp.completion._using._inductive import Inductive
 from tdecomp.completion._using._predict import predict
 from tdecomp.completion._using._top_n import TopN, top_n
 from tdecomp.completion._using._unseen import Unseen, unseen

@@ -255,6 +255,7 @@ LIMITS: dict[tuple[str, str, str], str] = {
     ("completion.implicit_als", "jax", "grad"): _STEPS,
     ("completion.soft_impute_path", "jax", "jit"): _STEPS,
     ("completion.soft_impute_path", "jax", "grad"): _STEPS,
+    ("completion.inductive", "torch", "grad"): _STEPS,
     ("completion.inductive", "jax", "jit"): _STEPS,
     ("completion.inductive", "jax", "grad"): _STEPS,
     ("completion.variance", "jax", "jit"): _STEPS,

@@ -192,7 +192,15 @@ CALLS = {
         x[:8, :5] ** 2, rank=2, rng=0, regularization=0.1, max_iter=3
     ).tensor.to_array(),
     "completion.inductive": lambda x: td.completion.inductive(
-        x[:8, :5], x[:8, 5:9], x[:5, 9:12], rank=2, regularization=0.1, rng=0, max_iter=3
+        x[:8, :5],
+        x[:8, 5:9],
+        x[:5, 9:12],
+        rank=2,
+        residual_rank=1,
+        regularization=0.1,
+        residual_regularization=0.3,
+        rng=0,
+        max_iter=2,
     ).tensor.to_array(),
     "completion.predict": lambda x: td.completion.predict(
         td.LowRank(x[:, :2], x[:2, :]), [3, 0], [1, -2]

@@ -9,6 +9,7 @@ from tdecomp._xp import as_array, as_floating, device, namespace
 from tdecomp.completion._biases import Biases
 from tdecomp.completion._entries import Entries
 from tdecomp.completion._format import Completion
+from tdecomp.completion._using._inductive import Inductive
 from tdecomp.linalg._formats import SVD, LowRank
 
 
@@ -31,10 +32,16 @@ class Model(NamedTuple):
         return Model(self.right, self.left, Biases(mean, columns, rows))
 
 
+def as_scores(model: Any) -> tuple[Namespace, Model]:
+    """Return the factors of a model of which entries are asked, which may be an `Inductive`."""
+    return as_model(model.lowrank if isinstance(model, Inductive) else model)
+
+
 def as_model(model: Any, *, name: str = "model") -> tuple[Namespace, Model]:
     """Return the factors of a `Completion`, a `LowRank` or an `SVD`, or refuse what is neither."""
     if not isinstance(model, Completion | SVD | LowRank):
-        way = "; of a fit pass its tensor" if type(model).__name__ == "Fit" else ""
+        ways = {"Fit": "; of a fit pass its tensor", "Inductive": "; pass its lowrank"}
+        way = ways.get(type(model).__name__, "")
         raise TypeError(
             f"{name} must be a Completion, LowRank or SVD, got {type(model).__name__}{way}"
         )

@@ -11,7 +11,7 @@ from tdecomp._errors import check_number
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import namespace
-from tdecomp.completion._using._model import Model, as_model
+from tdecomp.completion._using._model import Model, as_scores
 from tdecomp.ops._region import indices_of
 
 # How many numbers a block of rows of a factor has: few enough for a cache.
@@ -28,7 +28,7 @@ def predict(
 
     Parameters
     ----------
-    model : Completion, LowRank or SVD
+    model : Completion, Inductive, LowRank or SVD
         The matrix, of shape (m, n).
     rows, columns : array of int
         The places. As indices of NumPy, they are broadcast against each other, and negative ones
@@ -67,7 +67,7 @@ def predict(
     >>> predict(z, [3, 1, -1], [4, 2, 2], clip=(0, 10))
     array([10.,  2.,  6.])
     """
-    xp, model = as_model(model)
+    xp, model = as_scores(model)
     rows, columns = places(rows, columns, model, xp)
     found = _predict(model, xp.reshape(rows, (-1,)), xp.reshape(columns, (-1,)), xp=xp)
     return xp.reshape(clipped(found, clip, xp), tuple(rows.shape))

@@ -14,7 +14,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, is_numpy, namespace
 from tdecomp.completion._biases import Biases
 from tdecomp.completion._entries import places
-from tdecomp.completion._using._model import Model, as_model
+from tdecomp.completion._using._model import Model, as_scores
 from tdecomp.completion._using._predict import indices as indices_of
 
 # How many entries of the matrix are formed at a time.
@@ -47,7 +47,7 @@ def top_n(
 
     Parameters
     ----------
-    model : Completion, LowRank or SVD
+    model : Completion, Inductive, LowRank or SVD
         The matrix, of real entries and shape (m, p).
     n : int
         How many columns of each row; more than there are is no error.
@@ -93,7 +93,7 @@ def top_n(
     array([[ 2,  3],
            [ 3, -1]])
     """
-    xp, model = as_model(model)
+    xp, model = as_scores(model)
     if xp.isdtype(model.left.dtype, "complex floating"):
         raise ValueError("model must have real entries: complex ones have no order")
     n = check_count(n, name="n", least=1)

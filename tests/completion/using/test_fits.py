@@ -311,4 +311,4 @@ def test_a_completion_is_saved_and_loaded_with_its_biases(tmp_path):
             assert type(found) is type(fmt)
             for part, other in zip(found, fmt, strict=True):
                 np.testing.assert_array_equal(part, other)
-                assert part.shape == np.shape(other)
+                assert np.shape(part) == np.shape(other)
