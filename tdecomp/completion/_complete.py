@@ -179,19 +179,27 @@ def complete(
         init,
         generator(rng),
     )
-    scaled, units = in_units(entries, xp)
-    kept, held = _held_out(scaled, holdout, units, options.rng, xp)
-    posed = pose(kept, units, options, xp)
+    posed, judge = _posed(entries, holdout, options, xp)
     fit = drive(
         minimise(posed.problem),
-        None if held is None else posed.rest(held),
+        judge,
         max_iter=check_count(max_iter, name="max_iter", least=1),
         tol=check_number(tol, name="tol"),
         callback=_seeing(callback, posed),
-        rounding=rounding(kept.values.dtype, xp),
+        rounding=rounding(entries.values.dtype, xp),
         xp=xp,
     )
     return Fit(posed.completion(fit.tensor), posed.error(fit.tensor), fit.n_iter, fit.status)
+
+
+def _posed(
+    entries: Entries, holdout: Any, options: Options, xp: Namespace
+) -> tuple[Posed, Entries | None]:
+    """Return the problem at unit scale, and what judges its solutions."""
+    scaled, units = in_units(entries, xp)
+    kept, held = _held_out(scaled, holdout, units, options.rng, xp)
+    posed = pose(kept, units, options, xp)
+    return posed, None if held is None else posed.rest(held)
 
 
 def _held_out(

@@ -38,6 +38,13 @@ def entries(side: Side, left: Array, right: Array, xp: Namespace) -> Array:
     return xp.concat(found)
 
 
+def less(side: Side, left: Array, right: Array, xp: Namespace) -> Side:
+    """Return what a model leaves of known entries; besides that, nothing of their size is made."""
+    rest = entries(side, -left, right, xp)
+    rest += side.values
+    return side._replace(values=rest)
+
+
 def times(side: Side, values: Array, factor: Array, xp: Namespace) -> Array:
     """Return ``S @ factor`` for the sparse matrix `S` with `values` in the places of `side`."""
     if compiled(side, values, factor):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -82,14 +82,14 @@ def _turned(side: Side, size: int) -> Side:
     """Group what is grouped by rows by its columns, on the host, by counting."""
     from scipy.sparse import csr_array
 
-    places = np.arange(side.indices.shape[0])
-    shape = (side.starts.shape[0] - 1, size)
+    nnz, shape = side.indices.shape[0], (side.starts.shape[0] - 1, size)
+    places = np.arange(nnz, dtype=_narrow(nnz))
     counted = csr_array((places, side.indices, side.starts), shape=shape).tocsc()
     order = counted.data
-    narrow = np.int32 if shape[0] <= np.iinfo(np.int32).max else np.int64
+    del places
     return Side(
         counted.indptr.astype(np.int64),
-        counted.indices.astype(narrow, copy=False),
+        counted.indices.astype(_narrow(shape[0]), copy=False),
         side.values[order],
         None if side.weights is None else side.weights[order],
     )
@@ -101,8 +101,15 @@ def _side(entries: Entries, xp: Namespace) -> Side:
     if is_numpy(owners, others, values):
         starts = np.zeros(m + 1, np.int64)
         np.cumsum(np.bincount(owners, minlength=m), out=starts[1:])
-        narrow = np.int32 if n <= np.iinfo(np.int32).max else np.int64
-        return Side(starts, others.astype(narrow), values, weights)
+        # Kernels read from one address on.
+        values = np.ascontiguousarray(values)
+        weights = None if weights is None else np.ascontiguousarray(weights)
+        return Side(starts, others.astype(_narrow(n)), values, weights)
     groups = xp.arange(m + 1, dtype=owners.dtype, device=device(owners))
     starts = xp.astype(xp.searchsorted(owners, groups), owners.dtype)
     return Side(starts, others, values, weights)
+
+
+def _narrow(size: int) -> type[np.signedinteger[Any]]:
+    """Return the integers that hold all places below a size in the least memory."""
+    return np.int32 if size <= np.iinfo(np.int32).max else np.int64

@@ -12,11 +12,11 @@ from tdecomp.completion._biases import Biases, fit_biases, no_biases
 from tdecomp.completion._entries import Entries
 from tdecomp.completion._format import Completion
 from tdecomp.completion._masked import entries as observed_entries
-from tdecomp.completion._masked import weighted_squares
-from tdecomp.completion._observed import Observed, Side, group
+from tdecomp.completion._masked import less, weighted_squares
+from tdecomp.completion._observed import Observed, group
 from tdecomp.completion._penalties import CRUSHING, row_penalties, with_offsets
 from tdecomp.completion._problem import Problem
-from tdecomp.completion._start import start, start_of_offsets
+from tdecomp.completion._start import start, with_offsets_of
 from tdecomp.completion._together import divided
 from tdecomp.completion._units import Units, shown
 
@@ -68,30 +68,27 @@ def pose(entries: Entries, units: Units, options: Options, xp: Namespace) -> Pos
     """Say what is minimised, in the units of scaled data, and where to start."""
     none, own = no_biases(entries, xp), (options.biases or 0.0) / units.heaviest
     offsets = none if options.biases is None else fit_biases(entries, own, xp)
-    subtracted = none._replace(mean=offsets.mean) if options.together else offsets
-    seen = entries if options.biases is None else _less(entries, subtracted, xp)
-    observed = group(seen, xp)
+    observed = group(entries if options.biases is None else _less(entries, offsets, xp), xp)
+    total = max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0))
     ridge = options.regularization / units.scale / units.heaviest
     heavy = units.heaviest if options.by_count else None
     rows, columns = (
         row_penalties(side, ridge, heavy, options.rank, xp)
         for side in (observed.rows, observed.columns)
     )
+    factors = start(observed, options.rank, options.init, options.rng, xp, root=units.root)
+    if options.nonnegative:
+        factors = xp.abs(factors[0]), xp.abs(factors[1])
     if options.together:
         rows, columns = (with_offsets(penalty, own, xp) for penalty in (rows, columns))
+        factors = with_offsets_of(factors, options.init, offsets, xp, scale=units.scale)
+        observed = _more(observed, offsets, xp)
+        offsets = none._replace(mean=offsets.mean)
     problem = Problem(
-        observed,
-        options.rank,
-        min(ridge, CRUSHING),
-        rows,
-        columns,
-        options.nonnegative,
-        options.together,
-        *_begun(observed, offsets, options, units, xp),
-        max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0)),
-        xp,
-    )
-    return Posed(problem, subtracted, units)
+        observed, options.rank, min(ridge, CRUSHING), rows, columns, options.nonnegative,
+        options.together, *factors, total, xp,
+    )  # fmt: skip
+    return Posed(problem, offsets, units)
 
 
 def _less(entries: Entries, offsets: Biases, xp: Namespace) -> Entries:
@@ -99,26 +96,10 @@ def _less(entries: Entries, offsets: Biases, xp: Namespace) -> Entries:
     return entries._replace(values=entries.values - offsets.at(entries.rows, entries.columns, xp))
 
 
-def _begun(
-    observed: Observed, offsets: Biases, options: Options, units: Units, xp: Namespace
-) -> tuple[Array, Array]:
-    """Return factors to start from, and in their last column offsets that are fitted too."""
-    if not options.together:
-        factors = start(observed, options.rank, options.init, options.rng, xp, root=units.root)
-        return (xp.abs(factors[0]), xp.abs(factors[1])) if options.nonnegative else factors
-    parts = start_of_offsets(options.init, offsets, observed, xp, scale=units.scale)
-    rows = _beyond(observed.rows, *parts, xp)
-    columns = _beyond(observed.columns, *parts[::-1], xp)
-    rest = Observed(rows, columns, observed.shape)
-    factors = start(rest, options.rank, options.init, options.rng, xp, root=units.root)
-    left, right = (
-        xp.concat([factor, part[:, None]], axis=1)
-        for factor, part in zip(factors, parts, strict=True)
-    )
-    return left, right
-
-
-def _beyond(side: Side, own: Array, other: Array, xp: Namespace) -> Side:
-    """Subtract the offsets of both modes from entries that are grouped by one."""
-    told = xp.take(own, side.owners(xp), axis=0) + xp.take(other, side.indices, axis=0)
-    return side._replace(values=side.values - told)
+def _more(observed: Observed, offsets: Biases, xp: Namespace) -> Observed:
+    """Give back the offsets of rows and columns."""
+    _, b, c = offsets
+    tall = -xp.stack([b, xp.ones_like(b)], axis=1)
+    wide = xp.stack([xp.ones_like(c), c], axis=1)
+    rows, columns, shape = observed
+    return Observed(less(rows, tall, wide, xp), less(columns, wide, tall, xp), shape)

@@ -40,15 +40,19 @@ def start(
     return left, right
 
 
-def start_of_offsets(
-    init: Any, offsets: Biases, observed: Observed, xp: Namespace, *, scale: float
+def with_offsets_of(
+    factors: tuple[Array, Array], init: Any, offsets: Biases, xp: Namespace, *, scale: float
 ) -> tuple[Array, Array]:
-    """Return offsets (m,) and (n,) to start from: those of a completion over `scale`, or given."""
-    if not isinstance(init, Completion) or init.shape != observed.shape:
-        return offsets.rows, offsets.columns
-    like = observed.rows.values
-    rows, columns = (given(init, name, like, scale, xp) for name in ("row_bias", "column_bias"))
-    return rows, columns
+    """Put offsets behind factors: those of a completion over `scale`, or those that are given."""
+    parts = [offsets.rows, offsets.columns]
+    if isinstance(init, Completion):
+        names = ("row_bias", "column_bias")
+        parts = [given(init, name, factors[0], scale, xp) for name in names]
+    left, right = (
+        xp.concat([factor, part[:, None]], axis=1)
+        for factor, part in zip(factors, parts, strict=True)
+    )
+    return left, right
 
 
 def given(init: Any, name: str, like: Array, unit: float, xp: Namespace) -> Array:

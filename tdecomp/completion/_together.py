@@ -10,6 +10,8 @@ fixed offsets leave of the entries, with a column of ones beside the fixed facto
 from __future__ import annotations
 
 from tdecomp._typing import Array, Namespace
+from tdecomp._xp import device
+from tdecomp.completion._masked import less
 from tdecomp.completion._observed import Side
 
 
@@ -25,9 +27,10 @@ def facing(side: Side, right: Array, xp: Namespace) -> tuple[Side, Array]:
     xp : namespace
         Their library.
     """
-    values = side.values - xp.take(right[:, -1], side.indices, axis=0)
-    ones = xp.ones_like(right[:, :1])
-    return side._replace(values=values), xp.concat([right[:, :-1], ones], axis=1)
+    fixed, offsets, m = right[:, :-1], right[:, -1:], side.starts.shape[0] - 1
+    ones = xp.ones((m, 1), dtype=right.dtype, device=device(right))
+    features = xp.concat([fixed, xp.ones_like(offsets)], axis=1)
+    return less(side, ones, offsets, xp), features
 
 
 def joined(left: Array, right: Array, xp: Namespace) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse
 from hypothesis import given
 
+import tdecomp as td
 from tdecomp.completion._entries import read
 from tdecomp.completion._observed import group
 from tdecomp.ops import COO
@@ -90,6 +91,27 @@ def test_grouping_is_a_permutation_both_ways(seed, m, n):
         np.testing.assert_array_equal(back, np.nan_to_num(dense))
     np.testing.assert_array_equal(observed.rows.weights, weights)
     assert observed.mT.shape == (n, m)
+
+
+def test_views_with_gaps_are_read_as_what_they_show():
+    rng = np.random.default_rng(0)
+    rows, columns = np.nonzero(rng.random((20, 15)) < 0.5)
+    assert columns.strides != (columns.itemsize,)
+    values, weights = rng.random((2, columns.size, 2))[:, :, 0] + 0.5
+    views = COO(np.asarray([rows, columns]), values, (20, 15)), weights
+    copies = COO(np.asarray([rows, columns]), values.copy(), (20, 15)), weights.copy()
+    for one, other in zip(fits(*views), fits(*copies), strict=True):
+        for part, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, same)
+
+
+def fits(x, weights):
+    """What kernels make of entries."""
+    old = td.LowRank(np.eye(20, 2), np.eye(2, 15))
+    yield td.complete(x, rank=2, weights=weights, biases=True, rng=0).tensor
+    yield td.completion.implicit_als(x, rank=2, rng=0).tensor
+    yield td.completion.variational_als(x, rank=2, rng=0).tensor
+    yield td.completion.fold_in(old, x, weights=weights)
 
 
 def test_one_place_twice_is_refused_or_averaged_by_weight():

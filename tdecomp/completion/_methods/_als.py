@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from tdecomp._iterate import Step
 from tdecomp._typing import Array
 from tdecomp.completion._masked import solve_and_judge, solve_rows
 from tdecomp.completion._methods._judged import judged
 from tdecomp.completion._nonnegative import descend_rows
+from tdecomp.completion._observed import Side
 from tdecomp.completion._problem import Problem, Solver
 
 
@@ -35,11 +39,13 @@ def als(problem: Problem) -> Solver:
 
     def step(state: tuple[Array, Array]) -> Step[tuple[Array, Array]]:
         left, right = state
-        seen, fixed = problem.facing(rows, right)
-        left = solve_rows(seen, left, fixed, problem.row_penalty, xp)
-        seen, fixed = problem.facing(columns, left)
-        right, loss = solve_and_judge(seen, right, fixed, problem.column_penalty, xp)
+        left = half(solve_rows, rows, left, right, problem.row_penalty)
+        right, loss = half(solve_and_judge, columns, right, left, problem.column_penalty)
         return judged(problem, left, right, (left, right), loss=loss)
+
+    def half(solve: Callable[..., Any], side: Side, own: Array, other: Array, ridge: Array) -> Any:
+        seen, fixed = problem.facing(side, other)
+        return solve(seen, own, fixed, ridge, xp)
 
     def descend(state: tuple[Array, Array]) -> Step[tuple[Array, Array]]:
         left, right = state

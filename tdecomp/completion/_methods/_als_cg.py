@@ -10,6 +10,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, eps
 from tdecomp.completion._gradients import Effort, improve_rows
 from tdecomp.completion._methods._judged import judged
+from tdecomp.completion._observed import Side
 from tdecomp.completion._problem import Problem, Solver
 
 # The most steps for a row: with the axes of its factor, two or three are usual.
@@ -57,16 +58,18 @@ def als_cg(problem: Problem) -> Solver:
     def step(state: _State) -> Step[_State]:
         left, right = _along_axes(state.left, state.right, problem.rank, xp)
         effort, shrink = Effort(_STEPS, state.shrink, floor), state.shrink
-        seen, fixed = problem.facing(rows, right)
-        left = improve_rows(seen, left, fixed, problem.row_penalty, effort=effort, xp=xp)
+        left = half(rows, left, right, problem.row_penalty, effort)
         right, left = _along_axes(right, left, problem.rank, xp)
-        seen, fixed = problem.facing(columns, left)
-        right = improve_rows(seen, right, fixed, problem.column_penalty, effort=effort, xp=xp)
+        right = half(columns, right, left, problem.column_penalty, effort)
         following = judged(problem, left, right, None)
         merit = following.merit or 0.0
         if math.isfinite(state.merit) and state.merit > 0:
             shrink = min(_MOST, max(_LEAST, _AHEAD * merit / state.merit))
         return following._replace(state=_State(left, right, shrink, merit))
+
+    def half(side: Side, own: Array, other: Array, ridge: Array, effort: Effort) -> Array:
+        seen, fixed = problem.facing(side, other)
+        return improve_rows(seen, own, fixed, ridge, effort=effort, xp=xp)
 
     begun = _State(problem.left, problem.right, _FIRST, math.inf)
     return Solver(begun, step, lambda state: problem.joined(state.left, state.right))

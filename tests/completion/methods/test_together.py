@@ -145,7 +145,7 @@ def test_what_is_fixed_is_subtracted_and_ones_stand_in_its_place():
     x = noisy()
     rows, columns = np.nonzero(~np.isnan(x))
     starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=M))])
-    side = Side(starts, columns, x[rows, columns], None)
+    side = Side(starts, columns.astype(np.int32), x[rows, columns], None)
     right = np.random.default_rng(0).standard_normal((N, 3))
     seen, fixed = facing(side, right, namespace(x))
     np.testing.assert_array_equal(seen.values, x[rows, columns] - right[columns, 2])
