@@ -6,18 +6,15 @@ from typing import Any
 
 from tdecomp._errors import check_choice, check_size
 from tdecomp._precision import full_precision
-from tdecomp._typing import Namespace
+from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps, equilibrate
 from tdecomp.completion._biases import ridge_of_biases
 from tdecomp.completion._entries import read
 from tdecomp.completion._format import Completion
-from tdecomp.completion._masked import solve_rows
+from tdecomp.completion._masked import solve_rows, times
 from tdecomp.completion._observed import Side, group
 from tdecomp.completion._penalties import row_penalties, with_offsets
 from tdecomp.completion._using._model import Model, alike, as_model
-
-# The second solve corrects what rounding did to the first.
-_SOLVES = 2
 
 
 @full_precision
@@ -78,7 +75,7 @@ def fold_in(
     Notes
     -----
     :math:`|\Omega| k^2 + p k^3 / 6` multiplications, twice: the second solution is a correction
-    of the first.
+    of the first. Where entries and penalty leave a row open, it is the shortest that fits.
 
     Examples
     --------
@@ -144,12 +141,21 @@ def _fold_in(
     if bias_ridge is not None:
         right = xp.concat([right, xp.ones_like(right[:, :1])], axis=1)
         penalty = with_offsets(penalty, bias_ridge / heaviest, xp)
-    found = xp.zeros(
-        (side.starts.shape[0] - 1, right.shape[1]), dtype=right.dtype, device=device(right)
-    )
-    for _ in range(_SOLVES):
-        found = solve_rows(side, found, right, penalty, xp)
+    found = xp.zeros_like(penalty, dtype=right.dtype)
+    for held in (penalty + _shortening(side, right, xp), penalty):
+        found = solve_rows(side, found, right, held, xp)
     # Their quotient may be beyond the range where the rows are not.
     left = found[:, :k] * scale[0] / length[0, 0]
     rows = xp.zeros_like(left[:, 0]) if bias_ridge is None else found[:, -1] * scale[0]
     return Model(left, model.right, type(model.biases)(mean, rows, columns))
+
+
+def _shortening(side: Side, right: Array, xp: Namespace) -> Array:
+    """Return a ridge (p, 1) of half the digits, with which rows have nothing their entries lack.
+
+    Without it the part of a row that no entry sees is rounding; the solution that corrects for it
+    adds as little again.
+    """
+    squares = xp.sum(xp.abs(right) ** 2, axis=1, keepdims=True)
+    heavy = xp.ones_like(xp.abs(side.values)) if side.weights is None else side.weights
+    return eps(right.dtype, xp) ** 0.5 * times(side, heavy, squares, xp)

@@ -186,6 +186,22 @@ def test_a_folded_row_solves_its_ridge_regression_on_every_library(xp):
     assert (xp.to_numpy(z.left)[2] == 0).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_row_with_fewer_entries_than_the_rank_is_the_shortest_that_fits(dtype):
+    rng = np.random.default_rng(0)
+    model = td.LowRank(*(rng.standard_normal(s).astype(dtype) for s in ((4, 7), (7, 30))))
+    x = np.full((20, 30), np.nan, dtype)
+    for i, row in enumerate(x):
+        row[rng.permutation(30)[: 1 + i % 6]] = rng.standard_normal(1 + i % 6)
+    found = fold_in(model, x).left
+    for row, values in zip(found, x, strict=True):
+        known = ~np.isnan(values)
+        shortest = np.linalg.lstsq(model.right[:, known].T.astype(float), values[known])[0]
+        # The solution is corrected once, from half of the digits.
+        digits = np.linalg.cond(model.right[:, known]) ** 2 * np.finfo(dtype).eps ** 0.5
+        np.testing.assert_allclose(row, shortest, atol=digits * np.linalg.norm(shortest))
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-140, 1e140, 1e300])
 def test_folding_in_follows_the_scale_of_the_data(scale):
     truth, x = noisy(sigma=0)
