@@ -19,6 +19,8 @@ from tdecomp.completion._using._predict import indices as indices_of
 
 # How many entries of the matrix are formed at a time.
 _BLOCK = 1 << 20
+# How many groups of columns there are for each that is wanted, and the most columns of one.
+_GROUPS, _GROUP = 8, 64
 
 
 class TopN(NamedTuple):
@@ -80,7 +82,7 @@ def top_n(
     Notes
     -----
     The matrix is formed in blocks of about a million entries: :math:`m p k` multiplications, and
-    a partial sort of each row.
+    a few passes over what is formed.
 
     Examples
     --------
@@ -179,31 +181,44 @@ def _best(
     """Form a block of rows, and choose."""
     mean, row_bias, column_bias = model.biases
     formed = xp.take(model.left, block, axis=0) @ xp.matrix_transpose(model.right)
-    formed = formed + (mean + xp.take(row_bias, block, axis=0))[:, None] + column_bias[None, :]
-    formed = xp.where(xp.isnan(formed), -xp.inf, formed)
-    if mask is not None:
-        formed = xp.where(xp.asarray(mask, device=device(formed)), -xp.inf, formed)
+    formed += (mean + xp.take(row_bias, block, axis=0))[:, None]
+    formed += column_bias[None, :]
     if is_numpy(formed):
+        np.fmax(formed, -np.inf, out=formed)  # the one of two that is a number
+        if mask is not None:
+            formed[mask] = -np.inf
         indices = _partly_sorted(formed, n)
     else:
+        formed = xp.where(xp.isnan(formed), -xp.inf, formed)
+        if mask is not None:
+            formed = xp.where(xp.asarray(mask, device=device(formed)), -xp.inf, formed)
         indices = xp.argsort(formed, axis=1, descending=True, stable=True)[:, :n]
     return indices, xp.take_along_axis(formed, indices, axis=1)
 
 
 def _partly_sorted(x: np.ndarray, n: int) -> np.ndarray:
     """Return where the `n` largest entries of each row are, in descending order, ties by place."""
-    width = x.shape[1]
-    if n == width or not x.shape[0]:
+    if n == x.shape[1] or not x.shape[0]:
         return np.argsort(-x, axis=1, stable=True)[:, :n]
-    least = np.partition(x, width - n, axis=1)[:, width - n, None]
-    chosen = x >= least
-    for row in np.nonzero(np.count_nonzero(chosen, axis=1) > n)[0]:
-        ties = np.nonzero(x[row] == least[row])[0]
-        spare = int(np.count_nonzero(chosen[row])) - n
-        chosen[row, ties[ties.size - spare :]] = False
-    found = np.nonzero(chosen)[1].reshape(-1, n)
-    order = np.argsort(-np.take_along_axis(x, found, axis=1), axis=1, stable=True)
-    return np.take_along_axis(found, order, axis=1)
+    found = np.flatnonzero(x >= _bound(x, n))
+    rows, columns = np.divmod(found, x.shape[1])
+    order = np.lexsort((-x.reshape(-1)[found], rows))
+    first = np.searchsorted(rows, np.arange(x.shape[0]))
+    best: np.ndarray = columns[order[first[:, None] + np.arange(n)]]
+    return best
+
+
+def _bound(x: np.ndarray, n: int) -> np.ndarray:
+    """Return what `n` entries of each row are not below, and few others.
+
+    Of the largest entries of `n` groups or more the one of rank `n` is such a bound, and costs one
+    pass over the entries where the one of rank `n` of all would cost several.
+    """
+    size = min(x.shape[1] // (_GROUPS * n), _GROUP)
+    if size > 1:
+        groups = x.shape[1] // size
+        x = np.max(x[:, : size * groups].reshape(-1, size, groups), axis=1)
+    return np.partition(x, -n, axis=1)[:, -n, None]
 
 
 def _filled(indices: Array, scores: Array, n: int, xp: Namespace) -> TopN:

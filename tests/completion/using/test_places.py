@@ -51,6 +51,21 @@ def test_columns_to_choose_from_are_the_best_of_the_matrix_cut_to_them(xp):
         np.testing.assert_allclose(xp.to_numpy(found.scores)[row, : len(order)], dense[i, order])
 
 
+@pytest.mark.parametrize("n", [1, 2, 7, 30])
+def test_the_best_of_many_columns_are_found_by_groups_as_by_sorting(n):
+    rng = np.random.default_rng(n)
+    scores = np.round(4 * rng.standard_normal((9, 500)))  # with ties across groups
+    scores[3] = -1.0
+    seen = rng.random((9, 500)) < 0.2
+    seen[4], seen[4, [77, 490]] = True, False
+    found = top_n(td.LowRank(np.eye(9), scores), n, exclude=seen)
+    for row, line in enumerate(scores):
+        order = np.argsort(-line, stable=True)
+        best = [int(j) for j in order if not seen[row, j]][:n]
+        assert found.indices[row].tolist() == best + [-1] * (n - len(best))
+        np.testing.assert_array_equal(found.scores[row, : len(best)], line[best])
+
+
 def test_of_no_columns_none_is_best():
     assert top_n(wide(), 2, rows=[0], columns=[]).indices.tolist() == [[-1, -1]]
     nothing = td.LowRank(np.zeros((2, 1)), np.zeros((1, 0)))
