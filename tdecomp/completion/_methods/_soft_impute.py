@@ -11,8 +11,8 @@ from tdecomp._iterate import Step
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, device, is_numpy, squared_norm
-from tdecomp.completion._entries import lexicographic
-from tdecomp.completion._masked import entries, times, weighted_squares
+from tdecomp.completion._masked import entries
+from tdecomp.completion._methods._imputed import Seen, by_columns, missed, squares, times
 from tdecomp.completion._methods._singular import (
     Singular,
     across,
@@ -46,11 +46,10 @@ class _State(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """The point ``left @ right.T`` beyond a model, and its known entries."""
+    """The point ``left @ right.T`` beyond a model."""
 
     left: Array
     right: Array
-    seen: Array
 
 
 def soft_impute(problem: Problem) -> Solver:
@@ -88,27 +87,28 @@ def soft_impute(problem: Problem) -> Solver:
     (rows, columns, shape), xp, rank = problem.observed, problem.xp, problem.rank
     heavy = heaviest(problem.observed, xp)
     penalty, longest = problem.regularization / heavy, _longest(rows, shape, heavy, xp)
-    order = _by_columns(rows, shape, xp)
+    order = by_columns(rows, shape, xp)
     widest = min(rank + _MORE, *shape)
+    room = np.empty_like(rows.values) if is_numpy(rows.values) else None
 
     def step(state: _State) -> Step[_State]:
         momentum = (1 + math.sqrt(1 + 4 * state.momentum**2)) / 2
         length, threshold = state.length, state.length * penalty
-        point = _extrapolated(state, (state.momentum - 1) / momentum, xp)
-        missed = (length / heavy) * _weighted(rows.values - point.seen, rows)
-        found = times(rows, missed, conj(state.start, xp), xp)
+        beyond = Seen(state.seen, state.seen_last, (state.momentum - 1) / momentum)
+        point = _extrapolated(state, beyond.beta, xp)
+        rest = missed(rows, beyond, length / heavy, room)
+        found = times(rows, rest, None, conj(state.start, xp), xp)
         basis = orthonormal(found + across(point.left, point.right, state.start, xp), xp)
-        found = times(columns, xp.take(missed, order, axis=0), conj(basis, xp), xp)
+        found = times(columns, rest, order, conj(basis, xp), xp)
         whole = of_columns(basis, found + across(point.right, point.left, basis, xp), xp)
         above = int(xp.sum(xp.astype(whole.s > threshold, xp.int32)))
         u, s, v = (part[..., : min(rank, _rounded(above))] for part in whole)
         model = Singular(u, shrunk(s, threshold, xp), v)
         seen = _seen(model, rows, xp)
-        loss = weighted_squares(rows.values - seen, rows, xp)
+        loss, felt = squares(rows, seen, beyond, xp)
         objective = loss + 2 * problem.regularization * float(xp.sum(model.s))
         moved = _distance(model, point, xp)
-        felt = weighted_squares(seen - point.seen, rows, xp) / heavy
-        best = min(_GROWTH * length, _SHARE * moved / felt if felt > 0 else longest)
+        best = min(_GROWTH * length, _SHARE * heavy * moved / felt if felt > 0 else longest)
         if objective > state.objective:
             momentum, best = 1.0, min(best, length / _GROWTH)
         start = _widened(whole.v, min(widest, _rounded(above + _MORE)), xp)
@@ -137,20 +137,6 @@ def _longest(rows: Side, shape: tuple[int, int], heavy: float, xp: Namespace) ->
     return max(1.0, heavy * shape[0] * shape[1] / weight)
 
 
-def _by_columns(rows: Side, shape: tuple[int, int], xp: Namespace) -> Array:
-    """Return the order by columns of entries that lie by rows."""
-    if not is_numpy(rows.indices):
-        return lexicographic(rows.indices, rows.owners(xp), shape[::-1], xp)
-    from scipy.sparse import csr_array
-
-    places = np.arange(rows.indices.shape[0])
-    return csr_array((places, rows.indices, rows.starts), shape=shape).tocsc().data
-
-
-def _weighted(residual: Array, rows: Side) -> Array:
-    return residual if rows.weights is None else rows.weights * residual
-
-
 def _seen(model: Singular, rows: Side, xp: Namespace) -> Array:
     """Return what a model says of the known entries."""
     return entries(rows, model.u * xp.astype(model.s, model.u.dtype), model.v, xp)
@@ -162,10 +148,10 @@ def _extrapolated(state: _State, beta: float, xp: Namespace) -> _Point:
         model.u * xp.astype(model.s, model.u.dtype) for model in (state.model, state.last)
     )
     if beta == 0:
-        return _Point(now, state.model.v, state.seen)
+        return _Point(now, state.model.v)
     left = xp.concat([(1 + beta) * now, -beta * last], axis=1)
     right = xp.concat([state.model.v, state.last.v], axis=1)
-    return _Point(left, right, (1 + beta) * state.seen - beta * state.seen_last)
+    return _Point(left, right)
 
 
 def _distance(model: Singular, point: _Point, xp: Namespace) -> float:

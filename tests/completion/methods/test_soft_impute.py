@@ -146,7 +146,7 @@ def test_the_distance_of_models_keeps_its_digits(cplx, far):
     s = np.array([5.0, 3.0, 1.0, 0.0])
     left, right = u * s + far * drawn(30, 4), v + far * drawn(20, 4)
     expected = np.linalg.norm((u * s) @ v.T - left @ right.T)
-    found = _distance(Singular(u, s, v), _Point(left, right, np.empty(0)), namespace(u))
+    found = _distance(Singular(u, s, v), _Point(left, right), namespace(u))
     assert np.sqrt(found) == pytest.approx(expected, rel=1e-6)
 
 
