@@ -8,7 +8,6 @@ from tdecomp._errors import check_callable, check_count
 from tdecomp._typing import Array, DType, Namespace
 from tdecomp._xp import equilibrate, integers, namespace, prepare
 from tdecomp.completion.robust._measurements import (
-    KINDS,
     EntryMeasurements,
     LinearMeasurements,
     MatrixMeasurements,
@@ -29,7 +28,8 @@ def checked_map(measurements: Any) -> tuple[Measurements, float, Array | None]:
         return _entries(measurements), 1.0, None
     if isinstance(measurements, RankOneMeasurements):
         return _rank_one(measurements)
-    stack = measurements.matrices if isinstance(measurements, KINDS) else measurements
+    stacked = isinstance(measurements, MatrixMeasurements)
+    stack = measurements.matrices if stacked else measurements
     xp, stack = prepare(stack, ndim=3, name="measurements")
     stack, scale = equilibrate(stack, xp, axis=(0, 1, 2))
     return MatrixMeasurements(stack), float(xp.max(xp.abs(scale))), stack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -125,7 +126,7 @@ def godec(
         raise ValueError(f"cardinality must be an int between 0 and {m * n}, got {cardinality}")
     tol, max_iter = check_size(tol, name="tol"), check_count(max_iter, name="max_iter", least=1)
     check_callback(callback)
-    draws = generator(rng)
+    begin, draws = time.monotonic(), generator(rng)
     x, scale = equilibrate(x, xp, axis=(0, 1))
     norm = math.sqrt(squared_norm(x, xp))
     if norm == 0:
@@ -149,19 +150,20 @@ def godec(
         _winner(step, starts, raced),
         max_iter=max_iter - raced,
         tol=tol,
-        callback=_counted(callback, raced),
+        callback=_counted(callback, raced, begin),
         show=lambda state: assembled(state.triplets, state.sparse, scale, xp),
     )
     return fit._replace(n_iter=fit.n_iter + raced)
 
 
-def _counted(callback: Callback | None, before: int) -> Callback | None:
-    """Return a callback that is told of the iterations that went before it, too."""
+def _counted(callback: Callback | None, before: int, begin: float) -> Callback | None:
+    """Return a callback that is told of the iterations that went before it, and of their time."""
     if callback is None:
         return None
 
     def told(progress: Progress) -> object:
-        return callback(progress._replace(iteration=progress.iteration + before))
+        elapsed = time.monotonic() - begin
+        return callback(progress._replace(iteration=progress.iteration + before, elapsed=elapsed))
 
     return told
 

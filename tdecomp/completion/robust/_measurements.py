@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from tdecomp._precision import full_precision
 from tdecomp._shim import index_add
@@ -203,11 +203,3 @@ class LinearMeasurements(NamedTuple):
     def adjoint(self, values: Array, /) -> Array:
         """Return what the adjoint makes of a vector."""
         return self.backward(values)
-
-
-KINDS: tuple[type[Any], ...] = (
-    MatrixMeasurements,
-    EntryMeasurements,
-    RankOneMeasurements,
-    LinearMeasurements,
-)

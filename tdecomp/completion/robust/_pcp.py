@@ -28,12 +28,16 @@ _INNER = 1e-3
 
 
 class _Plan(NamedTuple):
-    """The data at unit scale, what one unit of each sparse entry costs, and norms."""
+    """The data at unit scale, what one unit of each sparse entry costs, and norms.
+
+    A change of the multiplier below `least` is rounding of the data, however small it is itself.
+    """
 
     x: Array
     levels: Array | float
     norm: float
     tol: float
+    least: float
     xp: Namespace
 
 
@@ -82,7 +86,7 @@ def principal_component_pursuit(
     tol : float
         Stop when both residuals, :math:`\|X - L - S\|_F / \|X\|_F` and the change of the
         multipliers that :math:`L` and :math:`S` ask for, relative to their size, are at most
-        this.
+        this, or rounding of the data.
     max_iter : int
         The largest number of iterations.
     callback : callable, optional
@@ -177,8 +181,8 @@ def _planned(x: Any, weights: Any, sparsity: float | None, tol: float) -> tuple[
     if sparsity is None:
         sparsity = 1 / math.sqrt(observed * max(x.shape))
     norm = float(xp.linalg.vector_norm(x))
-    tol = max(tol, rounding(x.dtype, xp))
-    return _Plan(x, sparsity * prices, norm, tol, xp), scale
+    exact = rounding(x.dtype, xp)
+    return _Plan(x, sparsity * prices, norm, max(tol, exact), exact * norm, xp), scale
 
 
 def _begun(plan: _Plan) -> _State:
@@ -205,11 +209,14 @@ def _step(plan: _Plan, state: _State) -> Step[_State]:
     gap, turn, size = floats(sizes)
     primal, other = gap / plan.norm, turn / size if size > 0 else 0.0
     residual = max(primal, other)
-    factor = _FACTOR ** (1 / (1 + state.n_steps / _SETTLED))
-    factor = factor if primal > _HIGH * other else 1 / factor if primal < _LOW * other else 1.0
+    feasible, rests = primal <= plan.tol, turn <= max(plan.tol * size, plan.least)
+    up, factor = primal > _HIGH * other, _FACTOR ** (1 / (1 + state.n_steps / _SETTLED))
+    # A residual that is small enough, as rounding is, asks for nothing.
+    even = feasible if up else rests or primal >= _LOW * other
+    factor = 1.0 if even else factor if up else 1 / factor
     dual = dual if factor == 1 else dual / factor
     following = _State(low, sparse, dual, penalty * factor, residual, state.n_steps + 1)
-    done = Status.CONVERGED if residual <= plan.tol else None
+    done = Status.CONVERGED if feasible and rests else None
     return Step(following, primal, None, done)
 
 

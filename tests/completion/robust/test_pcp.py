@@ -207,3 +207,14 @@ def test_the_callback_sees_iterates_that_stay():
     assert [p.iteration for p in seen] == [1, 2, 3, 4]
     error = float(td.relative_error(low + sparse, seen[2].tensor))
     assert error == pytest.approx(seen[2].error, rel=1e-10)
+
+
+def test_single_precision_rests_on_its_rounding():
+    """What rounding leaves of one residual does not drive the other one up."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 2)) @ rng.standard_normal((2, 50))
+    x += 0.3 * rng.standard_normal(x.shape) * (rng.random(x.shape) < 0.1)
+    single, double = pcp(x.astype(np.float32)), pcp(x)
+    assert single.status == double.status == td.Status.CONVERGED
+    assert single.n_iter < 2 * double.n_iter
+    assert far(single.tensor.low_rank.to_array(), double.tensor.low_rank.to_array()) < 1e-6
