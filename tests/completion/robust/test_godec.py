@@ -2,6 +2,8 @@
 
 from itertools import combinations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -88,11 +90,17 @@ def test_on_tiny_matrices_godec_finds_the_best_of_all_places(seed):
     assert fit.error == pytest.approx(best(x, 1, 1), rel=1e-5)
 
 
-def test_the_callback_counts_the_steps_of_the_race_too():
+def test_the_callback_is_told_the_steps_and_the_time_of_the_race_too():
     low, sparse = instance()
-    seen = []
-    fit = godec(low + sparse, rank=3, cardinality=100, callback=lambda p: seen.append(p.iteration))
+    seen, shares, begin = [], [], time.monotonic()
+
+    def watch(progress):
+        seen.append(progress.iteration)
+        shares.append(progress.elapsed / (time.monotonic() - begin))
+
+    fit = godec(low + sparse, rank=3, cardinality=100, callback=watch)
     assert seen == list(range(seen[0], fit.n_iter + 1))
+    assert 0.5 < shares[0] <= 1  # the first step after the race is one of 21
 
 
 def test_one_step_is_a_step():
