@@ -1,8 +1,7 @@
 """GoDec: monotone, exact, of the rank and the number of outliers asked for."""
 
-from itertools import combinations
-
 import time
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -92,6 +91,7 @@ def test_on_tiny_matrices_godec_finds_the_best_of_all_places(seed):
 
 def test_the_callback_is_told_the_steps_and_the_time_of_the_race_too():
     low, sparse = instance()
+    godec(low + sparse, rank=3, cardinality=100, max_iter=1)  # what is loaded late is loaded
     seen, shares, begin = [], [], time.monotonic()
 
     def watch(progress):
