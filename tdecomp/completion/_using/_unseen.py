@@ -25,13 +25,14 @@ class Unseen(NamedTuple):
 def unseen(x: Any, /, *, weights: Any = None) -> Unseen:
     """Return the rows and the columns of which no entry is known.
 
-    No method can say more of them than the offsets do: `complete` gives them zero factors, so that
-    an entry of such a row is the mean plus the offset of its column, and zero without biases.
+    Nothing but features can say more of them than the offsets do: `complete` gives them zero
+    factors, so that an entry of such a row is the mean plus the offset of its column, and zero
+    without biases; `inductive` says what its features do.
 
     Parameters
     ----------
     x : COO, sparse matrix or array, shape (m, n)
-        What is known, held as in `complete`.
+        What is known, held as in `complete`, or an array of bool that says where.
     weights : array, optional
         As in `complete`: what weighs nothing is not known.
 
@@ -56,7 +57,7 @@ def unseen(x: Any, /, *, weights: Any = None) -> Unseen:
         rows, columns, shape = places(x, name="x")
         xp = namespace(rows, columns)
     else:
-        xp, entries = read(x, weights, duplicates="mean")
+        xp, entries = read(x, weights, duplicates="mean", may_be_empty=True)
         rows, columns, shape = entries.rows, entries.columns, entries.shape
     return Unseen(_missing(rows, shape[0], xp), _missing(columns, shape[1], xp))
 

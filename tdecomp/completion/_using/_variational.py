@@ -127,8 +127,9 @@ def variational_als(
     -----
     A sweep costs :math:`2 |\Omega| k^2` multiplications and :math:`(m + n) k^3` for the inverses
     of the normal equations, which are kept: :math:`(m + n) k^2` numbers. The free energy has
-    several minima, the more the larger the rank;
-    another `rng` may find another one.
+    several minima, the more the larger the rank; another `rng` may find another one. Zeros are
+    one of them: ``init="random"`` may end there where a table is small or the rank large, also of
+    data without noise; `error` is then 1.
 
     References
     ----------

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tdecomp as td
-from tdecomp.completion import predict, top_n
+from tdecomp.completion import predict, top_n, unseen
 
 
 def wide(xp=np, m=300, n=400):
@@ -114,3 +114,10 @@ def test_indices_of_another_library_than_the_model_are_refused():
     for call in (lambda i: predict(wide(), i, 0), lambda i: top_n(wide(), 1, rows=i)):
         with pytest.raises(TypeError, match="all arrays must come from one library"):
             call(torch.asarray([1, 2]))
+
+
+def test_of_a_table_of_weight_zero_everything_is_unseen():
+    rows, columns = unseen(np.ones((2, 3)), weights=np.zeros((2, 3)))
+    assert (rows.tolist(), columns.tolist()) == ([0, 1], [0, 1, 2])
+    where = np.asarray([[True, False, False], [False, False, False]])
+    assert [part.tolist() for part in unseen(where)] == [[1], [1, 2]]
