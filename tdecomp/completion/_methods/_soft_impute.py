@@ -29,7 +29,7 @@ from tdecomp.completion._problem import Problem, Solver
 _MORE, _LANES = 6, 8
 # How much longer a step may be than the last one, and how much of the length that would have been
 # right for that one.
-_GROWTH, _SHARE = 1.2, 0.9
+_GROWTH, _SHARE = 1.2, 0.8
 
 
 class _State(NamedTuple):
