@@ -362,7 +362,6 @@ CALLS = {
 # every library what NumPy or a formula answers, the row is true by that test.
 SHOWN = {
     "chebyshev.chebyshev_tucker": "chebyshev/test_construct.py",
-    "chebyshev.from_samples": "chebyshev/data/test_scattered.py",
     "chebyshev.roots": "chebyshev/search/test_roots.py",
     "chebyshev.simplify": "chebyshev/algebra/test_simplify.py",
     "completion.complete": "completion/test_complete.py",
