@@ -22,6 +22,9 @@ import tdecomp as td
 from ._problems import FULL
 from .completion import known, sweeps
 
+# Steps of a peer that are too many.
+_MOST = 256
+
 METHODS = ("riemannian", "scaled_gd", "soft_impute", "soft_impute_als")
 
 
@@ -132,7 +135,7 @@ class Impute:
         return self._theirs(30) / self.track_seconds(method)
 
     def _theirs(self, rank: int | None) -> float:
-        """Return the least time of a peer to the target."""
+        """Return the time of a peer for as few steps as reach the target."""
         if find_spec("fancyimpute") is None:
             return math.nan
         from fancyimpute import SoftImpute, soft_impute, solver
@@ -145,7 +148,9 @@ class Impute:
 
         solver.check_array = soft_impute.check_array = renamed
         try:
-            for count in (15, 20, 25, 30, 40, 60, 100, 200):
+            few, enough, spent = 0, 16, math.nan
+            while enough - few > 1:
+                count = enough if math.isnan(spent) else (few + enough) // 2
                 rules = {"max_iters": count, "max_rank": rank, "convergence_threshold": 0}
                 start = time.perf_counter()
                 filled = SoftImpute(self.penalty, verbose=False, **rules).fit_transform(self.x)
@@ -153,10 +158,14 @@ class Impute:
                 u, s, vh = np.linalg.svd(filled, full_matrices=False)
                 z = (u * np.maximum(s - self.penalty, 0)) @ vh
                 if self._objective(z) <= self.target:
-                    return seconds
+                    enough, spent = count, seconds
+                elif count == _MOST:
+                    return math.nan
+                else:
+                    few, enough = count, enough if count < enough else 2 * count
+            return spent
         finally:
             solver.check_array = soft_impute.check_array = check
-        return math.nan
 
     track_seconds.unit = "s"
     track_ratio_to_fancyimpute.unit = "times as long"
