@@ -54,6 +54,17 @@ class Problem(NamedTuple):
     total: float
     xp: Namespace
 
+    @property
+    def mT(self) -> Problem:
+        """The same for the transpose, at no cost."""
+        return self._replace(
+            observed=self.observed.mT,
+            row_penalty=self.column_penalty,
+            column_penalty=self.row_penalty,
+            left=self.right,
+            right=self.left,
+        )
+
     def facing(self, side: Side, right: Array) -> tuple[Side, Array]:
         """Return what the rows of one factor are fitted to and multiplied with, `right` fixed."""
         return facing(side, right, self.xp) if self.offsets else (side, right)

@@ -35,6 +35,16 @@ def _turned_product(a: Array, x: Array, xp: Namespace) -> Array:
     return xp.matrix_transpose(xp.matrix_transpose(x) @ xp.matrix_transpose(a))
 
 
+def mixed_columns(a: Array, x: Array) -> Array:
+    """Return ``a @ x`` for a tall matrix and a small one, row by row in memory."""
+    if not _small(a, x):
+        return a @ x
+    out = np.empty((a.shape[0], x.shape[1]), np.result_type(a, x))
+    for rows in _runs(a.shape[0], a.shape[1] * x.shape[1]):
+        np.matmul(a[rows], x, out=out[rows])
+    return out
+
+
 def inner_product(a: Array, y: Array, xp: Namespace) -> Array:
     """Return ``a^* @ y`` of two tall matrices of few columns."""
     if not _small(a, y):

@@ -8,6 +8,7 @@ from typing import Any
 from tdecomp._iterate import Step
 from tdecomp._typing import Array
 from tdecomp.completion._masked import solve_and_judge, solve_rows
+from tdecomp.completion._methods._balanced import balanced
 from tdecomp.completion._methods._judged import judged
 from tdecomp.completion._nonnegative import descend_rows
 from tdecomp.completion._observed import Side
@@ -20,8 +21,8 @@ def als(problem: Problem) -> Solver:
     With one factor fixed, every row of the other is a ridge regression of its own on the
     :math:`n_i` entries that are known of it, and no step raises the objective. From a spectral
     start on entries that are known at random, the misfit of a matrix of low rank falls
-    geometrically [2]_. Offsets are one number more of each row. Nonnegative rows descend
-    coordinate by coordinate instead.
+    geometrically [2]_. Between sweeps the factors of the same matrix are balanced. Offsets are
+    one number more of each row. Nonnegative rows descend coordinate by coordinate instead.
 
     Notes
     -----
@@ -41,7 +42,7 @@ def als(problem: Problem) -> Solver:
         left, right = state
         left = half(solve_rows, rows, left, right, problem.row_penalty)
         right, loss = half(solve_and_judge, columns, right, left, problem.column_penalty)
-        return judged(problem, left, right, (left, right), loss=loss)
+        return judged(problem, left, right, balanced(problem, left, right), loss=loss)
 
     def half(solve: Callable[..., Any], side: Side, own: Array, other: Array, ridge: Array) -> Any:
         seen, fixed = problem.facing(side, other)
@@ -51,7 +52,7 @@ def als(problem: Problem) -> Solver:
         left, right = state
         left = descend_rows(rows, left, right, problem.row_penalty, xp)
         right = descend_rows(columns, right, left, problem.column_penalty, xp)
-        return judged(problem, left, right, (left, right))
+        return judged(problem, left, right, balanced(problem, left, right))
 
     chosen = descend if problem.nonnegative else step
     return Solver((problem.left, problem.right), chosen, lambda state: problem.joined(*state))

@@ -9,6 +9,7 @@ from tdecomp._iterate import Step
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, eps
 from tdecomp.completion._gradients import Effort, improve_rows
+from tdecomp.completion._methods._balanced import balanced
 from tdecomp.completion._methods._judged import judged
 from tdecomp.completion._observed import Side
 from tdecomp.completion._problem import Problem, Solver
@@ -65,6 +66,7 @@ def als_cg(problem: Problem) -> Solver:
         merit = following.merit or 0.0
         if math.isfinite(state.merit) and state.merit > 0:
             shrink = min(_MOST, max(_LEAST, _AHEAD * merit / state.merit))
+        left, right = balanced(problem, left, right)
         return following._replace(state=_State(left, right, shrink, merit))
 
     def half(side: Side, own: Array, other: Array, ridge: Array, effort: Effort) -> Array:

@@ -22,6 +22,7 @@ from tdecomp._xp import device, eps, squared_norm
 from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._masked import entries as model_entries
 from tdecomp.completion._masked import solve_rows
+from tdecomp.completion._methods._balanced import evened
 from tdecomp.completion._observed import Observed, Side, group
 from tdecomp.completion._start import given
 from tdecomp.completion._units import rounding
@@ -215,6 +216,9 @@ def _sweep(task: _Task, left: Array, right: Array) -> Step[tuple[Array, Array]]:
     merit = math.sqrt((loss + penalty) / task.total)
     exact = merit <= rounding(left.dtype, xp)
     verdict = Status.CONVERGED if exact else None
+    if task.ridge:
+        one = xp.ones((1, 1), dtype=left.dtype, device=device(left))
+        left, right = evened(left, right, (one, one), left.shape[1], xp)
     return Step((left, right), math.sqrt(loss / task.total), merit=merit, verdict=verdict)
 
 
