@@ -52,7 +52,7 @@ def squares(
     return float(loss), float(moved)
 
 
-def times(
+def ordered_times(
     starts: np.ndarray,
     indices: np.ndarray,
     values: np.ndarray,
@@ -60,16 +60,15 @@ def times(
     factor: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Write the product of the sparse matrix of ``values[order]`` with a factor to `out` (m, k).
-
-    An empty `order` leaves the values where they are.
-    """
+    """Write the sparse matrix of ``values[order]`` times a factor to `out` (m, k)."""
     flat, width, lane = padded(factor)
     bounds = _bounds(indices.size)
     owners, rests = np.empty(_STRETCHES, np.int64), np.zeros((_STRETCHES, width), out.dtype)
     out[:] = 0
     with threads_for(2 * indices.size * width):
-        _times(bounds, starts, indices, values, order, flat, width, lane, out, owners, rests)
+        _ordered_times(
+            bounds, starts, indices, values, order, flat, width, lane, out, owners, rests
+        )
     for i, rest in zip(owners, rests, strict=True):
         out[i] += rest[: out.shape[1]]
 
@@ -106,7 +105,7 @@ def _squares(
 
 
 @kernel
-def _times(
+def _ordered_times(
     bounds: Any, starts: Any, indices: Any, values: Any, order: Any, factor: Any, width: int,
     lanes: int, out: Any, owners: Any, rests: Any,
 ) -> None:  # fmt: skip
@@ -119,14 +118,11 @@ def _times(
         while low < bounds[t + 1]:
             high = min(starts[i + 1], bounds[t + 1])
             total[:] = 0
-            if order.size:
-                for first in range(low, high, _DEPTH):
-                    depth = min(_DEPTH, high - first)
-                    for p in range(depth):
-                        picked[p] = values[order[first + p]]
-                    add_picked(picked, 0, indices, first, depth, factor, width, lanes, total)
-            else:
-                add_picked(values, low, indices, low, high - low, factor, width, lanes, total)
+            for first in range(low, high, _DEPTH):
+                depth = min(_DEPTH, high - first)
+                for p in range(depth):
+                    picked[p] = values[order[first + p]]
+                add_picked(picked, 0, indices, first, depth, factor, width, lanes, total)
             if low == starts[i]:
                 out[i] = total[: out.shape[1]]
             else:

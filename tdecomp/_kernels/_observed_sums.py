@@ -11,17 +11,12 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from tdecomp._kernels._gather import (
-    add_combination,
-    copies_and_gaps,
-    copy_rows,
-    row_gaps,
-    row_products,
-)
+from tdecomp._kernels._gather import row_gaps, row_products
 from tdecomp._kernels._jit import kernel, routine
 from tdecomp._kernels._observed_rows import spread_row
+from tdecomp._kernels._picked_sums import add_picked
 
-# Entries whose rows are in the buffer at a time.
+# Entries whose residuals are in the buffer at a time.
 _DEPTH = 64
 
 
@@ -74,35 +69,20 @@ def losses_by_stretch(
 
 
 @routine
-def _add_times(
-    indices: Any, values: Any, low: int, high: int, factor: Any, width: int, lanes: int,
-    buffer: Any, total: Any,
-) -> None:  # fmt: skip
-    """Add the rows of the factor that entries pick, times those, to `total`."""
-    for first in range(low, high, _DEPTH):
-        depth = min(_DEPTH, high - first)
-        copy_rows(factor, width // lanes, indices, first, indices.size, depth, buffer, width)
-        add_combination(values, first, buffer, width, depth, width, lanes, total)
-
-
-@routine
 def _add_residual_times(
     indices: Any, values: Any, weights: Any, low: int, high: int, factor: Any, width: int,
-    lanes: int, row: Any, buffer: Any, sums: Any, total: Any,
+    lanes: int, row: Any, sums: Any, total: Any,
 ) -> float:  # fmt: skip
-    """Do so with what is left of entries, times their weights; return its weighted squares."""
-    loss, none = 0.0, values[:0]
+    """Add picked rows times the residuals, times weights, of entries; return their loss."""
+    loss = 0.0
     for first in range(low, high, _DEPTH):
         depth = min(_DEPTH, high - first)
-        copies_and_gaps(
-            factor, width // lanes, indices, first, indices.size, depth, none, values, row,
-            buffer, width, sums,
-        )  # fmt: skip
+        row_gaps(factor, width // lanes, indices, first, indices.size, depth, values, row, sums)
         for p in range(depth):
             gap = sums[p]
             sums[p] = weights[first + p] * gap if weights.size else gap
             loss += np.float64(gap) * np.float64(sums[p])
-        add_combination(sums, 0, buffer, width, depth, width, lanes, total)
+        add_picked(sums, 0, indices, first, depth, factor, width, lanes, total)
     return loss
 
 
@@ -113,13 +93,12 @@ def times_by_row(
 ) -> None:  # fmt: skip
     """Write the product of the sparse matrix with the factor to `out` (m, k)."""
     for t in prange(bounds.size - 1):
-        buffer, total = np.empty(_DEPTH * width, out.dtype), np.empty(width, out.dtype)
+        total = np.empty(width, out.dtype)
         for i in range(bounds[t], bounds[t + 1]):
-            if starts[i + 1] - starts[i] <= most:
+            first, count = starts[i], starts[i + 1] - starts[i]
+            if count <= most:
                 total[:] = 0
-                _add_times(
-                    indices, values, starts[i], starts[i + 1], factor, width, lanes, buffer, total
-                )
+                add_picked(values, first, indices, first, count, factor, width, lanes, total)
                 out[i] = total[: out.shape[1]]
 
 
@@ -129,9 +108,9 @@ def times_by_part(
 ) -> None:
     """Write what each part of a row contributes to a row of `out` (T, width)."""
     for t in prange(parts.shape[0]):
-        buffer = np.empty(_DEPTH * width, out.dtype)
+        first, count = parts[t, 1], parts[t, 2] - parts[t, 1]
         out[t] = 0
-        _add_times(indices, values, parts[t, 1], parts[t, 2], factor, width, lanes, buffer, out[t])
+        add_picked(values, first, indices, first, count, factor, width, lanes, out[t])
 
 
 @kernel
@@ -141,14 +120,14 @@ def residual_times_by_row(
 ) -> None:  # fmt: skip
     """Write residuals times the factor to `out` (m, k), the loss of each row to `losses` (m,)."""
     for t in prange(bounds.size - 1):
-        buffer, total = np.empty(_DEPTH * width, out.dtype), np.empty(width, out.dtype)
+        total = np.empty(width, out.dtype)
         sums, wide = np.empty(_DEPTH, out.dtype), np.zeros(width, out.dtype)
         for i in range(bounds[t], bounds[t + 1]):
             if starts[i + 1] - starts[i] <= most:
                 total[:] = 0
                 losses[i] = _add_residual_times(
                     indices, values, weights, starts[i], starts[i + 1], factor, width, lanes,
-                    spread_row(own[i], wide), buffer, sums, total,
+                    spread_row(own[i], wide), sums, total,
                 )  # fmt: skip
                 out[i] = total[: out.shape[1]]
 
@@ -160,10 +139,10 @@ def residual_times_by_part(
 ) -> None:  # fmt: skip
     """Write what each part of a row contributes to a row of `out` (T, width), `losses` (T,)."""
     for t in prange(parts.shape[0]):
-        buffer, sums = np.empty(_DEPTH * width, out.dtype), np.empty(_DEPTH, out.dtype)
+        sums = np.empty(_DEPTH, out.dtype)
         row = spread_row(own[parts[t, 0]], np.zeros(width, out.dtype))
         out[t] = 0
         losses[t] = _add_residual_times(
             indices, values, weights, parts[t, 1], parts[t, 2], factor, width, lanes, row,
-            buffer, sums, out[t],
+            sums, out[t],
         )  # fmt: skip

@@ -138,15 +138,14 @@ def complete(
     ===================== =================================== ============== ======== ===========
     ``"als"``             each factor exactly, by turns       ``nnz k^2``    yes      yes
     ``"als_cg"``          each factor nearly, by turns        ``12 nnz k``   yes      no
-    ``"riemannian"``      conjugate gradients, fixed rank     ``12 nnz k``   no       no
+    ``"riemannian"``      conjugate gradients, both factors   ``16 nnz k``   yes      no
     ``"scaled_gd"``       scaled gradients of both factors    ``8 nnz k``    yes      no
     ``"soft_impute"``     shrunk singular values, accelerated ``6 nnz k``    no       no
     ``"soft_impute_als"`` each factor for the filled matrix   ``8 nnz k``    no       no
     ===================== =================================== ============== ======== ===========
 
-    With a penalty and a rank above that of the solution, all but ``"riemannian"``, for which no
-    singular value may vanish, minimise the sum of weighted squares and
-    :math:`2 \lambda \|Z\|_*`, which is convex; the last two set singular values to zero.
+    With a penalty and a rank above that of the solution, all minimise the sum of weighted squares
+    and :math:`2 \lambda \|Z\|_*`, which is convex; the last two set singular values to zero.
 
     References
     ----------

@@ -9,7 +9,7 @@ _REFUSED = {
     "als_cg": ("nonnegative",),
     "soft_impute": ("nonnegative", "by_count"),
     "soft_impute_als": ("nonnegative", "by_count"),
-    "riemannian": ("nonnegative", "by_count"),
+    "riemannian": ("nonnegative",),
     "scaled_gd": ("nonnegative",),
 }
 _WHY = {

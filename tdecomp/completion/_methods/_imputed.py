@@ -12,8 +12,7 @@ import numpy as np
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import is_numpy
 from tdecomp.completion._entries import lexicographic
-from tdecomp.completion._masked import compiled, listed, weighted_squares
-from tdecomp.completion._masked import times as product
+from tdecomp.completion._masked import compiled, listed, times, weighted_squares
 from tdecomp.completion._observed import Side
 
 
@@ -69,13 +68,12 @@ def squares(rows: Side, found: Array, seen: Seen, xp: Namespace) -> tuple[float,
     )
 
 
-def times(side: Side, values: Array, order: Array | None, factor: Array, xp: Namespace) -> Array:
+def ordered_times(side: Side, values: Array, order: Array, factor: Array, xp: Namespace) -> Array:
     """Return ``S @ factor`` for the sparse matrix `S` with ``values[order]`` in its places."""
     if compiled(side, values, factor):
-        from tdecomp._kernels._imputed import times as kernel
+        from tdecomp._kernels._imputed import ordered_times as kernel
 
         out = np.empty((side.starts.shape[0] - 1, factor.shape[1]), factor.dtype)
-        none = np.empty(0, np.int64)
-        kernel(side.starts, side.indices, values, none if order is None else order, factor, out)
+        kernel(side.starts, side.indices, values, order, factor, out)
         return out
-    return product(side, values if order is None else xp.take(values, order, axis=0), factor, xp)
+    return times(side, xp.take(values, order, axis=0), factor, xp)

@@ -11,8 +11,8 @@ from tdecomp._iterate import Step
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, device, is_numpy, squared_norm
-from tdecomp.completion._masked import entries
-from tdecomp.completion._methods._imputed import Seen, by_columns, missed, squares, times
+from tdecomp.completion._masked import entries, times
+from tdecomp.completion._methods._imputed import Seen, by_columns, missed, ordered_times, squares
 from tdecomp.completion._methods._singular import (
     Singular,
     across,
@@ -97,9 +97,9 @@ def soft_impute(problem: Problem) -> Solver:
         beyond = Seen(state.seen, state.seen_last, (state.momentum - 1) / momentum)
         point = _extrapolated(state, beyond.beta, xp)
         rest = missed(rows, beyond, length / heavy, room)
-        found = times(rows, rest, None, conj(state.start, xp), xp)
+        found = times(rows, rest, conj(state.start, xp), xp)
         basis = orthonormal(found + across(point.left, point.right, state.start, xp), xp)
-        found = times(columns, rest, order, conj(basis, xp), xp)
+        found = ordered_times(columns, rest, order, conj(basis, xp), xp)
         whole = of_columns(basis, found + across(point.right, point.left, basis, xp), xp)
         above = int(xp.sum(xp.astype(whole.s > threshold, xp.int32)))
         u, s, v = (part[..., : min(rank, _rounded(above))] for part in whole)

@@ -9,7 +9,7 @@ import numpy as np
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import conj, device, real_dtype
-from tdecomp.completion._methods._imputed import times
+from tdecomp.completion._masked import times
 from tdecomp.completion._methods._singular import of_columns, orthonormal
 from tdecomp.completion._observed import Observed, Side
 
@@ -49,9 +49,9 @@ def spectral(
     ahead, back = _weighted(rows), _weighted(columns)
     right = normal(rng, (n, min(rank + _MORE, m, n)), rows.values, xp)
     for _ in range(_ROUNDS):
-        across = narrow[0] * times(rows, ahead, None, conj(narrow[1] * right, xp), xp)
+        across = narrow[0] * times(rows, ahead, conj(narrow[1] * right, xp), xp)
         basis = orthonormal(across, xp)
-        right = narrow[1] * times(columns, back, None, conj(narrow[0] * basis, xp), xp)
+        right = narrow[1] * times(columns, back, conj(narrow[0] * basis, xp), xp)
     found = of_columns(basis, right, xp)
     root = xp.astype(xp.sqrt(found.s[:rank] / share), right.dtype)
     left, right = (
@@ -67,7 +67,7 @@ def heaviness(side: Side, xp: Namespace) -> Array:
         return xp.astype(side.counts(), real_dtype(side.values.dtype, xp))
     last, weights = int(xp.max(side.indices)), side.weights
     ones = xp.ones((last + 1, 1), dtype=weights.dtype, device=device(weights))
-    return times(side, weights, None, ones, xp)[:, 0]
+    return times(side, weights, ones, xp)[:, 0]
 
 
 def _weighted(side: Side) -> Array:

@@ -8,6 +8,7 @@ from tdecomp import Status
 
 FIXED = ("riemannian", "scaled_gd")
 ALL = (*FIXED, "soft_impute", "soft_impute_als")
+BY_COUNT = ("riemannian", "scaled_gd")
 
 
 def conditioned(m, n, rank, kappa, share, *, seed=0, cplx=False):
@@ -179,12 +180,13 @@ def test_scaled_gradients_do_not_claim_a_minimum_under_weights_of_all_magnitudes
     assert fit.status in (Status.MAX_ITER, Status.STAGNATED)
 
 
-def test_the_penalty_by_count_is_that_of_alternating_least_squares():
+@pytest.mark.parametrize("method", BY_COUNT)
+def test_the_penalty_by_count_is_that_of_alternating_least_squares(method):
     _, x = conditioned(50, 40, 3, 5, 0.6)
     x[0, 1:] = np.nan
     rules = {"rank": 3, "regularization": 1e-4, "by_count": True, "tol": 1e-15, "rng": 0}
     one = td.complete(x, method="als", max_iter=3000, **rules)
-    other = td.complete(x, method="scaled_gd", max_iter=3000, **rules)
+    other = td.complete(x, method=method, max_iter=3000, **rules)
     assert far(other, one.tensor.to_array()) < 1e-5
 
 
@@ -201,7 +203,7 @@ def test_methods_run_on_every_library(method, xp):
 @pytest.mark.parametrize(
     ("method", "asked"),
     [(method, "nonnegative") for method in ALL]
-    + [(method, "by_count") for method in ALL if method != "scaled_gd"],
+    + [(method, "by_count") for method in ALL if method not in BY_COUNT],
 )
 def test_what_a_method_cannot_do_is_refused_by_name(method, asked):
     _, x = conditioned(14, 12, 2, 3, 0.8)
