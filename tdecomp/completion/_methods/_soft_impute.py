@@ -33,13 +33,17 @@ _GROWTH, _SHARE = 1.2, 0.8
 
 
 class _State(NamedTuple):
-    """Two models with their known entries, and how the next step goes on from them."""
+    """Two models with their known entries, and how the next step goes on from them.
+
+    The `loss` and the `objective` are those of the first.
+    """
 
     model: Singular
     seen: Array
     last: Singular
     seen_last: Array
     start: Array
+    loss: float
     objective: float
     momentum: float
     length: float
@@ -58,11 +62,11 @@ def soft_impute(problem: Problem) -> Solver:
     .. math:: Z \leftarrow S_{t \lambda} \bigl( Y + t \, W \circ (X - Y) \bigr)
 
     with the soft threshold `S` for singular values, and `Y` beyond `Z` in the direction of the
-    last step [2]_, as long as the objective falls. With the heaviest weight :math:`\bar w` no
-    `t` up to :math:`1 / \bar w` is too long. Where few entries are known, longer ones are right:
-    :math:`\sum w |d|^2 \le |D|^2 / t` for the change `D` from `Y` to the next `Z` is all that
-    [2]_ asks for, and what holds of one change is asked of the next one. Where the objective
-    rises all the same, the next step is shorter, and without momentum.
+    last step [2]_. With the heaviest weight :math:`\bar w` no `t` up to :math:`1 / \bar w` is too
+    long. Where few entries are known, longer ones are right: :math:`\sum w |d|^2 \le |D|^2 / t`
+    for the change `D` from `Y` to the next `Z` is all that [2]_ asks for, and what holds of one
+    change is asked of the next one. A step that raises the objective all the same is not taken:
+    the next one starts without momentum, and if there was none, with a `t` that is not too long.
 
     The matrix is the sum of a sparse one and of low rank; what it does to the leading singular
     subspace of the last step is a round of subspace iteration, and near the limit one round is
@@ -109,14 +113,16 @@ def soft_impute(problem: Problem) -> Solver:
         objective = loss + 2 * problem.regularization * float(xp.sum(model.s))
         moved = _distance(model, point, xp)
         best = min(_GROWTH * length, _SHARE * heavy * moved / felt if felt > 0 else longest)
-        if objective > state.objective:
-            momentum, best = 1.0, min(best, length / _GROWTH)
         start = _widened(whole.v, min(widest, _rounded(above + _MORE)), xp)
         best = max(1.0, min(best, longest))
-        after = _State(model, seen, state.model, state.seen, start, objective, momentum, best)
-        error, merit = (math.sqrt(x / problem.total) for x in (loss, objective))
+        after = _State(
+            model, seen, state.model, state.seen, start, loss, objective, momentum, best
+        )
+        if objective > state.objective:
+            after = _kept(state, start, min(best, length / _GROWTH) if beyond.beta else 1.0)
+        error, merit = (math.sqrt(x / problem.total) for x in (after.loss, after.objective))
         gain = max(abs(state.objective - objective), heavy * moved / length)
-        return Step(after, error, gain / max(2 * objective, math.ulp(0.0)), merit=merit)
+        return Step(after, error, gain / max(2 * after.objective, math.ulp(0.0)), merit=merit)
 
     def factors(state: _State) -> tuple[Array, Array]:
         left, right = state.model.balanced(rank, xp)
@@ -124,8 +130,15 @@ def soft_impute(problem: Problem) -> Solver:
 
     model = singular(problem.left, problem.right, xp)
     seen, start = _seen(model, rows, xp), _widened(model.v, widest, xp)
-    begun = _State(model, seen, model, seen, start, math.inf, 1.0, math.sqrt(longest))
+    begun = _State(model, seen, model, seen, start, math.inf, math.inf, 1.0, math.sqrt(longest))
     return Solver(begun, step, factors)
+
+
+def _kept(state: _State, start: Array, length: float) -> _State:
+    """Return a state from which a step is tried again, without momentum."""
+    return state._replace(
+        last=state.model, seen_last=state.seen, start=start, momentum=1.0, length=max(1.0, length)
+    )
 
 
 def _longest(rows: Side, shape: tuple[int, int], heavy: float, xp: Namespace) -> float:

@@ -96,19 +96,27 @@ def test_singular_values_below_the_threshold_are_zero(method):
     assert np.sum(left == 0) >= 5
 
 
-def test_no_step_of_the_alternating_form_raises_the_objective():
-    x, lam = problem(), 2.0
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("uneven", [False, True])
+def test_no_step_raises_the_objective(method, uneven):
+    """Weights far from one another and a rank below that of the solution make long steps fail."""
+    x, lam, rank = problem(), 2.0, 6
     weights = weights_of(x)
+    if uneven:
+        draw = np.random.default_rng(0)
+        weights = 10 ** draw.uniform(-1, 1, (40, 1)) * 10 ** draw.uniform(-1, 1, (1, 30))
+        weights, rank = weights * ~np.isnan(x), 1
     seen = []
 
     def watch(progress):
         seen.append(objective(x, progress.tensor.to_array(), lam, weights))
 
-    td.complete(
-        x, rank=6, regularization=lam, weights=weights, method="soft_impute_als", rng=0,
+    fit = td.complete(
+        x, rank=rank, regularization=lam, weights=weights, method=method, rng=0,
         max_iter=60, tol=-1, callback=watch,
     )  # fmt: skip
     assert np.all(np.diff(seen) <= 1e-10 * seen[0])
+    assert seen[-1] == pytest.approx(objective(x, fit.tensor.to_array(), lam, weights), rel=1e-9)
 
 
 def test_momentum_saves_steps():
