@@ -151,7 +151,7 @@ ax.set_title("distance to the truth, a tenth of 1200 numbers spoiled", loc="left
 # Columns, spoiled numbers, measurements
 # --------------------------------------
 # With more columns than rank, how many matters little; almost half of the numbers may be
-# spoiled (at a half, one of nine draws fails); with too few measurements nothing helps.
+# spoiled (at a half, two of 36 draws fail); with too few measurements nothing helps.
 
 columns = (3, 5, 10, 20)
 shares = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
