@@ -120,7 +120,18 @@ def complete(
     Raises
     ------
     ValueError
-        If a method cannot do what is asked for, with its name.
+        If nothing is known, an entry is infinite, a place comes twice, a number is out of its
+        range, or the method cannot do what is asked for.
+    TypeError
+        If an argument is of another kind than it should be.
+
+    See Also
+    --------
+    predict, top_n, fold_in, variance : take what is returned.
+    cross_validate : chooses rank and penalty.
+    variational_als : learns penalties and offsets.
+    inductive : with features of rows and columns.
+    implicit_als : from what was done, all else being zero.
 
     Notes
     -----
@@ -129,9 +140,9 @@ def complete(
     offsets and factors together by ``"als"`` and ``"als_cg"``; the other methods, and nonnegative
     factors, are fitted to what offsets alone leave.
 
-    Every method takes weights, biases, complex entries, held-out ones, and a penalty. The others
-    are told apart by what a step is and by its operations, to which those of :math:`(m + n) k^2`
-    come (:math:`k^3` for ``"als"``):
+    Every method takes weights, biases, complex entries, held-out ones, and a penalty. They differ
+    in what a step is and in its operations, to which some :math:`(m + n) k^2` more come
+    (:math:`k^3` for ``"als"``), and in what else they take:
 
     ===================== =================================== ============== ======== ===========
     method                step                                operations     by_count nonnegative
@@ -144,8 +155,9 @@ def complete(
     ``"soft_impute_als"`` each factor for the filled matrix   ``8 nnz k``    no       no
     ===================== =================================== ============== ======== ===========
 
-    With a penalty and a rank above that of the solution, all minimise the sum of weighted squares
-    and :math:`2 \lambda \|Z\|_*`, which is convex; the last two set singular values to zero.
+    With a penalty, and a rank above that of the solution, all minimise the sum of weighted squares
+    and :math:`2 \lambda \|Z\|_*`, which is convex, unless penalties are by count or factors
+    nonnegative; the last two set singular values to zero.
 
     References
     ----------

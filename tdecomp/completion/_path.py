@@ -78,7 +78,8 @@ def soft_impute_path(
         The penalties, in any order. By default ten, evenly in their logarithms, from the one that
         makes the matrix zero down to a hundredth of it.
     weights, biases, duplicates, max_iter, tol, rng
-        As for `complete`; ``max_iter`` and ``tol`` hold for each penalty.
+        As for `complete`; ``max_iter`` and ``tol`` hold for each penalty, and offsets are fitted
+        once, before the first.
     callback : callable, optional
         Called with a `Progress` after each penalty, ``iteration`` its number from 1; returning
         True ends the path.
@@ -91,7 +92,11 @@ def soft_impute_path(
     Raises
     ------
     ValueError
-        If there is no penalty, or one is negative.
+        If there is no penalty, one is negative, or an argument is refused as in `complete`.
+
+    See Also
+    --------
+    complete : ``method="soft_impute"`` for one penalty.
 
     Notes
     -----

@@ -108,6 +108,7 @@ def implicit_als(
     See Also
     --------
     complete : what is not known is not looked at.
+    top_n : what comes next, without what was done.
 
     Notes
     -----
@@ -116,6 +117,9 @@ def implicit_als(
     shared parts, as if the zeros were not there. With :math:`V^T V + \lambda I = R^T R` the rows
     of :math:`V R^{-1}` pose ridge regressions with a ridge of one on what is stored, which are
     those of `complete`.
+
+    New rows are completed by `fold_in` from a dense array, zeros included: ``fold_in(fit.tensor,
+    (new > 0).astype(float), weights=1 + alpha * new, regularization=regularization)``.
 
     References
     ----------
