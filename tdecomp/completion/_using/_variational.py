@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tdecomp._errors import check_callback, check_choice, check_count, check_number, check_rank
-from tdecomp._iterate import Callback, Fit, Step, iterate
+from tdecomp._iterate import Callback, Fit, Progress, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
@@ -24,6 +26,8 @@ from tdecomp.completion._units import Units, in_units, shown
 
 # The variances of the noise and of rows at a start, in units of the data.
 _SPECTRAL, _RANDOM = (0.3, 0.03), (1.0, 0.1)
+# The share of the noise below which factors have vanished.
+_NOTHING = 1e-2
 # The ridge of the biases to start from.
 _RIDGE = 5.0
 
@@ -128,8 +132,8 @@ def variational_als(
     A sweep costs :math:`2 |\Omega| k^2` multiplications and :math:`(m + n) k^3` for the inverses
     of the normal equations, which are kept: :math:`(m + n) k^2` numbers. The free energy has
     several minima, the more the larger the rank; another `rng` may find another one. Zeros are
-    one of them: ``init="random"`` may end there where a table is small or the rank large, also of
-    data without noise; `error` is then 1.
+    one of them, where random factors may end if a table is small or the rank large, also of data
+    without noise: then the spectral start is tried too, and the lower minimum returned.
 
     References
     ----------
@@ -164,14 +168,51 @@ def variational_als(
         start = fit_biases(entries, _RIDGE / units.heaviest, xp)
     observed = group(entries._replace(values=entries.values - start.mean), xp)
     total = max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0))
-    return iterate(
-        lambda state: _step(observed, state, total, biases, xp),
-        _start(observed, k, start, (kind, generator(rng)), xp),
-        max_iter=check_count(max_iter, name="max_iter", least=1),
-        tol=check_number(tol, name="tol"),
-        callback=callback,
-        show=lambda state: _shown(state, start, units, xp),
-    )
+    most, draw = check_count(max_iter, name="max_iter", least=1), generator(rng)
+    least, begun = check_number(tol, name="tol"), time.monotonic()
+
+    def show(state: _State) -> Completion:
+        return _shown(state, start, units, xp)
+
+    def run(kind: str, before: int) -> Fit[_State]:
+        return iterate(
+            lambda state: _step(observed, state, total, biases, xp),
+            _start(observed, k, start, (kind, draw), xp),
+            max_iter=most - before,
+            tol=least,
+            callback=_seeing(callback, before, begun, show),
+            show=lambda state: state,
+        )
+
+    fit = run(kind, 0)
+    if kind == "random" and fit.status is Status.CONVERGED and _vanished(fit.tensor, xp):
+        fit = _better(fit, run("spectral", fit.n_iter)) if fit.n_iter < most else fit
+    return Fit(show(fit.tensor), fit.error, fit.n_iter, fit.status)
+
+
+def _seeing(
+    callback: Callback | None, before: int, begun: float, show: Callable[[_State], Completion]
+) -> Callback | None:
+    """Let a callback see the matrix, with the sweeps and the time of an earlier start counted."""
+    if callback is None:
+        return None
+
+    def seeing(progress: Progress) -> object:
+        count, elapsed = before + progress.iteration, time.monotonic() - begun
+        return callback(Progress(count, progress.error, elapsed, show(progress.tensor)))
+
+    return seeing
+
+
+def _vanished(state: _State, xp: Namespace) -> bool:
+    """Tell whether factors say next to nothing beside the noise."""
+    return float(xp.sum(state.left.prior * state.right.prior)) < _NOTHING * state.noise
+
+
+def _better(first: Fit[_State], second: Fit[_State]) -> Fit[_State]:
+    """Return the fit of less free energy, with the sweeps of both and the status of the last."""
+    best = min(first, second, key=lambda fit: fit.tensor.energy)
+    return best._replace(n_iter=first.n_iter + second.n_iter, status=second.status)
 
 
 def _start(

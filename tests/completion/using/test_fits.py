@@ -151,6 +151,29 @@ def test_what_is_exact_is_recovered_at_too_high_a_rank():
     assert np.linalg.norm(fit.tensor.to_array() - truth) < 1e-10 * np.linalg.norm(truth)
 
 
+def test_random_factors_that_vanish_are_no_last_word():
+    """Zeros are a local minimum, of which the free energy is larger than that of a model."""
+    x, sweeps = np.arange(20.0).reshape(5, 4), []
+    fit = variational_als(
+        x, rank=2, init="random", rng=0, callback=lambda p: sweeps.append((p.iteration, p.tensor))
+    )
+    assert fit.status == Status.CONVERGED
+    assert fit.error < 0.1
+    assert [number for number, _ in sweeps] == list(range(1, fit.n_iter + 1))
+    np.testing.assert_array_equal(sweeps[-1][1].to_array(), fit.tensor.to_array())
+    spectral = variational_als(x, rank=2)
+    np.testing.assert_allclose(fit.tensor.to_array(), spectral.tensor.to_array(), rtol=1e-2)
+
+
+@pytest.mark.parametrize("max_iter", [20, 300])
+def test_zeros_are_the_answer_to_noise_from_every_start(max_iter):
+    x = np.random.default_rng(0).standard_normal((30, 20))
+    fit = variational_als(x, rank=3, init="random", rng=0, max_iter=max_iter)
+    assert fit.error > 0.99
+    assert fit.n_iter <= max_iter
+    assert fit.status == (Status.CONVERGED if max_iter == 300 else Status.MAX_ITER)
+
+
 def test_data_and_posterior_mean_scale_together():
     _, x = noisy()
     fits = [
