@@ -6,6 +6,8 @@ import contextlib
 import math
 import operator
 
+import numpy as np
+
 
 class ToleranceError(ValueError):
     """A tolerance that no result in this precision can honour.
@@ -65,6 +67,13 @@ def check_positive(value: object, *, name: str) -> float:
     if not 0 < number < math.inf:
         raise ValueError(f"{name} must be a number > 0, got {number}")
     return number
+
+
+def check_bool(value: object, *, name: str) -> bool:
+    """Return `value`, True or False of Python or NumPy, or refuse it."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise TypeError(f"{name} must be a bool, got {value!r}")
 
 
 def check_callable(value: object, *, name: str) -> None:

@@ -184,6 +184,7 @@ def prepare(
     batch: bool = False,
     like: Array | None = None,
     check_finite: bool = True,
+    may_be_empty: bool = False,
     name: str = "a",
 ) -> tuple[Namespace, Array]:
     """Return the namespace of `x` and `x` as a finite, nonempty, floating array of `ndim` axes.
@@ -196,7 +197,7 @@ def prepare(
     if x.ndim < ndim or (x.ndim > ndim and not batch):
         wanted = f"at least {ndim}" if batch else f"{ndim}"
         raise ValueError(f"{name} must have {wanted} dimensions, got shape {tuple(x.shape)}")
-    if 0 in x.shape:
+    if 0 in x.shape and not may_be_empty:
         raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
     return xp, finite(x, xp, name=name) if check_finite else x
 

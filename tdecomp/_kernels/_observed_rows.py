@@ -127,15 +127,16 @@ def into_lanes(
 ) -> None:  # fmt: skip
     """Write the normal equations of a row into a lane, their diagonal safely enlarged.
 
-    The enlargement by a few eps of the trace makes the factorisation safe. A change that solves
-    the enlarged equations lowers the objective all the same, and is as small as need be. A copy
-    of the right-hand side stands behind it.
+    The enlargement by a few eps of the trace, without ridges, makes the factorisation safe: each
+    ridge covers the rounding that it brings, and none is a reason to hold back the others. A
+    change that solves the enlarged equations lowers the objective all the same, and is as small
+    as need be. A copy of the right-hand side stands behind it.
     """
-    trace = most = own.dtype.type(0)
+    trace, lightest = own.dtype.type(0), penalty[0]
     for a in range(k):
         trace += h[a * width + a]
-        most = max(most, penalty[a])
-    safe = rounding * (trace + most)
+        lightest = min(lightest, penalty[a])
+    safe = rounding * (trace + lightest)
     least[lane] = safe
     for a in range(k):
         for b in range(a):

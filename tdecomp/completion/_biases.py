@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tdecomp._errors import check_size
+import numpy as np
+
+from tdecomp._errors import check_number, check_size
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps, equilibrate, real_dtype
@@ -15,8 +17,6 @@ from tdecomp.completion._inner import inner
 # The most steps: the eigenvalues lie in one cluster, but for one in each part of the pattern that
 # is connected.
 _MOST = 1000
-
-
 # The ridge where none is named.
 _RIDGE = 5.0
 
@@ -37,9 +37,10 @@ class Biases(NamedTuple):
 
 def ridge_of_biases(biases: bool | float) -> float | None:
     """Return the ridge of the biases that are asked for, None where none are."""
-    if biases is False:
-        return None
-    return _RIDGE if biases is True else check_size(biases, name="biases")
+    if isinstance(biases, bool | np.bool_):
+        return _RIDGE if biases else None
+    check_number(biases, name="biases", legal="a bool or a number >= 0")
+    return check_size(biases, name="biases")
 
 
 def no_biases(entries: Entries, xp: Namespace) -> Biases:

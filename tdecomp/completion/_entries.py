@@ -16,6 +16,7 @@ from tdecomp._xp import (
     as_floating,
     concrete,
     device,
+    equilibrate,
     integers,
     is_numpy,
     namespace,
@@ -62,7 +63,10 @@ def read(
     """
     check_choice(duplicates, DUPLICATES, name="duplicates")
     stored = _stored(x, name)
-    xp, entries = _dense(x, weights, name) if stored is None else _sparse(*stored, weights, name)
+    if stored is None:
+        xp, entries = _dense(x, weights, name, may_be_empty)
+    else:
+        xp, entries = _sparse(*stored, weights, name)
     entries = _without_zero_weights(entries, xp)
     if entries.values.shape[0] == 0:
         if may_be_empty:
@@ -83,7 +87,7 @@ def places(x: Any, *, name: str) -> tuple[Array, Array, tuple[int, int]]:
     if stored is None and getattr(x, "dtype", None) == getattr(namespace(x), "bool", bool):
         xp = namespace(x)
         x = xp.where(x, xp.asarray(0.0, device=device(x)), xp.nan)
-    xp, entries = _dense(x, None, name) if stored is None else _sparse(*stored, None, name)
+    xp, entries = _dense(x, None, name, True) if stored is None else _sparse(*stored, None, name)
     entries = _in_order(entries, xp)
     return entries.rows, entries.columns, entries.shape
 
@@ -162,9 +166,9 @@ def _weighted(entries: Entries, weights: Any, xp: Namespace, name: str) -> Entri
     return entries._replace(weights=listed)
 
 
-def _dense(x: Any, weights: Any, name: str) -> tuple[Namespace, Entries]:
+def _dense(x: Any, weights: Any, name: str, may_be_empty: bool) -> tuple[Namespace, Entries]:
     """List the entries of an array that are not NaN and weigh something."""
-    xp, x = prepare(x, ndim=2, check_finite=False, name=name)
+    xp, x = prepare(x, ndim=2, check_finite=False, may_be_empty=may_be_empty, name=name)
     seen = ~xp.isnan(x)
     if weights is not None:
         weights = elementwise(weights, x, x.shape, xp, name=name)
@@ -262,7 +266,10 @@ def _unique(entries: Entries, duplicates: str, xp: Namespace, name: str) -> Entr
     if weights is None:
         weights = xp.ones(values.shape, dtype=xp.abs(values[:1]).dtype, device=device(values))
     merged = entries.take(xp.nonzero(fresh)[0], xp)
+    # At unit scale, as sums and products of the largest numbers are none.
+    values, size = equilibrate(values, xp, axis=(0,))
+    weights, most = equilibrate(weights, xp, axis=(0,))
     total = index_add(xp.zeros_like(merged.values), place, weights * values, xp)
     weight = xp.zeros(merged.values.shape, dtype=weights.dtype, device=device(weights))
     weight = index_add(weight, place, weights, xp)
-    return merged._replace(values=total / weight, weights=weight)
+    return merged._replace(values=total / weight * size, weights=weight * most)

@@ -100,8 +100,9 @@ def solve_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Namesp
               + \sum_r \lambda_{ir} |u_{ir}|^2
 
     The normal equations are solved for the change of each row, with a diagonal enlarged by a few
-    eps of their trace: rows that their entries do not determine change as little as need be, and
-    no objective rises. Rows without entries become zero.
+    eps of their trace, ridges not counted: these cover the rounding that they bring. Rows that
+    their entries do not determine change as little as need be, and no objective rises. Rows
+    without entries become zero.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def solve_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Namesp
     _, slope = residual_times(side, left, right, xp)
     gram = grams(side, right, xp)
     trace = xp.real(xp.sum(gram * xp.eye(k, dtype=gram.dtype, device=device(gram)), axis=(1, 2)))
-    safe = 4 * k * eps(left.dtype, xp) * (trace + xp.max(penalty, axis=1))
+    safe = 4 * k * eps(left.dtype, xp) * (trace + xp.min(penalty, axis=1))
     shift = penalty + xp.where(safe > 0, safe, xp.ones_like(safe))[:, None]
     identity = xp.eye(k, dtype=left.dtype, device=device(left))
     change = xp.linalg.solve(
@@ -173,7 +174,7 @@ def grams(side: Side, right: Array, xp: Namespace) -> Array:
 
 def _runs(side: Side, width: int) -> Iterator[slice]:
     """Cut the entries into runs whose rows of that width fit into the room."""
-    length = max(1, _ROOM // width)
+    length = max(1, _ROOM // max(1, width))
     total = side.indices.shape[0]
     yield from (slice(at, min(at + length, total)) for at in range(0, total, length))
 

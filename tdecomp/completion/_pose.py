@@ -70,10 +70,10 @@ def pose(entries: Entries, units: Units, options: Options, xp: Namespace) -> Pos
     offsets = none if options.biases is None else fit_biases(entries, own, xp)
     observed = group(entries if options.biases is None else _less(entries, offsets, xp), xp)
     total = max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0))
-    ridge = options.regularization / units.scale / units.heaviest
-    heavy = units.heaviest if options.by_count else None
+    ridge = options.regularization / units.scale
+    ridge = ridge if options.by_count else ridge / units.heaviest
     rows, columns = (
-        row_penalties(side, ridge, heavy, options.rank, xp)
+        row_penalties(side, ridge, options.by_count, options.rank, xp)
         for side in (observed.rows, observed.columns)
     )
     factors = start(observed, options.rank, options.init, options.rng, xp, root=units.root)

@@ -29,15 +29,19 @@ def facing(side: Side, right: Array, xp: Namespace) -> tuple[Side, Array]:
     """
     fixed, offsets, m = right[:, :-1], right[:, -1:], side.starts.shape[0] - 1
     ones = xp.ones((m, 1), dtype=right.dtype, device=device(right))
-    features = xp.concat([fixed, xp.ones_like(offsets)], axis=1)
-    return less(side, ones, offsets, xp), features
+    return less(side, ones, offsets, xp), with_ones(fixed, xp)
+
+
+def with_ones(factor: Array, xp: Namespace) -> Array:
+    """Put what an offset is multiplied with behind a factor of any rank."""
+    ones = xp.ones((factor.shape[0], 1), dtype=factor.dtype, device=device(factor))
+    return xp.concat([factor, ones], axis=1)
 
 
 def joined(left: Array, right: Array, xp: Namespace) -> tuple[Array, Array]:
     """Return factors (m, k + 2) and (n, k + 2) whose product has the offsets in it."""
-    tall = xp.concat([left, xp.ones_like(left[:, :1])], axis=1)
-    wide = [right[:, :-1], xp.ones_like(right[:, :1]), right[:, -1:]]
-    return tall, xp.concat(wide, axis=1)
+    wide = [with_ones(right[:, :-1], xp), right[:, -1:]]
+    return with_ones(left, xp), xp.concat(wide, axis=1)
 
 
 def divided(left: Array, right: Array) -> tuple[Array, Array, Array, Array]:

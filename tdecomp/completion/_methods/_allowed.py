@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from tdecomp._errors import check_bool
 
 # What each method cannot take.
 _REFUSED = {
@@ -30,8 +30,7 @@ def check_allowed(method: str, *, nonnegative: bool, by_count: bool) -> None:
     """
     asked = {"nonnegative": nonnegative, "by_count": by_count}
     for name, value in asked.items():
-        if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"{name} must be a bool, got {value!r}")
+        check_bool(value, name=name)
     for name in _REFUSED.get(method, ()):
         if asked[name]:
             raise ValueError(f'method="{method}" {_WHY[name]}; pass {name}=False or method="als"')

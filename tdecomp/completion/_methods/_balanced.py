@@ -126,7 +126,9 @@ def _sheared(problem: Problem, left: Array, right: Array) -> tuple[Array, Array]
     )
     fixed = xp.concat([right[:, :-1], other], axis=1)
     ridge, k = problem.column_penalty[0, -1], left.shape[1]
-    heavy = known * penalty
+    # Only their ratios count, and the smallest would leave nothing to divide by.
+    most = xp.maximum(ridge, xp.max(penalty))
+    ridge, heavy = ridge / most, known * (penalty / most)
     diagonal = xp.sum(heavy, axis=0)
     shift = diagonal + k * eps(left.dtype, xp) * xp.sum(diagonal)
     square = ridge * inner_product(fixed, fixed, xp)

@@ -1,4 +1,4 @@
-"""The metric that one factor makes of the other: what gradients are in_metric by."""
+"""The metric that one factor makes of the other: what gradients are divided by."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tdecomp._errors import check_choice, check_size
+from tdecomp._errors import check_bool, check_choice, check_size
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps, equilibrate
@@ -14,7 +14,8 @@ from tdecomp.completion._format import Completion
 from tdecomp.completion._masked import solve_rows, times
 from tdecomp.completion._observed import Side, group
 from tdecomp.completion._penalties import row_penalties, with_offsets
-from tdecomp.completion._using._model import Model, alike, as_model
+from tdecomp.completion._together import with_ones
+from tdecomp.completion._using._model import Model, alike, as_model, in_unit
 
 
 @full_precision
@@ -87,6 +88,7 @@ def fold_in(
     array([[ 3. ,  6. , 12. ],
            [ 0.5,  1. ,  2. ]])
     """
+    check_bool(by_count, name="by_count")
     across = check_choice(mode, ("rows", "columns"), name="mode") == "columns"
     xp, model = as_model(model)
     ridge = check_size(regularization, name="regularization")
@@ -98,7 +100,7 @@ def fold_in(
         kind = "rows" if across else "columns"
         raise ValueError(f"x must have the {model.shape[1]} {kind} of the model, got {width}")
     bias_ridge = ridge_of_biases(biases)
-    if entries.values.shape[0]:
+    if entries.values.shape[0] and (model.right.shape[1] or bias_ridge is not None):
         observed = group(entries, xp)
         side = observed.columns if across else observed.rows
         found = _fold_in(model, side, ridge, by_count, bias_ridge, xp=xp)
@@ -109,7 +111,7 @@ def fold_in(
 
 
 def _nothing(model: Model, count: int, xp: Namespace) -> Model:
-    """Return rows of which nothing is known."""
+    """Return rows of which nothing is known, or that have nothing to tell it by."""
     where = {"dtype": model.right.dtype, "device": device(model.right)}
     left = xp.zeros((count, model.right.shape[1]), **where)
     return Model(left, model.right, model.biases._replace(rows=xp.zeros(count, **where)))
@@ -133,19 +135,18 @@ def _fold_in(
     values = side.values - mean - xp.take(columns, side.indices, axis=0)
     values, scale = equilibrate(values, xp, axis=(0,), always=True)
     side = side._replace(values=values, weights=weights)
-    right, length = equilibrate(model.right, xp, axis=(0, 1), always=True)
-    # Beyond that nothing is left of a row, and squares must not overflow.
-    size, k = float(length[0, 0]), right.shape[1]
-    least = min(ridge / size / size / heaviest, eps(right.dtype, xp) ** -3)
-    penalty = row_penalties(side, least, heaviest if by_count else None, k, xp)
+    right, length = in_unit(model.right, xp)
+    size, k = float(length), right.shape[1]
+    ridge = ridge / size / size
+    penalty = row_penalties(side, ridge if by_count else ridge / heaviest, by_count, k, xp)
     if bias_ridge is not None:
-        right = xp.concat([right, xp.ones_like(right[:, :1])], axis=1)
+        right = with_ones(right, xp)
         penalty = with_offsets(penalty, bias_ridge / heaviest, xp)
     found = xp.zeros_like(penalty, dtype=right.dtype)
     for held in (penalty + _shortening(side, right, xp), penalty):
         found = solve_rows(side, found, right, held, xp)
     # Their quotient may be beyond the range where the rows are not.
-    left = found[:, :k] * scale[0] / length[0, 0]
+    left = found[:, :k] * scale[0] / length
     rows = xp.zeros_like(left[:, 0]) if bias_ridge is None else found[:, -1] * scale[0]
     return Model(left, model.right, type(model.biases)(mean, rows, columns))
 

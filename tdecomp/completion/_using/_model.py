@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import as_array, as_floating, device, namespace
+from tdecomp._xp import as_array, as_floating, device, equilibrate, namespace
 from tdecomp.completion._biases import Biases
 from tdecomp.completion._entries import Entries
 from tdecomp.completion._format import Completion
@@ -62,6 +62,14 @@ def as_model(model: Any, *, name: str = "model") -> tuple[Namespace, Model]:
         parts = ", ".join(map(str, forms[: len(model)]))
         raise ValueError(f"{name} has parts that do not fit together, of shapes {parts}")
     return xp, Model(left, xp.matrix_transpose(right), Biases(*fields[2:]))
+
+
+def in_unit(factor: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Return a factor at unit scale, and what it has been divided by: 1 at rank 0."""
+    if 0 in factor.shape:
+        return factor, xp.abs(xp.ones((), dtype=factor.dtype, device=device(factor)))
+    scaled, scale = equilibrate(factor, xp, axis=(0, 1), always=True)
+    return scaled, scale[0, 0]
 
 
 def alike(model: Model, entries: Entries) -> tuple[Namespace, Model, Entries]:

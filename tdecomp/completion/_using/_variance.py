@@ -6,18 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._errors import check_size
+from tdecomp._errors import check_bool, check_size
 from tdecomp._precision import full_precision
 from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, conj, device, eps, equilibrate
+from tdecomp._xp import adjoint, conj, device, eps
 from tdecomp.completion._biases import Biases, ridge_of_biases
 from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._masked import entries as model_entries
 from tdecomp.completion._masked import grams, weighted_squares
 from tdecomp.completion._observed import Side, group
 from tdecomp.completion._penalties import row_penalties, with_offsets
-from tdecomp.completion._using._model import Model, alike, as_model
+from tdecomp.completion._together import with_ones
+from tdecomp.completion._using._model import Model, alike, as_model, in_unit
 from tdecomp.completion._using._predict import places
 
 # How many numbers the normal equations of a block of rows have.
@@ -59,7 +60,7 @@ class _Part(NamedTuple):
     def penalties(self, side: Side, xp: Namespace) -> Array:
         """Return the ridge of each feature, for each row of a side."""
         k = self.model.right.shape[1]
-        shape = row_penalties(side, 1.0, 1.0 if self.ridge.by_count else None, k, xp)
+        shape = row_penalties(side, 1.0, self.ridge.by_count, k, xp)
         # Beyond that nothing is left of a row, and squares must not overflow.
         most = eps(shape.dtype, xp) ** -3
         penalty = shape * xp.clip(self.ridge.factors / self.length / self.length, max=most)
@@ -123,7 +124,8 @@ def variance(
         The variance :math:`\sigma^2`. Without it the weighted squares of what the model misses
         are divided by the number of entries less the degrees of freedom that the fit has spent,
         :math:`\sum_i \operatorname{tr} A_i^{-1} (A_i - \lambda_i I)` over rows and columns, less
-        the :math:`k^2` in which two factors of one product differ.
+        the :math:`k^2` in which two factors of one product differ, or :math:`(k + 1)^2` with
+        offsets, which factors can tell too.
 
     Returns
     -------
@@ -170,6 +172,7 @@ def variance(
     True
     """
     xp, model = as_model(model)
+    check_bool(by_count, name="by_count")
     _, entries = read(x, weights, duplicates=duplicates)
     if entries.shape != model.shape:
         raise ValueError(f"x must have the shape {model.shape} of the model, got {entries.shape}")
@@ -198,12 +201,9 @@ def variance(
 def _in_units(model: Model, xp: Namespace) -> tuple[Model, list[Array]]:
     """Return the model with factors at unit scale, and what both have been divided by."""
     left, right, offsets = model
-    (left, tall), (right, wide) = (
-        equilibrate(factor, xp, axis=(0, 1), always=True) for factor in (left, right)
-    )
-    lengths = [scale[0, 0] for scale in (tall, wide)]
-    unit = lengths[0] * lengths[1]
-    return Model(left, right, Biases(*(part / unit for part in offsets))), lengths
+    (left, tall), (right, wide) = (in_unit(factor, xp) for factor in (left, right))
+    unit = tall * wide
+    return Model(left, right, Biases(*(part / unit for part in offsets))), [tall, wide]
 
 
 def _without_offsets(model: Model, entries: Entries, xp: Namespace) -> Entries:
@@ -218,6 +218,8 @@ def _share(part: _Part, own: Array, other: Array, xp: Namespace) -> Array:
     The normal equations of each row that is asked for are split into axes once.
     """
     features = _features(part, xp)
+    if not features.shape[1]:
+        return xp.zeros(own.shape, dtype=part.length.dtype, device=device(own))
     out = [xp.abs(features[:0, 0])]
     kinds, which = np.unique(host(own), return_inverse=True)
     order = np.argsort(which, kind="stable")
@@ -239,10 +241,7 @@ def _share(part: _Part, own: Array, other: Array, xp: Namespace) -> Array:
 def _features(part: _Part, xp: Namespace) -> Array:
     """Return what a row is multiplied with: the factor, and 1 where its offset was fitted too."""
     right = part.model.right
-    if part.ridge.biases is None:
-        return right
-    one = xp.ones((right.shape[0], 1), dtype=right.dtype, device=device(right))
-    return xp.concat([right, one], axis=1)
+    return right if part.ridge.biases is None else with_ones(right, xp)
 
 
 def _picked(side: Side, rows: np.ndarray, xp: Namespace) -> Side:
@@ -301,8 +300,8 @@ def _noise(rows: _Part, columns: _Part, xp: Namespace) -> float:
     """Estimate the variance of an observation of weight 1 from what the model misses."""
     side, model = rows.side, rows.model
     missed = side.values - model_entries(side, model.left, model.right, xp)
-    k = model.left.shape[1]
-    spent = _spent(rows, xp) + _spent(columns, xp) - k**2
+    alike = model.left.shape[1] + (rows.ridge.biases is not None)
+    spent = _spent(rows, xp) + _spent(columns, xp) - alike**2
     total = int(side.values.shape[0])
     if spent >= total:
         raise ValueError(
@@ -315,6 +314,8 @@ def _noise(rows: _Part, columns: _Part, xp: Namespace) -> float:
 def _spent(part: _Part, xp: Namespace) -> float:
     """Sum up the degrees of freedom of all rows."""
     features = _features(part, xp)
+    if not features.shape[1]:
+        return 0.0
     height, m = max(1, _BLOCK // features.shape[1] ** 2), part.side.starts.shape[0] - 1
     total = 0.0
     for start in range(0, m, height):

@@ -150,3 +150,30 @@ def test_what_is_fixed_is_subtracted_and_ones_stand_in_its_place():
     seen, fixed = facing(side, right, namespace(x))
     np.testing.assert_array_equal(seen.values, x[rows, columns] - right[columns, 2])
     np.testing.assert_array_equal(fixed, np.column_stack([right[:, :2], np.ones(N)]))
+
+
+def test_the_booleans_of_numpy_are_yes_and_no():
+    x, rules = noisy(), {"rank": 2, "max_iter": 2, "rng": 0}
+    for answer in (False, True):
+        found, own = (td.complete(x, biases=b, **rules).tensor for b in (np.bool_(answer), answer))
+        np.testing.assert_array_equal(found.row_bias, own.row_bias)
+        assert (found.row_bias != 0).any() == answer
+
+
+@METHODS
+def test_offsets_that_may_not_move_leave_the_factors_of_the_centred_matrix(method):
+    x = noisy()
+    rules = {"rank": 3, "method": method, "tol": 1e-10, "max_iter": 300, "rng": 0}
+    found = td.complete(x, biases=1e300, regularization=RIDGE, **rules)
+    alone = td.complete(x - found.tensor.mean, regularization=RIDGE, **rules)
+    assert found.status == alone.status == td.Status.CONVERGED
+    products = (z.left @ z.right for z in (found.tensor, alone.tensor))
+    np.testing.assert_allclose(*products, atol=1e-5)
+    assert np.max(np.abs(found.tensor.row_bias)) < 1e-12
+
+
+@METHODS
+def test_a_ridge_that_nearly_vanishes_is_none_beside_offsets_without_one(method):
+    x, rules = noisy(), {"rank": 2, "method": method, "biases": 0}
+    tiny, none = (td.complete(x, rng=0, regularization=r, **rules) for r in (1e-320, 0.0))
+    assert tiny.error == pytest.approx(none.error, rel=1e-3)

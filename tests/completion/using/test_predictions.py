@@ -80,7 +80,14 @@ def test_the_product_of_the_dimensions_may_be_more_than_an_index_holds():
         (lambda z: fold_in(z, np.ones((2, 4))), ValueError, "must have the 5 columns"),
         (lambda z: fold_in(z, [["a"] * 5]), TypeError, "dtype"),
         (lambda z: fold_in(z, np.ones((2, 5)), mode="up"), ValueError, "mode must be one of"),
+        (
+            lambda z: fold_in(z, np.ones((2, 5)), by_count="yes"),
+            TypeError,
+            "by_count must be a bool",
+        ),
+        (lambda z: fold_in(z, np.ones((2, 5)), biases="a"), TypeError, "a bool or a number >= 0"),
         (lambda z: variance(z, np.ones((2, 5)), 0, 0), ValueError, "must have the shape"),
+        (lambda z: variance(z, z.left, 0, 0, by_count=1), TypeError, "by_count must be a bool"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, error, message):
@@ -285,3 +292,68 @@ def test_what_is_unseen_is_told(xp):
     assert unseen(x, weights=lighter).columns.tolist() == [1, 2]
     empty = unseen(scipy.sparse.coo_array((2, 3)))
     assert (empty.rows.tolist(), empty.columns.tolist()) == ([0, 1], [0, 1, 2])
+
+
+def test_a_ridge_of_any_size_holds_back_nothing_else():
+    z = td.LowRank(np.ones((3, 2)), np.arange(8.0).reshape(2, 4))
+    x = np.eye(2, 4) + 1
+    fixed = fold_in(z, x, biases=1e300)
+    np.testing.assert_allclose(fixed.left, fold_in(z, x).left, rtol=1e-7)
+    alone = fold_in(z, x, biases=0, regularization=1e300)
+    np.testing.assert_allclose(alone.row_bias, x.mean(axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("heavy", [2.0**-90, 2.0**90])
+def test_a_row_that_is_penalised_by_count_does_not_depend_on_the_unit_of_weights(dtype, heavy):
+    z, x = model(dtype=dtype), np.ones((1, 5), dtype)
+    rules = {"regularization": 0.5, "by_count": True}
+    found, own = (fold_in(z, x, weights=w * np.ones_like(x), **rules) for w in (heavy, 1))
+    np.testing.assert_allclose(found.left, own.left, rtol=8 * np.finfo(dtype).eps)
+
+
+def test_a_model_of_rank_zero_is_its_offsets(xp):
+    not_compiled(xp)
+    zero = model()._replace(left=np.zeros((7, 0)), right=np.zeros((0, 5)))
+    _, x = noisy(shape=(3, 5))
+    own = zero._replace(**{name: xp.asarray(getattr(zero, name)) for name in zero._fields})
+    found = fold_in(own, xp.asarray(x), biases=2.0)
+    rest = x - zero.mean - zero.column_bias
+    known = np.isfinite(x)
+    expected = np.nansum(rest, axis=1) / (known.sum(axis=1) + 2)
+    np.testing.assert_allclose(xp.to_numpy(found.row_bias), expected, rtol=1e-12)
+    assert found.left.shape == (3, 0)
+    assert (xp.to_numpy(fold_in(own, xp.asarray(x)).row_bias) == 0).all()
+    _, seen = noisy(shape=(7, 5))
+    known = np.isfinite(seen)
+    uncertain = variance(own, xp.asarray(seen), [2], [4], biases=2.0, noise=1.0)
+    expected = 1 / (known[2].sum() + 2) + 1 / (known[:, 4].sum() + 2)
+    np.testing.assert_allclose(xp.to_numpy(uncertain.values), [expected], rtol=1e-12)
+    exact = variance(own, xp.asarray(seen), [2], [4])
+    rest = seen - zero.to_array()
+    assert exact.noise == pytest.approx(np.nansum(rest**2) / known.sum(), rel=1e-12)
+    assert xp.to_numpy(exact.values).tolist() == [0.0]
+
+
+def test_no_new_rows_are_no_error_however_they_are_held():
+    for empty in (np.zeros((0, 5)), scipy.sparse.coo_array((0, 5))):
+        assert fold_in(model(), empty).shape == (0, 5)
+        assert unseen(empty).columns.tolist() == [0, 1, 2, 3, 4]
+    assert fold_in(model(), np.zeros((7, 0)), mode="columns").shape == (7, 0)
+
+
+def test_the_noise_is_over_the_entries_less_the_dimension_of_what_fits():
+    z, (m, n) = model(), (7, 5)
+    rng = np.random.default_rng(3)
+    x = z.to_array() + 0.1 * rng.standard_normal((m, n))
+    rows, columns = np.eye(m), np.eye(n)
+    moves = [
+        np.ones((1, m, n)),
+        rows[:, :, None] + np.zeros(n),
+        np.zeros((m, 1)) + columns[:, None],
+    ]
+    moves += [rows[:, :, None] * z.right[r] for r in range(2)]
+    moves += [z.left[:, r, None] * columns[:, None] for r in range(2)]
+    dimension = np.linalg.matrix_rank(np.concatenate(moves).reshape(-1, m * n))
+    found = variance(z, x, [0], [0], biases=0).noise
+    assert found == pytest.approx(np.sum((x - z.to_array()) ** 2) / (m * n - dimension), rel=1e-9)
