@@ -114,6 +114,14 @@ def fits(x, weights):
     yield td.completion.fold_in(old, x, weights=weights)
 
 
+@pytest.mark.parametrize(("size", "weight"), [(1e308, 1.0), (1e-250, 1e-250), (1e200, 1e200)])
+def test_means_of_the_largest_and_the_smallest_numbers_are_numbers(size, weight):
+    x = COO(np.array([[0, 0, 1], [1, 1, 0]]), size * np.array([1.0, 0.5, 1.0]), (2, 2))
+    _, merged = read(x, weight * np.array([1.0, 3.0, 2.0]), duplicates="mean")
+    assert listed(merged) == [(0, 1, 0.625 * size), (1, 0, size)]
+    np.testing.assert_allclose(merged.weights, [4 * weight, 2 * weight], rtol=1e-15)
+
+
 def test_one_place_twice_is_refused_or_averaged_by_weight():
     x = COO(np.array([[0, 1, 0], [1, 0, 1]]), np.array([1.0, 5.0, 4.0]), (2, 2))
     with pytest.raises(ValueError, match=r"several entries at \(0, 1\)"):
