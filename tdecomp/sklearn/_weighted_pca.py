@@ -254,15 +254,21 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _explain(self, rest: Array, samples: Array) -> None:
         """Share the variance among components and what is left, of that norm."""
         values = np.append(self.singular_values_, rest).astype(self.singular_values_.dtype)
+        # Variances may leave the range of numbers; those of data at unit scale do not.
+        values, self._exponent = to_unit(values)
         variances, shares = explained(values, lengths(values), samples)
-        self.explained_variance_, self.explained_variance_ratio_ = variances[:-1], shares[:-1]
-        degrees = freedom(samples)
-        spread = self.singular_values_ / math.sqrt(degrees if degrees > 0 else 1.0)
-        # Their squares may leave the range of numbers.
-        self._deviations = np.where(spread > 0, spread, np.ones_like(spread))
         most = min(np.count_nonzero(samples), np.count_nonzero(self.feature_weight_))
         left_out = most - self.n_components_
-        self.noise_variance_ = float(variances[-1]) / left_out if left_out > 0 else 0.0
+        noise = float(variances[-1]) / left_out if left_out > 0 else 0.0
+        self._at_unit_scale = variances[:-1], noise
+        with np.errstate(over="ignore", under="ignore"):
+            self.explained_variance_ = np.ldexp(variances[:-1], 2 * self._exponent)
+            self.noise_variance_ = float(np.ldexp(noise, 2 * self._exponent))
+        self.explained_variance_ratio_ = shares[:-1]
+        degrees = freedom(samples)
+        spread = self.singular_values_ / math.sqrt(degrees if degrees > 0 else 1.0)
+        # Not the roots of variances, which may leave the range of numbers.
+        self._deviations = np.where(spread > 0, spread, np.ones_like(spread))
 
     def fit_transform(
         self, X: Any, y: Any = None, sample_weight: Any = None, weights: Any = None
@@ -352,13 +358,10 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         check_is_fitted(self)
         X = self._checked(X, reset=False)
-        return log_likelihood(
-            X - self.mean_,
-            self.components_,
-            self.explained_variance_,
-            self.noise_variance_,
-            self.feature_weight_,
-        )
+        gap, heavy = np.ldexp(X - self.mean_, -self._exponent), self.feature_weight_
+        found = log_likelihood(gap, self.components_, *self._at_unit_scale, heavy)
+        count = np.count_nonzero(~np.isnan(gap) & (heavy > 0), axis=1)
+        return found - count * (self._exponent * math.log(2))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the mean logarithm of the likelihood of samples.

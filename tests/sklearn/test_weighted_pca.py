@@ -92,6 +92,18 @@ def test_likelihood_of_incomplete_samples_is_that_of_what_is_known():
     assert np.allclose(found[full], alone[full], rtol=1e-10)
 
 
+@pytest.mark.parametrize("exponent", [-1000, 1000])
+def test_likelihood_is_told_where_variances_leave_the_range_of_numbers(exponent):
+    X, samples, features = case()
+    X[2, 1] = np.nan
+    pca = WeightedPCA(2, feature_weight=features)
+    expected = pca.fit(X, sample_weight=samples).score_samples(X)
+    scaled = np.ldexp(X, exponent)
+    found = pca.fit(scaled, sample_weight=samples).score_samples(scaled)
+    known = np.count_nonzero(~np.isnan(X), axis=1)
+    assert np.allclose(found, expected - known * exponent * np.log(2), rtol=1e-9)
+
+
 def test_without_noise_there_is_no_likelihood():
     X, *_ = case(4)
     with pytest.raises(ValueError, match="4 components leave none"):
