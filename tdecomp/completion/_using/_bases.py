@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, eps, equilibrate, prepare
 
+# How sparse matrices are made dense: those of SciPy, of pydata, of this library, and of PyTorch.
+_WAYS = ("toarray", "todense", "to_array", "to_dense")
+
 
 class Basis(NamedTuple):
     """An orthonormal basis of features, and what turns its coefficients into theirs."""
@@ -17,8 +20,9 @@ class Basis(NamedTuple):
 
 def prepared(features: Any, size: int, like: Array, name: str) -> Array:
     """Return features, dense or sparse, as a finite matrix with that many rows."""
-    if hasattr(features, "toarray"):
-        features = features.toarray()
+    ways = [name for name in _WAYS if hasattr(features, name)]
+    if ways:
+        features = getattr(features, ways[0])()
     _, features = prepare(features, ndim=2, like=like, name=name)
     if features.shape[0] != size:
         raise ValueError(f"{name} must have {size} rows, got shape {tuple(features.shape)}")

@@ -164,6 +164,19 @@ def test_the_units_of_a_feature_do_not_hide_others():
     np.testing.assert_allclose(other.tensor.to_array(), one.tensor.to_array(), atol=2e-4)
 
 
+def test_features_may_be_sparse_in_any_library():
+    _, x, p, q = described(shape=(12, 9))
+    p = np.where(p > 0, p, 0.0)
+    expected = inductive(x, p, q, rank=2, rng=0).tensor.to_array()
+    coo = td.COO(np.stack(np.nonzero(p)), p[p > 0], p.shape)
+    np.testing.assert_array_equal(inductive(x, coo, q, rank=2, rng=0).tensor.to_array(), expected)
+    torch = pytest.importorskip("torch")
+    there = [torch.asarray(part) for part in (x, p, q)]
+    there[1] = there[1].to_sparse()
+    found = inductive(*there, rank=2, rng=0).tensor.to_array()
+    np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-9, atol=1e-9)
+
+
 def test_features_may_be_sparse():
     _, x, _, q = described(shape=(15, 12))
     kinds = np.eye(3)[np.arange(15) % 3]
