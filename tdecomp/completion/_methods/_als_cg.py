@@ -14,12 +14,13 @@ from tdecomp.completion._methods._judged import judged
 from tdecomp.completion._observed import Side
 from tdecomp.completion._problem import Problem, Solver
 
-# The most steps for a row: with the axes of its factor, two or three are usual.
-_STEPS = 8
+# The most steps for a row: with the axes of its factor, three to five are usual.
+_STEPS = 16
 # By how much more than the last sweep the rows of the next are to shrink what is left of them.
-_AHEAD = 0.3
-# Between what that may lie, and where it starts.
-_LEAST, _MOST, _FIRST = 0.01, 0.3, 0.05
+_AHEAD = 0.1
+# Between what that may lie, and where it starts: looser rows than that do not see singular values
+# of a hundredth of the largest, and end in minima of their own.
+_LEAST, _MOST, _FIRST = 1e-3, 0.03, 1e-3
 
 
 class _State(NamedTuple):
@@ -35,11 +36,12 @@ def als_cg(problem: Problem) -> Solver:
     r"""Return the iteration of `als` with rows that are solved as far as a sweep can use [1]_.
 
     A row starts from its last value and makes conjugate-gradient steps until the slope of its
-    regression has shrunk, in the norm of the diagonal, to 0.3 of the factor by which the last
-    sweep lowered the objective: no step costs digits that the next sweep would change. The other
+    regression has shrunk, in the norm of the diagonal, to a tenth of the factor by which the last
+    sweep lowered the objective: few steps cost digits that the next sweep would change. The other
     factor is turned to its principal axes first, which changes no model and no penalty. There
     the normal equations of a row whose entries are known at random are nearly diagonal, whatever
-    the condition of the matrix.
+    the condition of the matrix. Where that is beyond a few hundred and few entries are known, the
+    first sweeps miss what is smallest: take `als`.
 
     Notes
     -----

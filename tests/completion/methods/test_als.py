@@ -58,6 +58,16 @@ def test_a_matrix_of_condition_20_is_recovered_from_five_times_its_freedoms(meth
 
 
 @METHODS
+def test_what_is_a_hundredth_of_the_largest_is_found_from_six_times_the_freedoms(method):
+    rng = np.random.default_rng(0)
+    u, v = (np.linalg.qr(rng.standard_normal((size, 8)))[0] for size in (600, 400))
+    x = (u * np.geomspace(1, 1e-2, 8)) @ v.T
+    fit = td.complete(seen(x, 0.2, rng), rank=8, method=method, tol=1e-10, rng=0)
+    assert fit.status == td.Status.CONVERGED
+    assert fit.error < 1e-13
+
+
+@METHODS
 @pytest.mark.parametrize("by_count", [False, True])
 def test_no_sweep_raises_the_objective(method, by_count):
     x, values = noisy(), []
