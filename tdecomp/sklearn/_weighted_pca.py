@@ -178,12 +178,14 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             self._explain(self._decompose(X, samples, rank, rtol), samples)
             self.n_iter_ = 1
         else:
-            entries, more = to_unit(samples[:, None] * entries)
+            entries, more = to_unit(entries)
+            entries, rest = to_unit(samples[:, None] * entries)
             fit = self._fit_entries(X, entries)
             warn_unfinished(fit, self)
             self.n_iter_ = fit.n_iter
-            exponent += more
-        self.singular_values_ *= X.dtype.type(2.0 ** (exponent / 2))
+            exponent += more + rest
+        with np.errstate(over="ignore", under="ignore"):  # weights may be of any scale
+            self.singular_values_ *= X.dtype.type(2.0 ** (exponent / 2))
         return self
 
     def _fit_entries(self, X: Array, entries: Array) -> Fit[LowRank]:
@@ -315,7 +317,8 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if entries is None:
             found = (gap * self.feature_weight_) @ self.components_.T
         else:
-            found = regressed(gap, entries * self.feature_weight_, self.components_.T)
+            cost = to_unit(entries)[0] * to_unit(self.feature_weight_)[0]
+            found = regressed(gap, cost, self.components_.T)
         return found / self._deviations if self.whiten else found
 
     def _checked(self, X: Any, *, reset: bool) -> Array:

@@ -264,6 +264,21 @@ def test_weights_of_features_that_do_not_fit_are_refused(weights, complaint):
         WeightedPCA(feature_weight=weights).fit(case()[0])
 
 
+@pytest.mark.parametrize("exponent", [-900, -500, 500, 900])
+def test_weights_of_entries_and_features_may_both_be_of_any_scale(exponent):
+    X, samples, features = case()
+    X[2, 1] = np.nan
+    weights = np.random.default_rng(5).uniform(0.5, 2, X.shape)
+    pca = WeightedPCA(2, feature_weight=features).fit(X, sample_weight=samples, weights=weights)
+    expected = pca.transform(X, weights)
+    scale = 2.0**exponent
+    other = WeightedPCA(2, feature_weight=scale * features)
+    other.fit(X, sample_weight=scale * samples, weights=scale * weights)
+    found = other.transform(X, scale * weights)
+    assert np.allclose(found, np.sqrt(scale) * expected, rtol=1e-10, atol=0)
+    assert np.allclose(other.inverse_transform(found), pca.inverse_transform(expected))
+
+
 def test_scores_of_another_number_of_components_are_refused():
     with pytest.raises(ValueError, match="one column for each of 2 components, got 5"):
         WeightedPCA(2).fit(case()[0]).inverse_transform(np.ones((3, 5)))
