@@ -23,6 +23,7 @@ from tdecomp.completion._methods._singular import (
 from tdecomp.completion._methods._soft_impute_als import heaviest, shrunk
 from tdecomp.completion._observed import Side
 from tdecomp.completion._problem import Problem, Solver
+from tdecomp.completion._units import rounding
 
 # Directions beyond those above the threshold that are followed from step to step, and the number
 # of which multiples are kept: that of a vector of a machine, so that few shapes occur.
@@ -92,7 +93,7 @@ def soft_impute(problem: Problem) -> Solver:
     heavy = heaviest(problem.observed, xp)
     penalty, longest = problem.regularization / heavy, _longest(rows, shape, heavy, xp)
     order = by_columns(rows, shape, xp)
-    widest = min(rank + _MORE, *shape)
+    widest, slack = min(rank + _MORE, *shape), rounding(rows.values.dtype, xp)
     room = np.empty_like(rows.values) if is_numpy(rows.values) else None
 
     def step(state: _State) -> Step[_State]:
@@ -118,7 +119,7 @@ def soft_impute(problem: Problem) -> Solver:
         after = _State(
             model, seen, state.model, state.seen, start, loss, objective, momentum, best
         )
-        if objective > state.objective:
+        if objective > (1 + slack) * state.objective:  # by more than rounding
             after = _kept(state, start, min(best, length / _GROWTH) if beyond.beta else 1.0)
         error, merit = (math.sqrt(x / problem.total) for x in (after.loss, after.objective))
         gain = max(abs(state.objective - objective), heavy * moved / length)
