@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,6 +143,8 @@ def _checked(regularizations: Sequence[float] | None) -> tuple[float, ...] | Non
     """Return the penalties, descending."""
     if regularizations is None:
         return None
+    if not isinstance(regularizations, Iterable) or isinstance(regularizations, str):
+        raise TypeError(f"regularizations must be a sequence of numbers, got {regularizations!r}")
     found = [check_size(value, name="regularizations") for value in regularizations]
     if not found:
         raise ValueError("regularizations must hold one penalty at least, got none")

@@ -264,7 +264,7 @@ def test_weights_of_features_that_do_not_fit_are_refused(weights, complaint):
         WeightedPCA(feature_weight=weights).fit(case()[0])
 
 
-@pytest.mark.parametrize("exponent", [-900, -500, 500, 900])
+@pytest.mark.parametrize("exponent", [-900, 900])
 def test_weights_of_entries_and_features_may_both_be_of_any_scale(exponent):
     X, samples, features = case()
     X[2, 1] = np.nan

@@ -207,7 +207,13 @@ def test_a_callback_sees_each_penalty_and_ends_the_path():
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [([], "at least"), ([-1.0], "regularizations"), (["a"], "regularizations")],
+    [
+        ([], "at least"),
+        ([-1.0], "regularizations"),
+        (["a"], "regularizations"),
+        (3.0, "regularizations must be a sequence of numbers, got 3.0"),
+        ("1", "regularizations must be a sequence"),
+    ],
 )
 def test_penalties_that_are_none_are_refused(given, message):
     with pytest.raises((ValueError, TypeError), match=message):
