@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,11 +139,11 @@ def soft_impute_path(
     return ImputePath(asked[: len(fits)], fits)
 
 
-def _checked(regularizations: Sequence[float] | None) -> tuple[float, ...] | None:
+def _checked(regularizations: Any) -> tuple[float, ...] | None:
     """Return the penalties, descending."""
     if regularizations is None:
         return None
-    if not isinstance(regularizations, Iterable) or isinstance(regularizations, str):
+    if not hasattr(regularizations, "__iter__") or isinstance(regularizations, str):
         raise TypeError(f"regularizations must be a sequence of numbers, got {regularizations!r}")
     found = [check_size(value, name="regularizations") for value in regularizations]
     if not found:
