@@ -9,7 +9,7 @@ import numpy as np
 from tdecomp._errors import check_choice
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import finite, namespace
+from tdecomp._xp import as_array, finite, namespace
 from tdecomp.completion._biases import Biases
 from tdecomp.completion._format import Completion
 from tdecomp.completion._methods._spectral import spectral
@@ -43,11 +43,18 @@ def start(
 def with_offsets_of(
     factors: tuple[Array, Array], init: Any, offsets: Biases, xp: Namespace, *, scale: float
 ) -> tuple[Array, Array]:
-    """Put offsets behind factors: those of a completion over `scale`, or those that are given."""
+    """Put offsets behind factors: those of a completion over `scale`, or those that are given.
+
+    Where the mean of a completion is another, its rows make up for it: it starts as the matrix
+    that it is.
+    """
     parts = [offsets.rows, offsets.columns]
     if isinstance(init, Completion):
-        names = ("row_bias", "column_bias")
-        parts = [given(init, name, factors[0], scale, xp) for name in names]
+        mean, *parts = (
+            given(init, name, factors[0], scale, xp)
+            for name in ("mean", "row_bias", "column_bias")
+        )
+        parts[0] = parts[0] + (mean - offsets.mean)
     left, right = (
         xp.concat([factor, part[:, None]], axis=1)
         for factor, part in zip(factors, parts, strict=True)
@@ -57,8 +64,12 @@ def with_offsets_of(
 
 def given(init: Any, name: str, like: Array, unit: float, xp: Namespace) -> Array:
     """Return a part of a format in the dtype of the data, at their scale."""
-    factor = getattr(init, name)
+    factor = as_array(getattr(init, name), xp, like, f"init.{name}")
     namespace(factor, like)
+    (m, n), k = init.shape, init.rank
+    shapes = {"left": (m, k), "right": (k, n), "mean": (), "row_bias": (m,), "column_bias": (n,)}
+    if tuple(factor.shape) != shapes[name]:
+        raise ValueError(f"init.{name} must have shape {shapes[name]}, got {tuple(factor.shape)}")
     finite(factor, xp, name=f"init.{name}")
     kinds = [xp.isdtype(array.dtype, "complex floating") for array in (factor, like)]
     if kinds == [True, False]:

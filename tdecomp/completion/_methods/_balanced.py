@@ -19,14 +19,14 @@ def balanced(problem: Problem, left: Array, right: Array) -> tuple[Array, Array]
     values of that matrix for their Gram matrix. Then what offsets and factors can tell alike goes
     where it costs least. Half steps do all this slowly where the penalty is small: sweeps that
     begin from balanced factors are a tenth as many, or fewer. Without a penalty all factors of a
-    matrix are alike, and these stay as they are.
+    matrix are alike, and these stay as they are, but for what they take over from offsets, which
+    have a ridge of their own.
     """
-    if not problem.regularization:
-        return left, right
-    penalties = problem.row_penalty[:, :1], problem.column_penalty[:, :1]
-    if problem.nonnegative:
-        return _scaled(left, right, penalties, problem.xp)
-    left, right = evened(left, right, penalties, problem.rank, problem.xp)
+    if problem.regularization:
+        penalties = problem.row_penalty[:, :1], problem.column_penalty[:, :1]
+        if problem.nonnegative:
+            return _scaled(left, right, penalties, problem.xp)
+        left, right = evened(left, right, penalties, problem.rank, problem.xp)
     if problem.offsets:
         left, right = _sheared(problem, left, right)
         right, left = _sheared(problem.mT, right, left)
@@ -126,14 +126,33 @@ def _sheared(problem: Problem, left: Array, right: Array) -> tuple[Array, Array]
     )
     fixed = xp.concat([right[:, :-1], other], axis=1)
     ridge, k = problem.column_penalty[0, -1], left.shape[1]
-    # Only their ratios count, and the smallest would leave nothing to divide by.
+    # Only the ratios of ridges count, and the smallest numbers have none.
     most = xp.maximum(ridge, xp.max(penalty))
+    if not float(most) > 0:
+        return left, right
     ridge, heavy = ridge / most, known * (penalty / most)
-    diagonal = xp.sum(heavy, axis=0)
-    shift = diagonal + k * eps(left.dtype, xp) * xp.sum(diagonal)
     square = ridge * inner_product(fixed, fixed, xp)
-    square = square + shift * xp.eye(k, dtype=left.dtype, device=device(left))
+    square = square + xp.sum(heavy, axis=0) * xp.eye(k, dtype=left.dtype, device=device(left))
     slope = ridge * inner_product(fixed, right[:, -1:], xp)
-    row = xp.linalg.solve(square, slope - xp.sum(heavy * left, axis=0)[:, None])
+    slope = slope - xp.sum(heavy * left, axis=0)[:, None]
+    row = _damped_solution(square, slope, xp)
+    after = left + known * xp.matrix_transpose(row)
     offsets = right[:, -1:] - fixed @ row
-    return left + known * xp.matrix_transpose(row), xp.concat([right[:, :-1], offsets], axis=1)
+    gain = xp.sum(xp.abs(heavy) * (xp.abs(left) ** 2 - xp.abs(after) ** 2))
+    gain = gain + ridge * xp.sum(xp.abs(right[:, -1]) ** 2 - xp.abs(offsets[:, 0]) ** 2)
+    if not float(gain) > 0:
+        return left, right
+    return after, xp.concat([right[:, :-1], offsets], axis=1)
+
+
+def _damped_solution(square: Array, slope: Array, xp: Namespace) -> Array:
+    """Solve a positive semidefinite system, each unknown in its own unit and damped by rounding.
+
+    What the system leaves open stays small in these units, in which columns of any size are one.
+    """
+    k = square.shape[0]
+    size = xp.sqrt(xp.abs(xp.linalg.diagonal(square)))[:, None]
+    size = xp.where(size > 0, size, xp.ones_like(size))
+    damp = k * eps(square.dtype, xp) * xp.eye(k, dtype=square.dtype, device=device(square))
+    square = square / size / xp.matrix_transpose(size) + damp
+    return xp.linalg.solve(square, slope / size) / size

@@ -5,8 +5,11 @@ import pytest
 
 import tdecomp as td
 from tdecomp._xp import namespace
+from tdecomp.completion._entries import read
 from tdecomp.completion._observed import Side
+from tdecomp.completion._pose import Options, pose
 from tdecomp.completion._together import divided, facing, joined
+from tdecomp.completion._units import in_units
 
 M, N, RIDGE, OWN = 40, 30, 1.5, 2.0
 METHODS = pytest.mark.parametrize("method", ["als", "als_cg"])
@@ -177,3 +180,43 @@ def test_a_ridge_that_nearly_vanishes_is_none_beside_offsets_without_one(method)
     x, rules = noisy(), {"rank": 2, "method": method, "biases": 0}
     tiny, none = (td.complete(x, rng=0, regularization=r, **rules) for r in (1e-320, 0.0))
     assert tiny.error == pytest.approx(none.error, rel=1e-3)
+
+
+@METHODS
+def test_factors_that_cost_nothing_take_over_what_they_can_tell_of_offsets(method):
+    x = noisy()
+    rules = {"rank": 3, "method": method, "biases": 0.3, "rng": 0}
+    fit = td.complete(x, tol=1e-9, max_iter=60, **rules)
+    assert fit.status == td.Status.CONVERGED
+    z = fit.tensor
+    features = np.column_stack([z.left, np.ones(M)]), np.column_stack([z.right.T, np.ones(N)])
+    # Else a share of them would be told by the others for less.
+    np.testing.assert_allclose(features[0][:, :3].T @ z.row_bias, 0, atol=1e-3)
+    np.testing.assert_allclose(features[1][:, :3].T @ z.column_bias, 0, atol=1e-3)
+
+
+@METHODS
+def test_a_ridge_below_the_numbers_of_the_data_is_none(method):
+    x = noisy().astype("float32")
+    fit = td.complete(x, rank=2, method=method, biases=0, regularization=1e-50, rng=0, max_iter=5)
+    assert 0 < fit.error < 0.5
+
+
+def test_a_start_with_another_mean_is_the_same_matrix():
+    x, rng = 1e3 * noisy(), np.random.default_rng(0)
+    z = td.Completion(*(rng.standard_normal(s) for s in ((M, 2), (2, N), (), (M,), (N,))))
+    xp, entries = read(x)
+    options = Options(2, 1.0, False, False, OWN, True, z, rng)
+    start = pose(*in_units(entries, xp), options, xp)
+    factors = start.problem.joined(start.problem.left, start.problem.right)
+    np.testing.assert_allclose(start.completion(factors).to_array(), z.to_array(), atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("row_bias", np.zeros(3)), ("column_bias", np.zeros((N, 1))), ("mean", np.zeros(2))],
+)
+def test_a_start_of_which_a_part_does_not_fit_is_refused(name, part):
+    z = td.complete(noisy(), rank=2, biases=True, rng=0, max_iter=1).tensor
+    with pytest.raises(ValueError, match=f"init.{name} must have shape"):
+        td.complete(noisy(), rank=2, biases=True, init=z._replace(**{name: part}))
