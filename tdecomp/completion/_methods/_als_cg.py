@@ -9,6 +9,7 @@ from tdecomp._iterate import Step
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, eps
 from tdecomp.completion._gradients import Effort, improve_rows
+from tdecomp.completion._masked import solve_rows
 from tdecomp.completion._methods._balanced import balanced
 from tdecomp.completion._methods._judged import judged
 from tdecomp.completion._observed import Side
@@ -21,6 +22,8 @@ _AHEAD = 0.1
 # Between what that may lie, and where it starts: looser rows than that do not see singular values
 # of a hundredth of the largest, and end in minima of their own.
 _LEAST, _MOST, _FIRST = 1e-3, 0.03, 1e-3
+# So many eps of the data are rounding, and no rise.
+_RISE = 8.0
 
 
 class _State(NamedTuple):
@@ -41,7 +44,8 @@ def als_cg(problem: Problem) -> Solver:
     factor is turned to its principal axes first, which changes no model and no penalty. There
     the normal equations of a row whose entries are known at random are nearly diagonal, whatever
     the condition of the matrix. Where that is beyond a few hundred and few entries are known, the
-    first sweeps miss what is smallest: take `als`.
+    first sweeps miss what is smallest: take `als`. A sweep that raises the objective, as it can
+    with rows that their entries do not determine, is made again as one of `als`.
 
     Notes
     -----
@@ -66,15 +70,25 @@ def als_cg(problem: Problem) -> Solver:
         right = half(columns, right, left, problem.column_penalty, effort)
         following = judged(problem, left, right, None)
         merit = following.merit or 0.0
+        if not merit <= min(state.merit, first) + _RISE * floor:
+            left = half(rows, state.left, state.right, problem.row_penalty)
+            right = half(columns, state.right, left, problem.column_penalty)
+            following = judged(problem, left, right, None)
+            merit = following.merit or 0.0
         if math.isfinite(state.merit) and state.merit > 0:
             shrink = min(_MOST, max(_LEAST, _AHEAD * merit / state.merit))
         left, right = balanced(problem, left, right)
         return following._replace(state=_State(left, right, shrink, merit))
 
-    def half(side: Side, own: Array, other: Array, ridge: Array, effort: Effort) -> Array:
+    def half(
+        side: Side, own: Array, other: Array, ridge: Array, effort: Effort | None = None
+    ) -> Array:
         seen, fixed = problem.facing(side, other)
+        if effort is None:
+            return solve_rows(seen, own, fixed, ridge, xp)
         return improve_rows(seen, own, fixed, ridge, effort=effort, xp=xp)
 
+    first = judged(problem, problem.left, problem.right, None).merit or 0.0
     begun = _State(problem.left, problem.right, _FIRST, math.inf)
     return Solver(begun, step, lambda state: problem.joined(state.left, state.right))
 

@@ -220,3 +220,16 @@ def test_a_start_of_which_a_part_does_not_fit_is_refused(name, part):
     z = td.complete(noisy(), rank=2, biases=True, rng=0, max_iter=1).tensor
     with pytest.raises(ValueError, match=f"init.{name} must have shape"):
         td.complete(noisy(), rank=2, biases=True, init=z._replace(**{name: part}))
+
+
+@pytest.mark.parametrize("seed", [11, 487, 701])
+def test_rows_that_nothing_determines_do_not_blow_up(seed):
+    rng, errors = np.random.default_rng(seed), []
+    x = rng.standard_normal((6, 1)) + rng.standard_normal(4) + 3
+    x[rng.random((6, 4)) < 0.6] = np.nan
+    weights = 10.0 ** rng.uniform(-3, 3, (6, 4)) * ~np.isnan(x)
+    td.complete(
+        x, rank=3, method="als_cg", biases=1e3, weights=weights, rng=0, tol=1e-9,
+        callback=lambda p: errors.append(p.error),
+    )  # fmt: skip
+    assert max(errors) < 0.1
