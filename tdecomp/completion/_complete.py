@@ -136,7 +136,7 @@ def complete(
     Notes
     -----
     With `biases` the model is :math:`\mu + b_i + c_j + u_i \cdot v_j`, where :math:`\mu` is the
-    mean of the entries, and :math:`\lambda_b (|b|^2 + |c|^2)` is added to what is minimised: over
+    weighted mean of the entries, and :math:`\lambda_b (|b|^2 + |c|^2)` is added to what is minimised: over
     offsets and factors together by ``"als"`` and ``"als_cg"``; the other methods, and nonnegative
     factors, are fitted to what offsets alone leave.
 
@@ -148,7 +148,7 @@ def complete(
     method                step                                operations     by_count nonnegative
     ===================== =================================== ============== ======== ===========
     ``"als"``             each factor exactly, by turns       ``nnz k^2``    yes      yes
-    ``"als_cg"``          each factor nearly, by turns        ``12 nnz k``   yes      no
+    ``"als_cg"``          each factor nearly, by turns        ``20 nnz k``   yes      no
     ``"riemannian"``      conjugate gradients, both factors   ``16 nnz k``   yes      no
     ``"scaled_gd"``       scaled gradients of both factors    ``8 nnz k``    yes      no
     ``"soft_impute"``     shrunk singular values, accelerated ``6 nnz k``    no       no

@@ -269,9 +269,6 @@ def _unique(entries: Entries, duplicates: str, xp: Namespace, name: str) -> Entr
     # At unit scale, as sums and products of the largest numbers are none.
     values, size = equilibrate(values, xp, axis=(0,))
     weights, most = equilibrate(weights, xp, axis=(0,))
-    # At unit scale, as sums and products of the largest numbers are none.
-    values, size = equilibrate(values, xp, axis=(0,))
-    weights, most = equilibrate(weights, xp, axis=(0,))
     total = index_add(xp.zeros_like(merged.values), place, weights * values, xp)
     weight = xp.zeros(merged.values.shape, dtype=weights.dtype, device=device(weights))
     weight = index_add(weight, place, weights, xp)

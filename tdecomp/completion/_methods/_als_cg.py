@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from tdecomp._iterate import Step
@@ -70,12 +69,12 @@ def als_cg(problem: Problem) -> Solver:
         right = half(columns, right, left, problem.column_penalty, effort)
         following = judged(problem, left, right, None)
         merit = following.merit or 0.0
-        if not merit <= min(state.merit, first) + _RISE * floor:
+        if not merit <= state.merit + _RISE * floor:
             left = half(rows, state.left, state.right, problem.row_penalty)
             right = half(columns, state.right, left, problem.column_penalty)
             following = judged(problem, left, right, None)
             merit = following.merit or 0.0
-        if math.isfinite(state.merit) and state.merit > 0:
+        if state.merit > 0:
             shrink = min(_MOST, max(_LEAST, _AHEAD * merit / state.merit))
         left, right = balanced(problem, left, right)
         return following._replace(state=_State(left, right, shrink, merit))
@@ -89,7 +88,7 @@ def als_cg(problem: Problem) -> Solver:
         return improve_rows(seen, own, fixed, ridge, effort=effort, xp=xp)
 
     first = judged(problem, problem.left, problem.right, None).merit or 0.0
-    begun = _State(problem.left, problem.right, _FIRST, math.inf)
+    begun = _State(problem.left, problem.right, _FIRST, first)
     return Solver(begun, step, lambda state: problem.joined(state.left, state.right))
 
 
