@@ -136,9 +136,9 @@ def complete(
     Notes
     -----
     With `biases` the model is :math:`\mu + b_i + c_j + u_i \cdot v_j`, where :math:`\mu` is the
-    weighted mean of the entries, and :math:`\lambda_b (|b|^2 + |c|^2)` is added to what is minimised: over
-    offsets and factors together by ``"als"`` and ``"als_cg"``; the other methods, and nonnegative
-    factors, are fitted to what offsets alone leave.
+    weighted mean of the entries, and :math:`\lambda_b (|b|^2 + |c|^2)` is added to what is
+    minimised: over offsets and factors together by ``"als"`` and ``"als_cg"``; the other methods,
+    and nonnegative factors, are fitted to what offsets alone leave.
 
     Every method takes weights, biases, complex entries, held-out ones, and a penalty. They differ
     in what a step is and in its operations, to which some :math:`(m + n) k^2` more come
