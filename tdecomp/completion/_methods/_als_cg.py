@@ -50,7 +50,7 @@ def als_cg(problem: Problem) -> Solver:
     -----
     A sweep costs a few passes over the entries, each :math:`4 |\Omega| k` operations, and
     :math:`4 (m + n) k^2` for the axes. `als` needs :math:`|\Omega| k^2`, but fewer passes: it is
-    the faster one below rank 40 or so. The analysis [1]_ has sketched solvers for the rows, of
+    the faster one below rank 60 or so. The analysis [1]_ has sketched solvers for the rows, of
     which a few hundred entries are too few to pay for a sketch.
 
     References
