@@ -11,9 +11,8 @@ from tdecomp._typing import Array, Namespace
 from tdecomp.completion._biases import Biases, fit_biases, no_biases
 from tdecomp.completion._entries import Entries
 from tdecomp.completion._format import Completion
-from tdecomp.completion._masked import entries as observed_entries
-from tdecomp.completion._masked import less, weighted_squares
-from tdecomp.completion._observed import Observed, group
+from tdecomp.completion._masked import less, misfit, weighted_squares
+from tdecomp.completion._observed import Side, group
 from tdecomp.completion._penalties import CRUSHING, row_penalties, with_offsets
 from tdecomp.completion._problem import Problem
 from tdecomp.completion._start import start, with_offsets_of
@@ -55,9 +54,8 @@ class Posed(NamedTuple):
 
     def error(self, factors: tuple[Array, Array]) -> float:
         """Return the weighted residual on the known entries, relative to these."""
-        side, xp = self.problem.observed.rows, self.problem.xp
-        residual = side.values - observed_entries(side, *factors, xp)
-        return math.sqrt(weighted_squares(residual, side, xp) / self.problem.total)
+        loss = misfit(self.problem.observed.rows, *factors, self.problem.xp)
+        return math.sqrt(loss / self.problem.total)
 
     def rest(self, entries: Entries) -> Entries:
         """Return what factors have to tell of other entries, given at unit scale."""
@@ -82,7 +80,9 @@ def pose(entries: Entries, units: Units, options: Options, xp: Namespace) -> Pos
     if options.together:
         rows, columns = (with_offsets(penalty, own, xp) for penalty in (rows, columns))
         factors = with_offsets_of(factors, options.init, offsets, xp, scale=units.scale)
-        observed = _more(observed, offsets, xp)
+        # One after the other: each is a copy of the entries.
+        observed = observed._replace(rows=_more(observed.rows, *offsets[1:], xp))
+        observed = observed._replace(columns=_more(observed.columns, *offsets[:0:-1], xp))
         offsets = none._replace(mean=offsets.mean)
     problem = Problem(
         observed, options.rank, min(ridge, CRUSHING), rows, columns, options.nonnegative,
@@ -96,10 +96,8 @@ def _less(entries: Entries, offsets: Biases, xp: Namespace) -> Entries:
     return entries._replace(values=entries.values - offsets.at(entries.rows, entries.columns, xp))
 
 
-def _more(observed: Observed, offsets: Biases, xp: Namespace) -> Observed:
-    """Give back the offsets of rows and columns."""
-    _, b, c = offsets
-    tall = -xp.stack([b, xp.ones_like(b)], axis=1)
-    wide = xp.stack([xp.ones_like(c), c], axis=1)
-    rows, columns, shape = observed
-    return Observed(less(rows, tall, wide, xp), less(columns, wide, tall, xp), shape)
+def _more(side: Side, own: Array, other: Array, xp: Namespace) -> Side:
+    """Give back the offsets of the groups of a side, and of the other mode."""
+    tall = xp.stack([own, xp.ones_like(own)], axis=1)
+    wide = xp.stack([xp.ones_like(other), other], axis=1)
+    return less(side, -tall, wide, xp)
