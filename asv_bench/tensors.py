@@ -12,88 +12,21 @@ its flops at the speed of a large matrix product, whichever is longer, both meas
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
 import sys
-import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 if "--quick" not in sys.argv:
     os.environ["TDECOMP_BENCH"] = "full"
 
 import numpy as np
 from benchmarks import cp, kronecker, sparse, tucker
-from benchmarks._contenders import Clock, clock_for, medians, pinned
+from benchmarks._contenders import Clock, medians
+from benchmarks._table import Limits, Measure, Row, environment, tell
 
 import tdecomp as td
-
-_POOLS = ("OMP", "OPENBLAS", "MKL", "NUMBA")
-
-
-class Row(NamedTuple):
-    """What one line of the table says."""
-
-    ours: float
-    theirs: float
-    accuracy: str
-    floor: float
-
-
-class Limits(NamedTuple):
-    """Bytes and flops in a second, of double and of single precision."""
-
-    bandwidth: float
-    double: float
-    single: float
-
-
-def main() -> None:
-    """Measure with one thread, then with two, in processes that are born with as many."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--row", default="", help="part of the names of the wanted rows")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--threads", type=int, choices=(1, 2), help="only rows with as many")
-    options = parser.parse_args()
-    if options.threads:
-        _report(options)
-        return
-    print("| work | threads | peer | peer, s | tdecomp, s | ratio | floor, s | accuracy |")
-    print("|---" * 8 + "|", flush=True)
-    for threads in (1, 2):
-        command = [sys.executable, *sys.argv, "--threads", str(threads)]
-        subprocess.run(command, env=_environment(threads), check=True)
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """Return the environment of a process that is born with so many threads."""
-    return os.environ | {f"{pool}_NUM_THREADS": str(threads) for pool in _POOLS}
-
-
-def _report(options: argparse.Namespace) -> None:
-    """Print every row as soon as it is complete, and the limits of the machine."""
-    warnings.simplefilter("ignore")
-    threads = options.threads
-    with pinned(threads, ("scipy",)):
-        limit = limits()
-        for name, wanted, peer, measure in _rows():
-            if options.row in name and wanted == threads:
-                row = measure(limit, options.repeats, clock_for(threads))
-                print(
-                    f"| {name} | {threads} | {peer} | {row.theirs:.4g} | {row.ours:.4g} | "
-                    f"**{row.theirs / row.ours:.1f}x** | {row.floor:.2g} | {row.accuracy} |",
-                    flush=True,
-                )
-    rates = ", ".join(f"{value / 1e9:.0f}" for value in limit)
-    print(f"<!-- {threads} threads: GB/s, GF/s in double and single precision: {rates} -->")
-
-
-Measure = Callable[[Limits, int, Clock], Row]
 
 
 def _rows() -> list[tuple[str, int, str, Measure]]:
@@ -117,25 +50,6 @@ def _rows() -> list[tuple[str, int, str, Measure]]:
         for peer in kronecker.PEERS
     ]
     return rows
-
-
-def limits() -> Limits:
-    """Measure the machine, as the present pools of threads see it."""
-    rng, best = np.random.default_rng(0), []
-    x = rng.standard_normal(1 << 25)
-    vectors = x[: 1 << 24], x[1 << 24 :]
-    products = [rng.standard_normal((1500, 1500)).astype(t) for t in (np.float64, np.float32)]
-    for work, run in (
-        (x.nbytes, lambda: np.dot(*vectors)),
-        *((2 * 1500**3, lambda a=a: a @ a) for a in products),
-    ):
-        seconds = []
-        for _ in range(7):
-            begun = time.perf_counter()
-            run()
-            seconds.append(time.perf_counter() - begun)
-        best.append(work / min(seconds))
-    return Limits(*best)
 
 
 def _sweeps(name: str, peer: str) -> Measure:
@@ -198,7 +112,7 @@ def _first_call(name: str) -> Measure:
     def measure(limit: Limits, repeats: int, _: Clock) -> Row:
         code = f"from benchmarks import tucker; print(*tucker.first_calls({name!r}).values())"
         command = [sys.executable, "-W", "ignore", "-c", code]
-        where = {"cwd": Path(__file__).parent, "env": _environment(1)}
+        where = {"cwd": Path(__file__).parent, "env": environment(1)}
         found = [
             subprocess.run(command, capture_output=True, check=True, **where).stdout.split()
             for _ in range(repeats)
@@ -231,4 +145,4 @@ def _least(x: np.ndarray, limit: Limits) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    tell(_rows, __doc__)
