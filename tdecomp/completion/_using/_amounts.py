@@ -1,0 +1,45 @@
+"""What was done, and how often, as entries that weigh more than nothing does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tdecomp._errors import check_choice, check_size
+from tdecomp._typing import Namespace
+from tdecomp._xp import eps
+from tdecomp.completion._entries import Entries, read
+
+
+def read_amounts(
+    x: Any, alpha: float, duplicates: str, *, may_be_empty: bool = False
+) -> tuple[Namespace, Entries]:
+    r"""Return a one where something was done, and by how much it outweighs a zero: its amount.
+
+    Amounts are what `x` holds times `alpha`. What lies at one place is refused, or becomes one.
+    """
+    check_choice(duplicates, ("error", "sum", "mean"), name="duplicates")
+    rate = check_size(alpha, name="alpha")
+    means = "mean" if duplicates == "sum" else duplicates
+    xp, entries = read(x, duplicates=means, may_be_empty=may_be_empty)
+    _refuse_negative(entries, xp)
+    if duplicates == "sum" and entries.weights is not None:
+        entries = entries._replace(values=entries.values * entries.weights)
+    more = rate * entries.values
+    if not bool(xp.all(xp.isfinite(more))):
+        raise ValueError(f"alpha={alpha} times the largest entry of x overflows")
+    done = more > 0
+    # One and less than that are one, and its inverse must not overflow.
+    more = xp.where(done, xp.clip(more, min=eps(more.dtype, xp) ** 2), more)
+    entries = entries._replace(values=xp.ones_like(more), weights=more)
+    return xp, entries if bool(xp.all(done)) else entries.take(xp.nonzero(done)[0], xp)
+
+
+def _refuse_negative(entries: Entries, xp: Namespace) -> None:
+    """Refuse what is no amount, by its place in the matrix."""
+    values = entries.values
+    if xp.isdtype(values.dtype, "complex floating"):
+        raise TypeError(f"x must be real and nonnegative, got dtype {values.dtype}")
+    if bool(xp.any(values < 0)):
+        first = int(xp.argmax(xp.astype(values < 0, xp.int32)))
+        place = int(entries.rows[first]), int(entries.columns[first])
+        raise ValueError(f"x must be nonnegative, got {float(values[first])} at {place}")

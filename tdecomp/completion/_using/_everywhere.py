@@ -1,0 +1,36 @@
+"""Half a sweep over all entries of a matrix, most of which are zeros that are not stored."""
+
+from __future__ import annotations
+
+from tdecomp._typing import Array, Namespace
+from tdecomp._xp import device, eps
+from tdecomp.completion._masked import solve_rows
+from tdecomp.completion._observed import Side
+from tdecomp.completion._penalties import CRUSHING
+from tdecomp.completion._using._model import in_unit
+
+
+def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Namespace) -> Array:
+    r"""Minimise over the rows of `left`, `right` fixed, from `left` on.
+
+    .. math:: \min_{u_i} \sum_j (1 + w_{ij}) (p_{ij} - u_i \cdot v_j)^2 + \lambda |u_i|^2
+
+    over all `j`: `p` is one where something is stored and zero elsewhere, and `w` the weights that
+    are stored. In coordinates in which :math:`V^T V + \lambda I`, which all rows share, is the
+    identity, the targets :math:`1 + 1 / w` and a ridge of one give that sum over what is stored,
+    but for a constant. Directions that `right` does not have stay out.
+    """
+    k = right.shape[1]
+    right, length = in_unit(right, xp)
+    size = float(length)
+    gram = xp.matrix_transpose(right) @ right
+    shift = min(ridge / size / size, CRUSHING)
+    gram = gram + shift * xp.eye(k, dtype=right.dtype, device=device(right))
+    values, axes = xp.linalg.eigh(gram)
+    seen = values > k * eps(right.dtype, xp) * xp.max(values)
+    root = xp.sqrt(xp.where(seen, values, 0.0))
+    inverse = xp.where(seen, 1 / xp.where(seen, root, 1.0), 0.0)
+    targets = side._replace(values=1 + 1 / side.weights)
+    start = ((left * length) @ axes) * root
+    found = solve_rows(targets, start, (right @ axes) * inverse, xp.ones_like(left), xp)
+    return (found * inverse) @ xp.matrix_transpose(axes) / length
