@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tdecomp._errors import check_choice, check_size
 from tdecomp._typing import Namespace
 from tdecomp._xp import eps
@@ -22,9 +24,11 @@ def read_amounts(
     means = "mean" if duplicates == "sum" else duplicates
     xp, entries = read(x, duplicates=means, may_be_empty=may_be_empty)
     _refuse_negative(entries, xp)
-    if duplicates == "sum" and entries.weights is not None:
-        entries = entries._replace(values=entries.values * entries.weights)
-    more = rate * entries.values
+    values = entries.values
+    with np.errstate(over="ignore"):
+        if duplicates == "sum" and entries.weights is not None:
+            values = values * entries.weights
+        more = rate * values
     if not bool(xp.all(xp.isfinite(more))):
         raise ValueError(f"alpha={alpha} times the largest entry of x overflows")
     done = more > 0

@@ -15,6 +15,8 @@ from tdecomp.completion._masked import solve_rows, times
 from tdecomp.completion._observed import Side, group
 from tdecomp.completion._penalties import row_penalties, with_offsets
 from tdecomp.completion._together import with_ones
+from tdecomp.completion._using._amounts import read_amounts
+from tdecomp.completion._using._everywhere import solve_everywhere
 from tdecomp.completion._using._model import Model, alike, as_model, in_unit
 
 
@@ -29,6 +31,7 @@ def fold_in(
     by_count: bool = False,
     weights: Any = None,
     biases: bool | float = False,
+    alpha: float | None = None,
     duplicates: str = "error",
 ) -> Completion:
     r"""Complete new rows with the columns of a model as they are: nothing is fitted again.
@@ -36,9 +39,10 @@ def fold_in(
     .. math:: \min_{u_i} \sum_{j \in \Omega_i} w_{ij} |x_{ij} - \mu - b_i - c_j - u_i \cdot v_j|^2
               + \lambda |u_i|^2 + \lambda_b b_i^2
 
-    Each row solves for its factor and its offset together. With the options of a fit by ``"als"``
-    or ``"als_cg"``, a row that took part in it returns what it has there, to what was left to
-    converge.
+    Each row solves for its factor and its offset together. With `alpha`, all entries of the new
+    rows are fitted as `implicit_als` fits them, zeros where nothing was done. With the options of
+    a fit by ``"als"``, ``"als_cg"`` or `implicit_als`, a row that took part in it returns what it
+    has there, to what was left to converge.
 
     Parameters
     ----------
@@ -46,13 +50,16 @@ def fold_in(
         A matrix of shape (m, n) and rank `k`.
     x : COO, sparse matrix or array, shape (p, n)
         What is known of the new rows, held as in `complete`; with ``mode="columns"``, of new
-        columns, in shape (m, p).
+        columns, in shape (m, p). With `alpha`, what was done: amounts, as in `implicit_als`.
     mode : {"rows", "columns"}
         What is new.
     regularization, by_count, weights, duplicates
-        As in `complete`.
+        As in `complete`; with `alpha` there is one weight and one penalty for all rows, and
+        ``duplicates="sum"`` counts a list of events.
     biases : bool or float
         Whether new rows have offsets, and their ridge, True is 5. Without, they have none.
+    alpha : float, optional
+        That of a fit by `implicit_als`: how fast the weight of an entry grows with its amount.
 
     Returns
     -------
@@ -63,20 +70,22 @@ def fold_in(
     Raises
     ------
     ValueError
-        If the other dimension of `x` is not that of the model, or an option or entry is refused
-        as in `complete`.
+        If the other dimension of `x` is not that of the model, an option or entry is refused as in
+        `complete` or `implicit_als`, or `alpha` comes with `weights`, `by_count`, `biases` or a
+        model that has offsets.
     TypeError
-        If `model` is no such format.
+        If `model` is no such format, or complex where there is an `alpha`.
 
     See Also
     --------
-    complete : fits rows and columns.
+    complete, implicit_als : fit rows and columns.
     predict, top_n : take what is returned.
 
     Notes
     -----
     :math:`|\Omega| k^2 + p k^3 / 6` multiplications, twice: the second solution is a correction
-    of the first. Where entries and penalty leave a row open, it is the shortest that fits.
+    of the first. Where entries and penalty leave a row open, it is the shortest that fits. With
+    `alpha`, :math:`n k^2` more for what all rows share: no zero is formed.
 
     Examples
     --------
@@ -87,12 +96,21 @@ def fold_in(
     >>> fold_in(z, [[3.0, np.nan, np.nan], [np.nan, 1.0, 2.0]]).to_array().round(3)
     array([[ 3. ,  6. , 12. ],
            [ 0.5,  1. ,  2. ]])
+
+    One who has played the second piece three times:
+
+    >>> fold_in(z, [[0.0, 3.0, 0.0]], alpha=10.0).to_array().round(3)
+    array([[0.44 , 0.879, 1.759]])
     """
     check_bool(by_count, name="by_count")
     across = check_choice(mode, ("rows", "columns"), name="mode") == "columns"
     xp, model = as_model(model)
     ridge = check_size(regularization, name="regularization")
-    _, entries = read(x, weights, duplicates=duplicates, may_be_empty=True)
+    if alpha is None:
+        _, entries = read(x, weights, duplicates=duplicates, may_be_empty=True)
+    else:
+        _refuse_beside_amounts(model, weights, by_count, biases, xp)
+        _, entries = read_amounts(x, alpha, duplicates, may_be_empty=True)
     xp, model, entries = alike(model, entries)
     model = model.mT if across else model
     width = entries.shape[0 if across else 1]
@@ -103,7 +121,10 @@ def fold_in(
     if entries.values.shape[0] and (model.right.shape[1] or bias_ridge is not None):
         observed = group(entries, xp)
         side = observed.columns if across else observed.rows
-        found = _fold_in(model, side, ridge, by_count, bias_ridge, xp=xp)
+        if alpha is None:
+            found = _fold_in(model, side, ridge, by_count, bias_ridge, xp=xp)
+        else:
+            found = _amounts_folded_in(model, side, ridge, xp=xp)
     else:
         found = _nothing(model, entries.shape[1 if across else 0], xp)
     left, right, (mean, new, old) = found.mT if across else found
@@ -115,6 +136,29 @@ def _nothing(model: Model, count: int, xp: Namespace) -> Model:
     where = {"dtype": model.right.dtype, "device": device(model.right)}
     left = xp.zeros((count, model.right.shape[1]), **where)
     return Model(left, model.right, model.biases._replace(rows=xp.zeros(count, **where)))
+
+
+def _refuse_beside_amounts(
+    model: Model, weights: Any, by_count: bool, biases: bool | float, xp: Namespace
+) -> None:
+    """Refuse what a fit to amounts does not have."""
+    if xp.isdtype(model.left.dtype, "complex floating"):
+        raise TypeError(f"model must be real where alpha= is given, got dtype {model.left.dtype}")
+    if weights is not None:
+        raise ValueError("alpha= stands for weights: those are 1 + alpha * x; pass one of the two")
+    if by_count or ridge_of_biases(biases) is not None:
+        name = "by_count=True" if by_count else "biases="
+        raise ValueError(f"{name} is no option of implicit_als, which alpha= belongs to")
+    if any(bool(xp.any(part != 0)) for part in model.biases):
+        raise ValueError("alpha= takes a model without offsets, as implicit_als returns it")
+
+
+def _amounts_folded_in(model: Model, side: Side, ridge: float, *, xp: Namespace) -> Model:
+    """Make the half step of a fit to amounts, and correct it."""
+    found = _nothing(model, side.starts.shape[0] - 1, xp)
+    for _ in range(2):
+        found = found._replace(left=solve_everywhere(side, found.left, model.right, ridge, xp))
+    return found
 
 
 def _fold_in(
