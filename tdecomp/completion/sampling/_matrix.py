@@ -14,17 +14,11 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._shim import host
 from tdecomp._typing import Array, DType, Namespace, Seed
-from tdecomp._xp import device, namespace, real_dtype, times_power
+from tdecomp._xp import namespace, real_dtype, times_power
 from tdecomp.completion.sampling import _stored as store
-from tdecomp.completion.sampling._forest import drawn, moved, put, roots, sums_of
-from tdecomp.completion.sampling._trees import (
-    changed,
-    changed_one,
-    grown,
-    picked,
-    scaled,
-    total,
-)
+from tdecomp.completion.sampling._changes import changed_entries, changed_entry, checked_values
+from tdecomp.completion.sampling._forest import drawn, moved, roots, sums_of
+from tdecomp.completion.sampling._trees import grown, scaled, total
 from tdecomp.ops._region import index_of, indices_of, is_index, parts
 
 if TYPE_CHECKING:
@@ -319,42 +313,22 @@ class LengthSquaredMatrix:
         lines, across = self._index(rows, 0, "rows"), self._index(columns, 1, "columns")
         lines, across = xp.broadcast_arrays(lines, across)
         lines, across = xp.reshape(lines, (-1,)), xp.reshape(across, (-1,))
-        new = store.checked_values(values, self._stored, lines.shape[0], xp)
-        if not lines.shape[0]:
-            return
-        place, hit = self._places(lines, across)
-        if not bool(xp.all(hit)):
-            bad = int(xp.argmin(xp.astype(hit, xp.int32)))
-            raise ValueError(
-                f"({int(lines[bad])}, {int(across[bad])}) is not stored in this sparse matrix; "
-                "build one that stores it"
-            )
-        last = np.unique(host(place)[::-1], return_index=True)[1]
-        chosen = lines.shape[0] - 1 - last
-        where = host(place)[chosen]
-        values = put(self._stored.values, where, picked(new, chosen, xp), xp)
-        self._stored = self._stored._replace(values=values)
-        self._trees = changed(self._trees, self._stored, host(lines)[chosen], where, xp)
+        new = checked_values(values, self._stored, lines.shape[0], xp)
+        if lines.shape[0]:
+            held = changed_entries(self._stored, self._trees, (lines, across), new, xp)
+            self._stored, self._trees = held
 
     def _update_one(self, row: Any, column: Any, value: Any) -> bool:
         """Replace an entry of NumPy by a plain number, ten times as fast, if nothing is wrong."""
-        stored = self._stored
-        if not accepts(stored.values):
+        if not accepts(self._stored.values):
             return False
-        i = index_of(row, stored.shape[0], "rows")
-        j = index_of(column, stored.shape[1], "columns")
-        place, number = store.place_of(stored, i, j), store.plain_number(value, stored)
-        if place is None or number is None:
+        i = index_of(row, self.shape[0], "rows")
+        j = index_of(column, self.shape[1], "columns")
+        found = changed_entry(self._stored, self._trees, (i, j), value)
+        if found is None:
             return False
-        stored.values[place] = number
-        self._trees = changed_one(self._trees, stored, i, place, np)
+        self._trees = found
         return True
-
-    def _places(self, lines: Array, across: Array) -> tuple[Array, Array]:
-        xp = self._xp
-        if self._stored.values.shape[0] == 0:
-            return lines, xp.zeros(lines.shape, dtype=xp.bool, device=device(lines))
-        return store.places(self._stored, lines, across, xp)
 
 
 def structure(a: Any, *, name: str = "a") -> LengthSquaredMatrix:

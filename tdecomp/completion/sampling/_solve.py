@@ -12,10 +12,12 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator, like
 from tdecomp._typing import Array, Seed
 from tdecomp._xp import adjoint, conj, equilibrate, floats, prepare
+from tdecomp.completion.sampling._bilinear import estimated
 from tdecomp.completion.sampling._combination import Combination
-from tdecomp.completion.sampling._estimate import _bilinear, counts_of
 from tdecomp.completion.sampling._matrix import LengthSquaredMatrix, structure
-from tdecomp.completion.sampling._svd import SampledSVD, implicit, sampled_svd
+from tdecomp.completion.sampling._means import counts_of
+from tdecomp.completion.sampling._singular import SampledSVD, implicit
+from tdecomp.completion.sampling._svd import sampled_svd
 from tdecomp.completion.sampling._trees import scaled, shifted
 
 
@@ -133,5 +135,5 @@ def _estimated(
     def right(columns: Array) -> Array:
         return found.rows.adjoint_entries(columns, coefficients)
 
-    forms = _bilinear(lambda rows: xp.take(b, rows, axis=0), a, right, counts, rng)
+    forms = estimated(lambda rows: xp.take(b, rows, axis=0), a, right, counts, rng)
     return conj(forms, xp)

@@ -9,7 +9,7 @@ import numpy as np
 from tdecomp._program import one_program
 from tdecomp._shim import constant
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import as_floating, device, differentiated, finite, is_numpy, namespace, prepare
+from tdecomp._xp import as_floating, device, differentiated, is_numpy, namespace, prepare
 from tdecomp.completion.sampling._forest import moved
 from tdecomp.ops._coo import COO, coo
 
@@ -155,40 +155,3 @@ def product(x: Stored, factor: Array, xp: Namespace) -> Array:
     from scipy.sparse import csr_array
 
     return np.asarray(csr_array((x.values, x.columns, x.starts), shape=x.shape) @ factor)
-
-
-def checked_values(values: Any, x: Stored, count: int, xp: Namespace) -> Array:
-    """Return new entries, one or `count` of them, in the dtype of the old ones."""
-    if not count and np.size(values) == 0:
-        return x.values[:0]
-    _, new = prepare(values, ndim=0, batch=True, like=x.values, name="values")
-    real = xp.isdtype(x.values.dtype, "real floating")
-    if real and xp.isdtype(new.dtype, "complex floating"):
-        raise TypeError("values are complex, the entries they replace are real")
-    if tuple(new.shape) not in {(), (count,)}:
-        raise ValueError(f"values must have shape () or ({count},), got {tuple(new.shape)}")
-    with np.errstate(over="ignore"):  # what overflows in fewer digits is refused
-        new = finite(xp.astype(constant(new), x.values.dtype), xp, name="values")
-    return xp.broadcast_to(new, (count,))
-
-
-def place_of(x: Stored, i: int, j: int) -> int | None:
-    """Return where an entry of a matrix of NumPy is stored, if it is."""
-    if x.columns is None:
-        return i * x.shape[1] + j
-    part = row(x, i)
-    place = part.start + int(np.searchsorted(x.columns[part], j))
-    return place if place < part.stop and x.columns[place] == j else None
-
-
-def plain_number(value: Any, x: Stored) -> Any:
-    """Return a number that the dtype of the entries holds, or None for anything else."""
-    kinds: Any = (int, float, np.integer, np.floating)
-    if x.values.dtype.kind == "c":
-        kinds = (*kinds, complex, np.complexfloating)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        return None
-    try:
-        return value if abs(complex(value)) <= float(np.finfo(x.values.dtype).max) else None
-    except OverflowError:
-        return None
