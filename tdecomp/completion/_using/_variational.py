@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tdecomp._errors import check_callback, check_choice, check_count, check_number, check_rank
-from tdecomp._iterate import Callback, Fit, Progress, Status, Step, iterate
+from tdecomp._iterate import Callback, Fit, Progress, Status, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import device, eps
+from tdecomp._xp import device
 from tdecomp.completion._biases import Biases, fit_biases, no_biases
 from tdecomp.completion._entries import read
 from tdecomp.completion._format import Completion
-from tdecomp.completion._masked import entries as model_entries
-from tdecomp.completion._masked import times, weighted_squares
+from tdecomp.completion._masked import weighted_squares
 from tdecomp.completion._methods._spectral import spectral
-from tdecomp.completion._observed import Observed, Side, group
+from tdecomp.completion._observed import Observed, group
 from tdecomp.completion._units import Units, in_units, shown
+from tdecomp.completion._using._beliefs import Normal
+from tdecomp.completion._using._free_energy import State, step
 
 # The variances of the noise and of rows at a start, in units of the data.
 _SPECTRAL, _RANDOM = (0.3, 0.03), (1.0, 0.1)
@@ -30,29 +31,6 @@ _SPECTRAL, _RANDOM = (0.3, 0.03), (1.0, 0.1)
 _NOTHING = 1e-2
 # The ridge of the biases to start from.
 _RIDGE = 5.0
-
-
-class _Normal(NamedTuple):
-    """Independent normal rows: their means (m, k), covariances (m, k, k), and the prior (k,).
-
-    `entropy` is the sum of the halved logarithms of the determinants of the covariances.
-    """
-
-    mean: Array
-    covariance: Array
-    prior: Array
-    entropy: float
-
-
-class _State(NamedTuple):
-    """What is believed of the factors, of the biases, and of the noise, and how well it fits."""
-
-    left: _Normal
-    right: _Normal
-    rows: _Normal
-    columns: _Normal
-    noise: float
-    energy: float
 
 
 @full_precision
@@ -171,12 +149,12 @@ def variational_als(
     most, draw = check_count(max_iter, name="max_iter", least=1), generator(rng)
     least, begun = check_number(tol, name="tol"), time.monotonic()
 
-    def show(state: _State) -> Completion:
+    def show(state: State) -> Completion:
         return _shown(state, start, units, xp)
 
-    def run(kind: str, before: int) -> Fit[_State]:
+    def run(kind: str, before: int) -> Fit[State]:
         return iterate(
-            lambda state: _step(observed, state, total, biases, xp),
+            lambda state: step(observed, state, total, biases, xp),
             _start(observed, k, start, (kind, draw), xp),
             max_iter=most - before,
             tol=least,
@@ -191,7 +169,7 @@ def variational_als(
 
 
 def _seeing(
-    callback: Callback | None, before: int, begun: float, show: Callable[[_State], Completion]
+    callback: Callback | None, before: int, begun: float, show: Callable[[State], Completion]
 ) -> Callback | None:
     """Let a callback see the matrix, with the sweeps and the time of an earlier start counted."""
     if callback is None:
@@ -204,12 +182,12 @@ def _seeing(
     return seeing
 
 
-def _vanished(state: _State, xp: Namespace) -> bool:
+def _vanished(state: State, xp: Namespace) -> bool:
     """Tell whether factors say next to nothing beside the noise."""
     return float(xp.sum(state.left.prior * state.right.prior)) < _NOTHING * state.noise
 
 
-def _better(first: Fit[_State], second: Fit[_State]) -> Fit[_State]:
+def _better(first: Fit[State], second: Fit[State]) -> Fit[State]:
     """Return the fit of less free energy, with the sweeps of both and the status of the last."""
     best = min(first, second, key=lambda fit: fit.tensor.energy)
     return best._replace(n_iter=first.n_iter + second.n_iter, status=second.status)
@@ -218,15 +196,15 @@ def _better(first: Fit[_State], second: Fit[_State]) -> Fit[_State]:
 def _start(
     observed: Observed, rank: int, offsets: Biases, init: tuple[str, np.random.Generator],
     xp: Namespace,
-) -> _State:  # fmt: skip
+) -> State:  # fmt: skip
     """Return factors to start from, and how little is certain of them."""
     like = observed.rows.values
     where = {"dtype": like.dtype, "device": device(like)}
 
-    def believed(mean: Array, spread: float, prior: float) -> _Normal:
+    def believed(mean: Array, spread: float, prior: float) -> Normal:
         m, k = mean.shape
         covariance = xp.zeros((m, k, k), **where) + spread * xp.eye(k, **where)
-        return _Normal(mean, covariance, xp.full(k, prior, **where), 0.0)
+        return Normal(mean, covariance, xp.full(k, prior, **where), 0.0)
 
     kind, rng = init
     if kind == "spectral":
@@ -237,120 +215,10 @@ def _start(
         means = tuple(spread * normal(rng, (size, rank), like, xp) for size in observed.shape)
     left, right = (believed(mean, spread, 1.0) for mean in means)
     rows, columns = (believed(part[:, None], spread**2, spread) for part in offsets[1:])
-    return _State(left, right, rows, columns, noise, math.inf)
+    return State(left, right, rows, columns, noise, math.inf)
 
 
-def _shown(state: _State, start: Biases, units: Units, xp: Namespace) -> Completion:
+def _shown(state: State, start: Biases, units: Units, xp: Namespace) -> Completion:
     """Return the means at the scale of the data."""
     offsets = Biases(start.mean, state.rows.mean[:, 0], state.columns.mean[:, 0])
     return shown((state.left.mean, state.right.mean), offsets, units, xp)
-
-
-def _step(
-    observed: Observed, state: _State, total: float, biases: bool, xp: Namespace
-) -> Step[_State]:
-    """Minimise the free energy over both factors, the biases, and the variances in turn."""
-    sides = (observed.rows, observed.columns)
-    left, right, rows, columns, noise, before = state
-    b, c = rows.mean[:, 0], columns.mean[:, 0]
-    left, _ = _improved(_less(sides[0], b, c, xp), left, right, noise, xp)
-    right, gram = _improved(_less(sides[1], c, b, xp), right, left, noise, xp)
-    if biases:
-        rest = _less(sides[0], 0 * b, c, xp)
-        rows = _offsets(_unfitted(rest, left, right, xp), rows, noise, xp)
-        b = rows.mean[:, 0]
-        rest = _less(sides[1], 0 * c, b, xp)
-        columns = _offsets(_unfitted(rest, right, left, xp), columns, noise, xp)
-        c = columns.mean[:, 0]
-    side = _less(sides[0], b, c, xp)
-    fitted = model_entries(side, left.mean, right.mean, xp)
-    missed = weighted_squares(side.values - fitted, side, xp)
-    spread = float(xp.sum(_second(right) * gram)) - weighted_squares(fitted, side, xp)
-    if biases:
-        spread += _spread_of(sides[0], rows, xp) + _spread_of(sides[1], columns, xp)
-    count = side.values.shape[0]
-    noise = max((missed + max(spread, 0.0)) / count, eps(side.values.dtype, xp))
-    left, right = (_with_prior(part, xp) for part in (left, right))
-    surplus = _divergence(left, xp) + _divergence(right, xp)
-    if biases:
-        rows, columns = (_with_prior(part, xp) for part in (rows, columns))
-        surplus += _divergence(rows, xp) + _divergence(columns, xp)
-    energy = 0.5 * (1 + math.log(noise)) + surplus / count
-    following = _State(left, right, rows, columns, noise, energy)
-    change = abs(before - energy)
-    return Step(following, math.sqrt(missed / total), change=change, merit=math.exp(energy))
-
-
-def _less(side: Side, own: Array, other: Array, xp: Namespace) -> Side:
-    """Subtract offsets from the known entries."""
-    rest = side.values - xp.take(other, side.indices, axis=0)
-    return side._replace(values=rest - xp.take(own, side.owners(xp), axis=0))
-
-
-def _unfitted(side: Side, left: _Normal, right: _Normal, xp: Namespace) -> Side:
-    """Subtract what the factors say from the known entries."""
-    return side._replace(values=side.values - model_entries(side, left.mean, right.mean, xp))
-
-
-def _heavy(side: Side, values: Array) -> Array:
-    return values if side.weights is None else side.weights * values
-
-
-def _second(rows: _Normal) -> Array:
-    """Return the second moments of rows."""
-    return rows.mean[:, :, None] * rows.mean[:, None, :] + rows.covariance
-
-
-def _improved(
-    side: Side, own: _Normal, other: _Normal, noise: float, xp: Namespace
-) -> tuple[_Normal, Array]:
-    """Return what the entries say of rows, and the second moments that each row meets."""
-    (n, k), dtype = other.mean.shape, other.mean.dtype
-    moments = xp.reshape(_second(other), (n, k * k))
-    gram = times(side, _heavy(side, xp.ones_like(side.values)), moments, xp)
-    gram = xp.reshape(gram, (-1, k, k))
-    identity = xp.eye(k, dtype=dtype, device=device(gram))
-    # In the units of the prior, in which directions that are given up stay harmless.
-    root = xp.sqrt(own.prior)
-    precision = identity + root[:, None] * root * gram / noise
-    spread = xp.linalg.inv(precision)
-    covariance = root[:, None] * root * (spread + xp.matrix_transpose(spread)) / 2
-    slope = times(side, _heavy(side, side.values), other.mean, xp) / noise
-    mean = (covariance @ slope[:, :, None])[:, :, 0]
-    logarithms = xp.linalg.slogdet(precision)[1]
-    rows = float(mean.shape[0]) * float(xp.sum(xp.log(root)))
-    entropy = rows - 0.5 * float(xp.sum(logarithms))
-    return _Normal(mean, covariance, own.prior, entropy), gram
-
-
-def _offsets(side: Side, own: _Normal, noise: float, xp: Namespace) -> _Normal:
-    """Return what the entries, less all but the offsets of rows, say of those."""
-    one = xp.ones(
-        (int(xp.max(side.indices)) + 1, 1), dtype=own.mean.dtype, device=device(own.mean)
-    )
-    weight = times(side, _heavy(side, xp.ones_like(side.values)), one, xp)
-    variance = 1 / (weight / noise + 1 / own.prior)
-    mean = variance * times(side, _heavy(side, side.values), one, xp) / noise
-    entropy = 0.5 * float(xp.sum(xp.log(variance)))
-    return _Normal(mean, variance[:, :, None], own.prior, entropy)
-
-
-def _spread_of(side: Side, offsets: _Normal, xp: Namespace) -> float:
-    """Return the weighted variances of offsets, summed over the known entries."""
-    spread = xp.take(offsets.covariance[:, 0, 0], side.owners(xp), axis=0)
-    return float(xp.sum(_heavy(side, spread)))
-
-
-def _with_prior(rows: _Normal, xp: Namespace) -> _Normal:
-    """Let the variance of the prior be what the rows have in the mean."""
-    size = xp.mean(xp.linalg.diagonal(_second(rows)), axis=0)
-    return rows._replace(prior=xp.maximum(size, xp.full_like(size, eps(size.dtype, xp))))
-
-
-def _divergence(rows: _Normal, xp: Namespace) -> float:
-    """Return the Kullback-Leibler divergence of what is believed from the prior."""
-    m, k = rows.mean.shape
-    size = xp.sum(xp.linalg.diagonal(_second(rows)), axis=0)
-    spread = float(xp.sum(size / rows.prior)) - float(m * k)
-    volume: float = m * float(xp.sum(xp.log(rows.prior)))
-    return 0.5 * (spread + volume) - rows.entropy

@@ -123,7 +123,7 @@ def test_learnt_penalties_recover_better_than_no_penalty_at_too_high_a_rank():
 @pytest.mark.parametrize("biases", [False, True])
 def test_no_step_raises_the_free_energy_and_the_noise_is_found(monkeypatch, biases):
     truth, x = noisy(shape=(60, 50))
-    states, step = [], _variational._step
+    states, step = [], _variational.step
     weights = np.random.default_rng(3).uniform(0.5, 2, x.shape) * ~np.isnan(x)
     x = truth + (x - truth) / np.sqrt(np.where(weights > 0, weights, 1))
 
@@ -131,7 +131,7 @@ def test_no_step_raises_the_free_energy_and_the_noise_is_found(monkeypatch, bias
         states.append(step(*arguments).state)
         return step(*arguments)
 
-    monkeypatch.setattr(_variational, "_step", spied)
+    monkeypatch.setattr(_variational, "step", spied)
     variational_als(
         x + 2 * biases, rank=3, rng=0, tol=-1, max_iter=40, weights=weights, biases=biases
     )
