@@ -1,37 +1,72 @@
-"""Matrices whose every entry has a weight of its own, missing ones none."""
+"""Components of matrices whose every entry has a weight of its own, missing ones none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
 
 from tdecomp._iterate import Fit, Step, iterate
 from tdecomp._typing import Array
 from tdecomp.completion import weighted_low_rank
 from tdecomp.linalg import LowRank
-from tdecomp.sklearn._shared import lengths, nonnegative, to_unit
+from tdecomp.sklearn._components import Components, principal
+from tdecomp.sklearn._regression import regressed
+from tdecomp.sklearn._scale import lengths, to_unit
+from tdecomp.sklearn._variances import shared_out
 
 # Steps on the factors in each round, at the end of which the mean follows.
 _STEPS = 10
-# How many numbers the matrices of a batch may hold.
-_ROOM = 1 << 22
 
 
-def entry_weights(weights: Any, X: Array) -> Array | None:
-    """Return a weight for each entry, 0 for those that are NaN; None if all weigh the same."""
-    known = ~np.isnan(X)
-    if weights is None:
-        return None if known.all() else known.astype(X.dtype)
-    found = check_array(
-        weights, dtype=X.dtype, ensure_all_finite="allow-nan", input_name="weights"
-    )
-    if found.shape != X.shape:
-        raise ValueError(f"weights must have the shape {X.shape} of X, got {found.shape}")
-    nothing = np.zeros((), dtype=X.dtype)
-    return nonnegative(np.where(known & ~np.isnan(found), found, nothing), "weights")
+def entrywise(
+    X: Array,
+    entries: Array,
+    features: Array,
+    *,
+    ranks: Iterable[int],
+    lost: float,
+    max_iter: int,
+    tol: float,
+) -> tuple[Fit[LowRank], Components, Array]:
+    """Find what is closest to data whose entries have weights, and take it for data.
+
+    Parameters
+    ----------
+    X : array, shape (m, n)
+        The data; what weighs nothing may be NaN.
+    entries : array, shape (m, n)
+        Weights of the entries, some in every column.
+    features : array, shape (n,)
+        Weights of the features.
+    ranks : iterable of int
+        What to try, until no more than the share `lost` of the variance is lost.
+    lost : float
+        That share.
+    max_iter, tol : int and float
+        Where rounds end.
+
+    Returns
+    -------
+    Fit, Components, array of shape (m,)
+        The last round, its components, and what the samples weigh.
+    """
+    weights = entries * features
+    samples = entries @ (features / features.sum())
+    known = np.where(entries > 0, X, np.zeros_like(X))
+    light = features == 0
+    for rank in ranks:
+        fit = closest(X, weights, rank=rank, max_iter=max_iter, tol=tol)
+        left, right = fit.tensor
+        if light.any():
+            right[:, light] = regressed(known[:, light].T, entries[:, light].T, left).T
+        fitted = left @ right
+        rest = lengths((known - fitted) * np.sqrt(weights))
+        found = principal(fitted, samples, features, rank=rank)._replace(rest=rest)
+        if 1 - shared_out(found, samples, features).shares.sum() <= lost:
+            break
+    return fit, found, samples
 
 
 def closest(X: Array, weights: Array, *, rank: int, max_iter: int, tol: float) -> Fit[LowRank]:
@@ -67,34 +102,3 @@ def closest(X: Array, weights: Array, *, rank: int, max_iter: int, tol: float) -
 
     first: tuple[Array, Any] = (shares * x).sum(axis=0), "best"
     return iterate(follow, first, max_iter=max_iter, tol=tol, show=show)
-
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Yield runs of rows whose matrices, of that size each, are not too many to hold at once."""
-    step = max(1, _ROOM // size)
-    for start in range(0, count, step):
-        yield slice(start, start + step)
-
-
-def regressed(Y: Array, weights: Array, design: Array) -> Array:
-    r"""Return :math:`b_i` with the least :math:`\sum_j w_{ij} (y_{ij} - d_j \cdot b_i)^2`.
-
-    Of several such it is the shortest: zero for a row without weights. By orthogonal
-    transformations, as what few entries of a row say may be close to nothing.
-
-    Parameters
-    ----------
-    Y : array, shape (m, n)
-        The rows; what weighs nothing may be NaN.
-    weights : array, shape (m, n)
-        Their weights.
-    design : array, shape (n, k)
-        The rows :math:`d_j`.
-    """
-    Y, root = np.where(weights > 0, Y, np.zeros_like(Y)), np.sqrt(weights)
-    found = np.empty((Y.shape[0], design.shape[1]), dtype=Y.dtype)
-    for run in batches(Y.shape[0], design.size):
-        q, r = np.linalg.qr(root[run, :, None] * design)
-        seen = np.swapaxes(q, 1, 2) @ (root[run] * Y[run])[:, :, None]
-        found[run] = (np.linalg.pinv(r) @ seen)[:, :, 0]
-    return found

@@ -16,7 +16,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tdecomp._typing import Array
 from tdecomp.completion import complete, fold_in
-from tdecomp.sklearn._shared import FLOATS, lowered, sample_weights, seed, to_unit, warn_unfinished
+from tdecomp.sklearn._conventions import FLOATS, seed, warn_unfinished
+from tdecomp.sklearn._counts import lowered
+from tdecomp.sklearn._scale import to_unit
+from tdecomp.sklearn._weights import sample_weights
 
 
 class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from tdecomp._typing import Array
-from tdecomp.sklearn._entrywise import batches
+from tdecomp.sklearn._regression import batches
 
 
 def log_likelihood(

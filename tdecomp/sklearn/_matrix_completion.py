@@ -13,7 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tdecomp._typing import Array
 from tdecomp.completion import Completion, complete, predict
-from tdecomp.sklearn._shared import lowered, sample_weights, seed, warn_unfinished
+from tdecomp.sklearn._conventions import seed, warn_unfinished
+from tdecomp.sklearn._counts import lowered
+from tdecomp.sklearn._weights import sample_weights
 
 
 class MatrixCompletion(RegressorMixin, BaseEstimator):

@@ -11,18 +11,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tdecomp._typing import Array
 from tdecomp.ops import mode_products
-from tdecomp.sklearn._shared import (
-    FLOATS,
-    explained,
-    lengths,
-    sample_weights,
-    scores,
-    target,
-    to_unit,
-    turned,
-    warn_unfinished,
-    whole,
-)
+from tdecomp.sklearn._conventions import FLOATS, scores, warn_unfinished
+from tdecomp.sklearn._counts import target, whole
+from tdecomp.sklearn._scale import lengths, to_unit
+from tdecomp.sklearn._signs import turned
+from tdecomp.sklearn._variances import explained
+from tdecomp.sklearn._weights import sample_weights
 from tdecomp.tucker import Tucker, hooi, sthosvd
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -12,25 +11,19 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from tdecomp._errors import check_count, check_number
 from tdecomp._iterate import Fit
 from tdecomp._typing import Array
-from tdecomp.linalg import LowRank, weighted_svd
-from tdecomp.sklearn._entrywise import closest, entry_weights, regressed
-from tdecomp.sklearn._likelihood import log_likelihood
-from tdecomp.sklearn._shared import (
-    FLOATS,
-    explained,
-    feature_weights,
-    freedom,
-    lengths,
-    sample_weights,
-    scores,
-    target,
-    to_unit,
-    turned,
-    warn_unfinished,
-)
+from tdecomp.linalg import LowRank
+from tdecomp.sklearn._components import Components, principal
+from tdecomp.sklearn._conventions import FLOATS, scores, warn_unfinished
+from tdecomp.sklearn._counts import target
+from tdecomp.sklearn._entrywise import entrywise
+from tdecomp.sklearn._probabilistic import Probabilistic
+from tdecomp.sklearn._regression import regressed
+from tdecomp.sklearn._scale import to_unit
+from tdecomp.sklearn._variances import shared_out
+from tdecomp.sklearn._weights import entry_weights, feature_weights, sample_weights
 
 
-class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class WeightedPCA(Probabilistic, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Principal components of weighted samples, features and entries, missing ones included.
 
     With weights :math:`s_i` of the samples, :math:`f_j` of the features and, where these do not
@@ -175,39 +168,36 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         entries = entry_weights(weights, X)
         if entries is None:
             rank, rtol = target(self.n_components, min(X.shape))
-            self._explain(self._decompose(X, samples, rank, rtol), samples)
+            every = self.n_components is None
+            weights = samples, self.feature_weight_
+            self._keep(principal(X, *weights, rank=rank, rtol=rtol, varied_only=every), samples)
             self.n_iter_ = 1
         else:
             entries, more = to_unit(entries)
             entries, rest = to_unit(samples[:, None] * entries)
-            fit = self._fit_entries(X, entries)
-            warn_unfinished(fit, self)
-            self.n_iter_ = fit.n_iter
+            warn_unfinished(self._fit_entries(X, entries), self)
             exponent += more + rest
         with np.errstate(over="ignore", under="ignore"):  # weights may be of any scale
             self.singular_values_ *= X.dtype.type(2.0 ** (exponent / 2))
         return self
 
     def _fit_entries(self, X: Array, entries: Array) -> Fit[LowRank]:
-        """Find what is closest to data whose entries have weights, and take it for data."""
+        """Find mean and components where entries have weights."""
         empty = ~(entries > 0).any(axis=0)
         if empty.any():
             raise ValueError(f"nothing is known of feature {int(np.argmax(empty))}: leave it out")
-        weights = entries * self.feature_weight_
-        samples = entries @ (self.feature_weight_ / self.feature_weight_.sum())
-        known = np.where(entries > 0, X, np.zeros_like(X))
-        light = self.feature_weight_ == 0
         ranks, lost = self._ranks(entries)
-        for rank in ranks:
-            fit = closest(X, weights, rank=rank, max_iter=self.max_iter, tol=self.tol)
-            left, right = fit.tensor
-            if light.any():
-                right[:, light] = regressed(known[:, light].T, entries[:, light].T, left).T
-            fitted = left @ right
-            self._decompose(fitted, samples, rank)
-            self._explain(lengths((known - fitted) * np.sqrt(weights)), samples)
-            if 1 - self.explained_variance_ratio_.sum() <= lost:
-                break
+        fit, found, samples = entrywise(
+            X,
+            entries,
+            self.feature_weight_,
+            ranks=ranks,
+            lost=lost,
+            max_iter=self.max_iter,
+            tol=self.tol,
+        )
+        self._keep(found, samples)
+        self.n_iter_ = fit.n_iter
         return fit
 
     def _ranks(self, entries: Array) -> tuple[range, float]:
@@ -223,54 +213,17 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             return range(rank, rank + 1), 1.0
         return range(1, most + 1), (rtol or 0.0) ** 2
 
-    def _decompose(
-        self, Z: Array, samples: Array, rank: int | None, rtol: float | None = None
-    ) -> Array:
-        """Keep mean and components of a matrix; return the norm of what they leave."""
-        self.mean_ = np.average(Z, axis=0, weights=samples).astype(Z.dtype)
-        left, right = np.sqrt(samples), np.sqrt(self.feature_weight_)
-        centred = Z - self.mean_
-        found = weighted_svd(centred, left=left, right=right, rank=rank, rtol=rtol)
-        self._store(found, left, right)
-        return lengths((centred - found.to_array()) * left[:, None] * right)
-
-    def _store(self, z: LowRank, left: Array, right: Array) -> None:
-        """Keep the right factor, its rows at unit length in the metric of the features.
-
-        Singular values are the products of the weighted lengths of both factors, however these
-        share them.
-        """
-        tall, wide = z.left, z.right
-        sizes = lengths(wide * right, axis=1)
-        values = lengths(left[:, None] * tall, axis=0) * sizes
-        varied = values > values[0] * np.finfo(wide.dtype).eps * max(z.shape)
-        if self.n_components is None:
-            count = max(1, int(varied.sum()))
-            wide, sizes, values, varied = (part[:count] for part in (wide, sizes, values, varied))
-        safe = np.where(varied, sizes, np.ones_like(sizes))[:, None]
-        rows = np.where(varied[:, None], wide / safe, np.zeros_like(wide))
-        self.components_ = rows * turned(rows * right)
-        self.singular_values_: Array = values
-        self.n_components_: int = values.shape[0]
-
-    def _explain(self, rest: Array, samples: Array) -> None:
-        """Share the variance among components and what is left, of that norm."""
-        values = np.append(self.singular_values_, rest).astype(self.singular_values_.dtype)
-        # Variances may leave the range of numbers; those of data at unit scale do not.
-        values, self._exponent = to_unit(values)
-        variances, shares = explained(values, lengths(values), samples)
-        most = min(np.count_nonzero(samples), np.count_nonzero(self.feature_weight_))
-        left_out = most - self.n_components_
-        noise = float(variances[-1]) / left_out if left_out > 0 else 0.0
-        self._at_unit_scale = variances[:-1], noise
+    def _keep(self, found: Components, samples: Array) -> None:
+        """Keep mean and components, and the variances of samples of these weights."""
+        self.mean_, self.components_ = found.mean, found.rows
+        self.singular_values_: Array = found.values
+        self.n_components_: int = found.values.shape[0]
+        self._variances = shared_out(found, samples, self.feature_weight_)
+        along, noise, shares, _, exponent = self._variances
+        self.explained_variance_ratio_ = shares
         with np.errstate(over="ignore", under="ignore"):
-            self.explained_variance_ = np.ldexp(variances[:-1], 2 * self._exponent)
-            self.noise_variance_ = float(np.ldexp(noise, 2 * self._exponent))
-        self.explained_variance_ratio_ = shares[:-1]
-        degrees = freedom(samples)
-        spread = self.singular_values_ / math.sqrt(degrees if degrees > 0 else 1.0)
-        # Not the roots of variances, which may leave the range of numbers.
-        self._deviations = np.where(spread > 0, spread, np.ones_like(spread))
+            self.explained_variance_ = np.ldexp(along, 2 * exponent)
+            self.noise_variance_ = float(np.ldexp(noise, 2 * exponent))
 
     def fit_transform(
         self, X: Any, y: Any = None, sample_weight: Any = None, weights: Any = None
@@ -319,7 +272,7 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         else:
             cost = to_unit(entries)[0] * to_unit(self.feature_weight_)[0]
             found = regressed(gap, cost, self.components_.T)
-        return found / self._deviations if self.whiten else found
+        return found / self._variances.deviations if self.whiten else found
 
     def _checked(self, X: Any, *, reset: bool) -> Array:
         finite = True if self.n_components is None else "allow-nan"
@@ -343,49 +296,8 @@ class WeightedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         """
         check_is_fitted(self)
         found = scores(X, self.n_components_)
-        found = found * self._deviations if self.whiten else found
+        found = found * self._variances.deviations if self.whiten else found
         return found @ self.components_ + self.mean_
-
-    def score_samples(self, X: Any) -> Array:
-        """Return the logarithm of the likelihood of each sample.
-
-        Parameters
-        ----------
-        X : array, shape (n_samples, n_features)
-            The data, NaN where they are missing.
-
-        Returns
-        -------
-        array, shape (n_samples,)
-            Those of the normal distribution with the variances found, at what is known.
-        """
-        check_is_fitted(self)
-        X = self._checked(X, reset=False)
-        gap, heavy = np.ldexp(X - self.mean_, -self._exponent), self.feature_weight_
-        found = log_likelihood(gap, self.components_, *self._at_unit_scale, heavy)
-        count = np.count_nonzero(~np.isnan(gap) & (heavy > 0), axis=1)
-        return found - count * (self._exponent * math.log(2))
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the mean logarithm of the likelihood of samples.
-
-        Parameters
-        ----------
-        X : array, shape (n_samples, n_features)
-            The data, NaN where they are missing.
-        y : None
-            Not looked at.
-        sample_weight : array, shape (n_samples,), optional
-            How much each sample counts.
-
-        Returns
-        -------
-        float
-            The weighted mean.
-        """
-        found = self.score_samples(X)
-        weights, _ = to_unit(sample_weights(sample_weight, found))
-        return float(np.average(found, weights=weights))
 
     @property
     def _n_features_out(self) -> int:

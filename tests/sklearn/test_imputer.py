@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tdecomp._iterate import Fit, Status
 from tdecomp.sklearn import LowRankImputer
-from tdecomp.sklearn._shared import warn_unfinished
+from tdecomp.sklearn._conventions import warn_unfinished
 
 EXACT = {"scale": False, "regularization": 0.0, "tol": 1e-12, "max_iter": 2000, "random_state": 0}
 
