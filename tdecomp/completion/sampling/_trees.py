@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,8 +52,7 @@ def grown(x: store.Stored, xp: Namespace) -> Trees:
     exponents = xp.zeros(counts.size, dtype=top.heap.dtype, device=device(values))
     trees = Trees(planted(counts, values, xp), top, exponents, 0)
     kept = np.flatnonzero(counts)
-    trees = _rescaled(trees, x, kept, xp) if kept.size else trees
-    return _settled(_weighed(trees, np.arange(counts.size), xp), xp)
+    return _settled(_rescaled(trees, x, kept, xp) if kept.size else trees, xp)
 
 
 def changed(
@@ -62,7 +61,7 @@ def changed(
     """Return the trees after the entries stored at `places`, which lie in `rows`, have changed.
 
     A row whose sum has left the range of safe squares gets another scale, at the cost of all of
-    it; so does the tree over the rows.
+    it; so does the tree over the rows. One that has become zero keeps its scale.
     """
     limit = _limit(trees.exponents.dtype, xp)
     exponents = picked(trees.exponents, rows, xp)
@@ -70,10 +69,10 @@ def changed(
     forest = replaced(trees.rows, rows, places - x.starts[rows], squares, xp)
     trees, touched = trees._replace(rows=forest), np.unique(rows)
     sums = np.asarray(floats(_sums(forest, touched, xp)))
-    lost = touched[~((sums > 1 / limit) & (sums < limit))]
+    lost = touched[(sums > 0) & ~((sums > 1 / limit) & (sums < limit))]
     trees = _rescaled(trees, x, lost, xp) if lost.size else trees
     trees = _weighed(trees, touched, xp)
-    return trees if 1 / limit < total(trees) < limit else _settled(trees, xp)
+    return trees if _safe(total(trees), limit) else _settled(trees, xp)
 
 
 def changed_one(trees: Trees, x: store.Stored, i: int, place: int, xp: Namespace) -> Trees:
@@ -81,14 +80,32 @@ def changed_one(trees: Trees, x: store.Stored, i: int, place: int, xp: Namespace
     from tdecomp._kernels._sampling_tree import replace_leaf
 
     limit, exponent = _limit(trees.exponents.dtype, xp), int(trees.exponents[i])
-    square = min(scaled(float(abs(x.values[place])), -exponent), math.sqrt(limit)) ** 2
     rows, top, leaf = trees.rows, trees.top, place - int(x.starts[i])
+    square = _square(x.values[place], exponent, limit)
     sum_ = replace_leaf(rows.heap, int(rows.starts[i]), int(rows.sizes[i]) + leaf, square)
-    if not 1 / limit < sum_ < limit:
+    if not _safe(sum_, limit):
         return changed(trees, x, np.asarray([i]), np.asarray([place]), xp)
-    share = min(scaled(sum_, 2 * (exponent - trees.unit)), limit)
+    share = _within(scaled(sum_, 2 * (exponent - trees.unit)), limit) if sum_ else 0.0
     whole = replace_leaf(top.heap, int(top.starts[0]), int(top.sizes[0]) + i, share)
-    return trees if 1 / limit < whole < limit else _settled(trees, xp)
+    return trees if _safe(whole, limit) else _settled(trees, xp)
+
+
+def _safe(sum_: float, limit: float) -> bool:
+    """Tell whether a sum needs no other scale."""
+    return sum_ == 0 or 1 / limit < sum_ < limit
+
+
+def _square(entry: Any, exponent: int, limit: float) -> float:
+    """Return what `_squares` does of one entry of NumPy."""
+    parts = (entry.real, entry.imag) if entry.dtype.kind == "c" else (entry,)
+    top = math.sqrt(limit)
+    square = sum(min(abs(scaled(float(part), -exponent)), top) ** 2 for part in parts)
+    return _within(square, limit) if entry else 0.0
+
+
+def _within(square: float, limit: float) -> float:
+    """Return a positive number cut to the ends of the range."""
+    return min(max(square, _least(np.dtype(np.float64), np)), limit)
 
 
 def total(trees: Trees) -> float:
@@ -127,7 +144,7 @@ def _rescaled(trees: Trees, x: store.Stored, rows: np.ndarray, xp: Namespace) ->
     begin = np.cumsum(counts) - counts
     leaves = np.arange(owner.size) - begin[owner]
     entries = picked(x.values, x.starts[rows][owner] + leaves, xp)
-    exponents = _exponents(xp.abs(entries), begin, x.columns is None, xp)
+    exponents = _exponents(_sizes(entries, xp), begin, x.columns is None, xp)
     exponents = xp.astype(exponents, trees.exponents.dtype)
     squares = _squares(entries, picked(exponents, owner, xp), xp)
     forest = replaced(trees.rows, rows[owner], leaves, squares, xp)
@@ -159,8 +176,9 @@ def _weighed(trees: Trees, rows: np.ndarray, xp: Namespace) -> Trees:
 @one_program
 def _shares(sums: Array, exponents: Array, unit: float, xp: Namespace) -> Array:
     """Return squared norms of rows over ``4 ** unit``; what is out of range is cut to its end."""
-    shares = times_power(sums, 2 * (exponents - unit), xp)
-    return xp.minimum(shares, xp.full_like(shares, _limit(shares.dtype, xp)))
+    shifts = xp.where(sums > 0, 2 * (exponents - unit), xp.zeros_like(exponents))
+    shares = times_power(sums, shifts, xp)
+    return _cut(shares, sums > 0, xp)
 
 
 def _sums(forest: Forest, trees: np.ndarray, xp: Namespace) -> Array:
@@ -169,11 +187,10 @@ def _sums(forest: Forest, trees: np.ndarray, xp: Namespace) -> Array:
 
 
 def _settled(trees: Trees, xp: Namespace) -> Trees:
-    """Give the tree over the rows the scale of the largest row."""
-    filled = host(trees.exponents)[host(roots(trees.rows, xp)) > 0]
-    unit = int(np.max(filled)) if filled.size else 0
-    if unit == trees.unit:
-        return trees
+    """Give the tree over the rows the scale of the largest norm of a row."""
+    sums = host(roots(trees.rows, xp))
+    powers = 2 * host(trees.exponents) + np.frexp(sums)[1] - 1
+    unit = int(np.max(powers[sums > 0], initial=-math.inf) // 2) if np.any(sums > 0) else 0
     everything = np.arange(trees.rows.starts.size)
     return _weighed(trees._replace(unit=unit), everything, xp)
 
@@ -184,12 +201,39 @@ def _limit(dtype: DType, xp: Namespace) -> float:
     return float(2.0 ** (math.log2(float(xp.finfo(dtype).max)) // 2))
 
 
+def _least(dtype: DType, xp: Namespace) -> float:
+    """Return what stands for a square that is too small: what is not zero can be drawn."""
+    return float(xp.finfo(dtype).smallest_normal)
+
+
 @one_program
 def _squares(x: Array, exponents: Array, xp: Namespace) -> Array:
     """Return squared magnitudes after division by powers of two, in the dtype of the exponents.
 
-    What is out of range is cut to its end: its row gets another scale.
+    What is out of range is cut to its end: its row gets another scale. The squares of parts of
+    complex numbers are added, as magnitudes may overflow where neither part does.
     """
-    size = times_power(xp.astype(xp.abs(x), exponents.dtype), -exponents, xp)
-    end = xp.full_like(size, math.sqrt(_limit(exponents.dtype, xp)))
-    return xp.minimum(size, end) ** 2
+    end = math.sqrt(_limit(exponents.dtype, xp))
+    squares: Array = 0.0
+    for part in _parts(x, xp):
+        size = xp.abs(times_power(xp.astype(part, exponents.dtype), -exponents, xp))
+        squares = squares + xp.minimum(size, xp.full_like(size, end)) ** 2
+    return _cut(squares, x != 0, xp)
+
+
+@one_program
+def _sizes(x: Array, xp: Namespace) -> Array:
+    """Return magnitudes, of complex numbers those of the larger part."""
+    first, *rest = (xp.abs(part) for part in _parts(x, xp))
+    return xp.maximum(first, *rest) if rest else first
+
+
+def _parts(x: Array, xp: Namespace) -> tuple[Array, ...]:
+    return (xp.real(x), xp.imag(x)) if xp.isdtype(x.dtype, "complex floating") else (x,)
+
+
+def _cut(squares: Array, positive: Array, xp: Namespace) -> Array:
+    """Return squares cut to the ends of the range, and zero where nothing is `positive`."""
+    low, high = _least(squares.dtype, xp), _limit(squares.dtype, xp)
+    inside = xp.clip(squares, low, high)
+    return xp.where(positive, inside, xp.zeros_like(inside))
