@@ -1,4 +1,4 @@
-"""What was done, and how often, as entries that weigh more than nothing does."""
+"""What was done, as entries that count more than nothing does."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tdecomp.completion._entries import Entries, read
 def read_amounts(
     x: Any, alpha: float, duplicates: str, *, may_be_empty: bool = False
 ) -> tuple[Namespace, Entries]:
-    r"""Return a one where something was done, and by how much it outweighs a zero: its amount.
+    """Return by how much what was done outweighs a zero, which nothing done is: `x` times `alpha`.
 
-    Amounts are what `x` holds times `alpha`. What lies at one place is refused, or becomes one.
+    What lies at one place is refused, added up or averaged.
     """
     check_choice(duplicates, ("error", "sum", "mean"), name="duplicates")
     rate = check_size(alpha, name="alpha")
@@ -34,7 +34,7 @@ def read_amounts(
     done = more > 0
     # One and less than that are one, and its inverse must not overflow.
     more = xp.where(done, xp.clip(more, min=eps(more.dtype, xp) ** 2), more)
-    entries = entries._replace(values=xp.ones_like(more), weights=more)
+    entries = entries._replace(values=more, weights=None)
     return xp, entries if bool(xp.all(done)) else entries.take(xp.nonzero(done)[0], xp)
 
 

@@ -15,10 +15,10 @@ def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Na
 
     .. math:: \min_{u_i} \sum_j (1 + w_{ij}) (p_{ij} - u_i \cdot v_j)^2 + \lambda |u_i|^2
 
-    over all `j`: `p` is one where something is stored and zero elsewhere, and `w` the weights that
-    are stored. In coordinates in which :math:`V^T V + \lambda I`, which all rows share, is the
-    identity, the targets :math:`1 + 1 / w` and a ridge of one give that sum over what is stored,
-    but for a constant. Directions that `right` does not have stay out.
+    over all `j`: `w` are the values that are stored, and `p` is one there and zero elsewhere. In
+    coordinates in which :math:`V^T V + \lambda I`, which all rows share, is the identity, the
+    targets :math:`1 + 1 / w` and a ridge of one give that sum over what is stored, but for a
+    constant. Directions that `right` does not have stay out.
     """
     k = right.shape[1]
     right, length = in_unit(right, xp)
@@ -30,7 +30,7 @@ def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Na
     seen = values > k * eps(right.dtype, xp) * xp.max(values)
     root = xp.sqrt(xp.where(seen, values, 0.0))
     inverse = xp.where(seen, 1 / xp.where(seen, root, 1.0), 0.0)
-    targets = side._replace(values=1 + 1 / side.weights)
+    targets = side._replace(values=1 + 1 / side.values, weights=side.values)
     start = ((left * length) @ axes) * root
     found = solve_rows(targets, start, (right @ axes) * inverse, xp.ones_like(left), xp)
     return (found * inverse) @ xp.matrix_transpose(axes) / length

@@ -155,7 +155,7 @@ def _posed(entries: Entries, ridge: float, xp: Namespace) -> _Task:
     """Group what was done, and measure what there is to fit."""
     if not entries.values.shape[0]:
         raise ValueError("x has no positive entry, or alpha is 0: nothing tells entries apart")
-    total = squared_norm(xp.sqrt(entries.weights), xp) + float(entries.values.shape[0])
+    total = squared_norm(xp.sqrt(entries.values), xp) + float(entries.values.shape[0])
     if not math.isfinite(total):
         raise ValueError("alpha times the sum of x overflows")
     return _Task(group(entries, xp), ridge, total, xp)

@@ -18,13 +18,13 @@ _DOUBT = 8.0
 def misfit_everywhere(
     side: Side, left: Array, right: Array, xp: Namespace, *, true: bool = False
 ) -> float:
-    r"""Return the weighted squares of what a model misses of ones, where stored, and of zeros.
+    r"""Return the squares of what a model misses of zeros, and of ones where a weight is stored.
 
     The zeros weigh :math:`\|U V^T\|_F^2` less what lies at the stored places. Where that
     difference has lost too many digits for a `true` result, all zeros are formed.
     """
     z = model_entries(side, left, right, xp)
-    stored = squared_norm(xp.sqrt(1 + side.weights) * (1 - z), xp)
+    stored = squared_norm(xp.sqrt(1 + side.values) * (1 - z), xp)
     whole = _squares(left, right, xp)
     zeros = max(whole - squared_norm(z, xp), 0.0)
     if true and stored + zeros < _DOUBT * eps(left.dtype, xp) ** 0.5 * whole:
