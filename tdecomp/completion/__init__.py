@@ -5,13 +5,14 @@ from tdecomp.completion._complete import complete
 from tdecomp.completion._dense._weighted_low_rank import weighted_low_rank
 from tdecomp.completion._format import Completion
 from tdecomp.completion._path import ImputePath, soft_impute_path
-from tdecomp.completion._using._cross_validate import CrossValidation, Trial, cross_validate
+from tdecomp.completion._using._cross_validate import CrossValidation, cross_validate
 from tdecomp.completion._using._features import inductive
 from tdecomp.completion._using._fold_in import fold_in
 from tdecomp.completion._using._implicit import implicit_als
 from tdecomp.completion._using._inductive import Inductive
 from tdecomp.completion._using._predict import predict
 from tdecomp.completion._using._top_n import TopN, top_n
+from tdecomp.completion._using._trials import Trial
 from tdecomp.completion._using._unseen import Unseen, unseen
 from tdecomp.completion._using._variance import Variance, variance
 from tdecomp.completion._using._variational import variational_als

@@ -15,7 +15,7 @@ from tdecomp.completion import (
 )
 from tdecomp.completion._entries import read
 from tdecomp.completion._using import _variational
-from tdecomp.completion._using._cross_validate import divided
+from tdecomp.completion._using._folds import divided
 from tdecomp.io import load, save
 
 
