@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from tdecomp._errors import check_callback, check_count, check_number, check_rank, check_size
-from tdecomp._iterate import Callback, Fit, Status, Step, iterate
+from tdecomp._iterate import Callback, Fit, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
-from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import squared_norm
+from tdecomp._typing import Seed
 from tdecomp.completion._entries import read
-from tdecomp.completion._masked import entries as model_entries
-from tdecomp.completion._masked import misfit, weighted_squares
-from tdecomp.completion._methods._singular import singular
-from tdecomp.completion._methods._spectral import spectral
-from tdecomp.completion._observed import Observed, Side, group
-from tdecomp.completion._units import in_units, rounding
+from tdecomp.completion._masked import weighted_squares
+from tdecomp.completion._observed import group
+from tdecomp.completion._units import in_units
 from tdecomp.completion._using._bases import orthonormal_basis, prepared
-from tdecomp.completion._using._halves import Half, Sought, improved
+from tdecomp.completion._using._described import State, Task, start, sweep
+from tdecomp.completion._using._halves import Sought
 from tdecomp.completion._using._inductive import Inductive
-
-# The sweeps that features have for themselves before what they leave is looked at.
-_FIRST = 3
 
 
 @full_precision
@@ -147,7 +141,7 @@ def inductive(
     check_callback(callback)
     root = units.root
 
-    def shown(state: _State) -> Inductive:
+    def shown(state: State) -> Inductive:
         a, b = (root * (base.back @ half[0]) for base, half in zip(bases, state, strict=True))
         left = (
             () if not r else (root * state.rows[1], root * xp.matrix_transpose(state.columns[1]))
@@ -159,10 +153,10 @@ def inductive(
         Sought(side, base.basis, ridges)
         for side, base in zip((observed.rows, observed.columns), bases, strict=True)
     )
-    task = _Task(observed, rows, columns, total, xp)
+    task = Task(observed, rows, columns, total, xp)
     return iterate(
-        lambda state: _sweep(task, state),
-        _start(task, k, r, generator(rng)),
+        lambda state: sweep(task, state),
+        start(task, k, r, generator(rng)),
         max_iter=check_count(max_iter, name="max_iter", least=1),
         tol=check_number(tol, name="tol"),
         callback=callback,
@@ -191,81 +185,3 @@ def _penalties(penalty: float, residual: float | None) -> tuple[float, ...]:
     if residual is None:
         return (first,)
     return first, check_size(residual, name="residual_regularization")
-
-
-class _State(NamedTuple):
-    """Coefficients of both sides, and what is left of them."""
-
-    rows: Half
-    columns: Half
-
-
-class _Task(NamedTuple):
-    """What is known, in unit scale, and what is sought of rows and of columns."""
-
-    observed: Observed
-    rows: Sought
-    columns: Sought
-    total: float
-    xp: Namespace
-
-    @property
-    def explained(self) -> _Task:
-        """The task without what features leave."""
-        rows, columns = (
-            part._replace(ridges=part.ridges[:1]) for part in (self.rows, self.columns)
-        )
-        return self._replace(rows=rows, columns=columns)
-
-
-def _start(task: _Task, rank: int, residual_rank: int, rng: Any) -> _State:
-    """Return the coefficients that are closest to a spectral start; and one of what they leave."""
-    xp, (known_rows, known_columns, shape) = task.xp, task.observed
-    left, right = spectral(task.observed, rank, rng, xp)
-    state = _State(
-        task.explained.rows.parts(left, rank, xp), task.explained.columns.parts(right, rank, xp)
-    )
-    if not residual_rank:
-        return state
-    for _ in range(_FIRST):
-        state = _swept(task.explained, state)
-    left, right = task.rows.rows(state.rows, xp), task.columns.rows(state.columns, xp)
-    rest = Observed(
-        _less(known_rows, left, right, xp), _less(known_columns, right, left, xp), shape
-    )
-    own, others = spectral(rest, residual_rank, rng, xp)
-    return _State((*state.rows, own), (*state.columns, others))
-
-
-def _less(side: Side, left: Array, right: Array, xp: Namespace) -> Side:
-    """Subtract a model from what is known."""
-    return side._replace(values=side.values - model_entries(side, left, right, xp))
-
-
-def _swept(task: _Task, state: _State) -> _State:
-    """Improve one side, and then the other."""
-    (rows, columns), xp = state, task.xp
-    rows = improved(task.rows, rows, task.columns.rows(columns, xp), xp)
-    columns = improved(task.columns, columns, task.rows.rows(rows, xp), xp)
-    # Of factors of one product the balanced ones have the least squares: alternating steps would
-    # get there in a number of sweeps that grows as the penalty shrinks.
-    pairs = [
-        singular(a, b, xp).balanced(a.shape[1], xp) if ridge else (a, b)
-        for ridge, a, b in zip(task.rows.ridges, rows, columns, strict=True)
-    ]
-    return _State(*(tuple(half) for half in zip(*pairs, strict=True)))
-
-
-def _sweep(task: _Task, state: _State) -> Step[_State]:
-    """Improve both sides, and measure how well they fit."""
-    state, xp = _swept(task, state), task.xp
-    left, right = task.rows.rows(state.rows, xp), task.columns.rows(state.columns, xp)
-    loss = misfit(task.observed.rows, left, right, xp)
-    penalty = sum(
-        ridge * squared_norm(part, xp)
-        for half in state
-        for ridge, part in zip(task.rows.ridges, half, strict=True)
-    )
-    error, merit = (math.sqrt(part / task.total) for part in (loss, loss + penalty))
-    exact = merit <= rounding(left.dtype, xp)
-    return Step(state, error, merit=merit, verdict=Status.CONVERGED if exact else None)
