@@ -20,6 +20,11 @@ class Components(NamedTuple):
     values: Array
     rest: Array
 
+    def first(self, count: int) -> Components:
+        """Return the first so many; the others are left."""
+        rest = lengths(np.append(self.values[count:], self.rest).astype(self.values.dtype))
+        return Components(self.mean, self.rows[:count], self.values[:count], rest)
+
 
 def principal(
     Z: Array,

@@ -1,4 +1,8 @@
-"""The likelihood of samples under probabilistic principal components."""
+r"""The normal distribution of probabilistic principal components.
+
+Its covariance is :math:`\sum_r (\lambda_r - \sigma^2)_+ c_r c_r^T + \sigma^2 F^{-1}`, with
+components that are orthonormal in the metric :math:`F` of the features.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,8 @@ def log_likelihood(
 ) -> Array:
     r"""Return the logarithms of the densities of samples, from what they are off the mean.
 
-    Of the normal distribution with the covariance
-    :math:`\sum_r (\lambda_r - \sigma^2)_+ c_r c_r^T + \sigma^2 F^{-1}`, whose components are
-    orthonormal in the metric :math:`F` of the features. Along each of them the variance is the
-    larger one of :math:`\lambda_r` and :math:`\sigma^2`, and what is orthogonal to all is noise.
+    Along each component the variance is the larger one of :math:`\lambda_r` and
+    :math:`\sigma^2`, and what is orthogonal to all is noise.
 
     Of samples with missing entries it is that of the others.
 
@@ -45,11 +47,7 @@ def log_likelihood(
     k, n = components.shape
     larger = np.maximum(variances, noise)
     known = ~np.isnan(gap)
-    if not larger.all() or (noise == 0 and not (n == k and known.all())):
-        raise ValueError(
-            f"samples have a likelihood where there is noise: {k} components leave none, take "
-            "fewer"
-        )
+    _check_regular(larger, noise, complete=n == k and bool(known.all()))
     if not known.all():
         return _of_known(
             np.where(known, gap, 0), known, components, larger - noise, noise / weights
@@ -61,6 +59,43 @@ def log_likelihood(
         squares += ((gap - scores @ components) ** 2) @ weights / noise
         volume += (n - k) * math.log(noise)
     return -(squares + volume) / 2
+
+
+def covariance(components: Array, variances: Array, noise: float, weights: Array) -> Array:
+    """Return the covariance, of infinite variance in features of weight 0."""
+    excess = np.sqrt(np.maximum(variances - noise, 0))[:, None] * components
+    heavy = weights > 0
+    own = np.where(heavy, noise / np.where(heavy, weights, np.ones_like(weights)), np.inf)
+    return excess.T @ excess + np.diag(own.astype(components.dtype))
+
+
+def precision(components: Array, variances: Array, noise: float, weights: Array) -> Array:
+    r"""Return the inverse of the covariance, zero in features of weight 0.
+
+    As :math:`C F C^T = I`, with :math:`C` the components, it is
+    :math:`F / \sigma^2 - \sum_r (1 / \sigma^2 - 1 / \max(\lambda_r, \sigma^2)) F c_r c_r^T F`.
+
+    Raises
+    ------
+    ValueError
+        If the covariance is singular.
+    """
+    larger = np.maximum(variances, noise)
+    _check_regular(larger, noise, complete=larger.shape[0] == np.count_nonzero(weights))
+    dual = components * weights
+    if noise == 0:
+        dual /= np.sqrt(larger)[:, None]
+        return dual.T @ dual
+    dual *= np.sqrt((larger - noise) / larger)[:, None]
+    return (np.diag(weights) - dual.T @ dual) / noise
+
+
+def _check_regular(larger: Array, noise: float, *, complete: bool) -> None:
+    """Refuse a singular covariance; one without noise is regular if components are complete."""
+    if not larger.all() or (noise == 0 and not complete):
+        raise ValueError(
+            f"the covariance is singular: {larger.shape[0]} components leave no noise, take fewer"
+        )
 
 
 def _of_known(gap: Array, known: Array, components: Array, excess: Array, noises: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from tdecomp._typing import Array
-from tdecomp.sklearn._likelihood import log_likelihood
+from tdecomp.sklearn._likelihood import covariance, log_likelihood, precision
 from tdecomp.sklearn._scale import to_unit
 from tdecomp.sklearn._variances import Variances
 from tdecomp.sklearn._weights import sample_weights
@@ -66,3 +66,37 @@ class Probabilistic:
         found = self.score_samples(X)
         weights, _ = to_unit(sample_weights(sample_weight, found))
         return float(np.average(found, weights=weights))
+
+    def get_covariance(self) -> Array:
+        """Return the covariance of the model.
+
+        Returns
+        -------
+        array, shape (n_features, n_features)
+            That of components of the variances found and of noise, whitened scores or not. The
+            variance of a feature of weight 0, of which any error is allowed, is infinite.
+        """
+        check_is_fitted(self)
+        along, noise, _, _, exponent = self._variances
+        found = covariance(self.components_, along, noise, self.feature_weight_)
+        with np.errstate(over="ignore", under="ignore"):  # squares of data of any scale
+            return np.ldexp(found, 2 * exponent)
+
+    def get_precision(self) -> Array:
+        """Return the inverse of the covariance of the model.
+
+        Returns
+        -------
+        array, shape (n_features, n_features)
+            The inverse, zero for features of weight 0.
+
+        Raises
+        ------
+        ValueError
+            If the covariance is singular: there is no noise, and fewer components than features.
+        """
+        check_is_fitted(self)
+        along, noise, _, _, exponent = self._variances
+        found = precision(self.components_, along, noise, self.feature_weight_)
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(found, -2 * exponent)

@@ -46,7 +46,7 @@ def shared_out(found: Components, samples: Array, features: Array) -> Variances:
     values = np.append(found.values, found.rest).astype(found.values.dtype)
     unit, exponent = to_unit(values)
     along, shares = explained(unit, lengths(unit), samples)
-    most = min(np.count_nonzero(samples), np.count_nonzero(features))
+    most = int(min(np.count_nonzero(samples), np.count_nonzero(features)))
     left_out = most - found.values.shape[0]
     noise = float(along[-1]) / left_out if left_out > 0 else 0.0
     degrees = freedom(samples)

@@ -15,6 +15,7 @@ from tdecomp.linalg import LowRank
 from tdecomp.sklearn._components import Components, principal
 from tdecomp.sklearn._conventions import FLOATS, scores, warn_unfinished
 from tdecomp.sklearn._counts import target
+from tdecomp.sklearn._dimension import likeliest
 from tdecomp.sklearn._entrywise import entrywise
 from tdecomp.sklearn._probabilistic import Probabilistic
 from tdecomp.sklearn._regression import regressed
@@ -37,10 +38,11 @@ class WeightedPCA(Probabilistic, ClassNamePrefixFeaturesOutMixin, TransformerMix
 
     Parameters
     ----------
-    n_components : int or float, optional
+    n_components : int, float or "mle", optional
         How many, at most ``min(n_samples, n_features)``; or, between 0 and 1, as few as keep this
-        share of the weighted variance. None is all along which there is any, and refused where
-        entries are missing or have weights.
+        share of the weighted variance. None is all along which there is any; "mle" the likeliest
+        number [2]_, for which samples must weigh the same and be as many as features. Both are
+        refused where entries are missing or have weights.
     feature_weight : array, shape (n_features,), optional
         How much the squared error of each feature counts. Features of weight 0 do not influence
         the scores; their components are what the scores tell about them.
@@ -75,8 +77,8 @@ class WeightedPCA(Probabilistic, ClassNamePrefixFeaturesOutMixin, TransformerMix
         How many there are.
     n_iter_ : int
         The number of rounds, 1 where no entry has a weight of its own.
-    n_features_in_ : int
-        How many features there are.
+    n_features_in_, n_samples_ : int
+        How many features there are, and samples.
 
     See Also
     --------
@@ -98,12 +100,13 @@ class WeightedPCA(Probabilistic, ClassNamePrefixFeaturesOutMixin, TransformerMix
 
     *Likelihood.* `score` is that of probabilistic components [1]_: scores of the variances found,
     and noise of variance :math:`\sigma^2 / f_j` in feature `j`; features of weight 0 are not
-    looked at.
+    looked at. `get_covariance` is that of this distribution. Neither depends on `whiten`.
 
     References
     ----------
     .. [1] M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", J. R. Stat.
        Soc. B 61, 1999. doi:10.1111/1467-9868.00196
+    .. [2] T. P. Minka, "Automatic choice of dimensionality for PCA", NIPS 2000.
 
     Examples
     --------
@@ -164,13 +167,11 @@ class WeightedPCA(Probabilistic, ClassNamePrefixFeaturesOutMixin, TransformerMix
         check_count(self.max_iter, name="max_iter", least=1)
         check_number(self.tol, name="tol")
         samples, exponent = to_unit(sample_weights(sample_weight, X))
+        self.n_samples_ = X.shape[0]
         self.feature_weight_ = feature_weights(self.feature_weight, X)
         entries = entry_weights(weights, X)
         if entries is None:
-            rank, rtol = target(self.n_components, min(X.shape))
-            every = self.n_components is None
-            weights = samples, self.feature_weight_
-            self._keep(principal(X, *weights, rank=rank, rtol=rtol, varied_only=every), samples)
+            self._keep(self._principal(X, samples), samples)
             self.n_iter_ = 1
         else:
             entries, more = to_unit(entries)
@@ -180,6 +181,16 @@ class WeightedPCA(Probabilistic, ClassNamePrefixFeaturesOutMixin, TransformerMix
         with np.errstate(over="ignore", under="ignore"):  # weights may be of any scale
             self.singular_values_ *= X.dtype.type(2.0 ** (exponent / 2))
         return self
+
+    def _principal(self, X: Array, samples: Array) -> Components:
+        """Find mean and components where no entry has a weight of its own."""
+        weights = samples, self.feature_weight_
+        if _is_likeliest(self.n_components):
+            every = principal(X, *weights, rank=min(X.shape))
+            return every.first(likeliest(every, *weights))
+        rank, rtol = target(self.n_components, min(X.shape))
+        varied_only = self.n_components is None
+        return principal(X, *weights, rank=rank, rtol=rtol, varied_only=varied_only)
 
     def _fit_entries(self, X: Array, entries: Array) -> Fit[LowRank]:
         """Find mean and components where entries have weights."""
@@ -202,7 +213,7 @@ class WeightedPCA(Probabilistic, ClassNamePrefixFeaturesOutMixin, TransformerMix
 
     def _ranks(self, entries: Array) -> tuple[range, float]:
         """Return the ranks to try where entries have weights, and the share that may be lost."""
-        if self.n_components is None:
+        if not self._may_be_incomplete():
             raise ValueError(
                 "n_components must be a number where entries have weights: as many as there can "
                 "be follow all noise"
@@ -274,8 +285,12 @@ class WeightedPCA(Probabilistic, ClassNamePrefixFeaturesOutMixin, TransformerMix
             found = regressed(gap, cost, self.components_.T)
         return found / self._variances.deviations if self.whiten else found
 
+    def _may_be_incomplete(self) -> bool:
+        """Tell whether a number or a share is asked for, which data with missing entries have."""
+        return self.n_components is not None and not _is_likeliest(self.n_components)
+
     def _checked(self, X: Any, *, reset: bool) -> Array:
-        finite = True if self.n_components is None else "allow-nan"
+        finite = "allow-nan" if self._may_be_incomplete() else True
         least = 2 if reset else 1
         return validate_data(
             self, X, dtype=FLOATS, reset=reset, ensure_all_finite=finite, ensure_min_samples=least
@@ -305,6 +320,11 @@ class WeightedPCA(Probabilistic, ClassNamePrefixFeaturesOutMixin, TransformerMix
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.n_components is not None
+        tags.input_tags.allow_nan = self._may_be_incomplete()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _is_likeliest(n_components: Any) -> bool:
+    """Tell whether the likeliest number is asked for."""
+    return isinstance(n_components, str) and n_components == "mle"

@@ -106,7 +106,7 @@ def test_likelihood_is_told_where_variances_leave_the_range_of_numbers(exponent)
 
 def test_without_noise_there_is_no_likelihood():
     X, *_ = case(4)
-    with pytest.raises(ValueError, match="4 components leave none"):
+    with pytest.raises(ValueError, match="4 components leave no noise"):
         WeightedPCA(4).fit(X).score(X)
 
 
