@@ -1,7 +1,8 @@
 """Products with the known entries of a matrix, laid out for the kernels that make them.
 
 The entries of row `i` are ``starts[i]:starts[i + 1]``, `weights` is empty where all are 1. Rows
-of `left` (m, k) own the entries, which pick rows of `right` (n, k).
+of `left` (m, k) own the entries, which pick rows of `right` (n, k), and numbers of `offsets` (n,)
+that are subtracted from them; it is empty where there are none.
 """
 
 from __future__ import annotations
@@ -51,16 +52,27 @@ def loss(
     indices: np.ndarray,
     values: np.ndarray,
     weights: np.ndarray,
+    offsets: np.ndarray,
     left: np.ndarray,
     right: np.ndarray,
 ) -> float:
     """Return the weighted squares of what the model misses of the known entries."""
-    flat, width, lane = padded(right)
+    flat, width, lane = padded(right, offsets)
     bounds = np.linspace(0, indices.size, _STRETCHES + 1).astype(np.int64)
     out = np.empty(_STRETCHES)
     with threads_for(2 * indices.size * width):
         sums.losses_by_stretch(
-            bounds, starts, indices, values, weights, left, flat, width, lane, out
+            bounds,
+            starts,
+            indices,
+            values,
+            weights,
+            left,
+            flat,
+            width,
+            lane,
+            offsets.size > 0,
+            out,
         )
     return float(np.sum(out))
 
@@ -89,15 +101,16 @@ def residual_times(
     indices: np.ndarray,
     values: np.ndarray,
     weights: np.ndarray,
+    offsets: np.ndarray,
     left: np.ndarray,
     right: np.ndarray,
     out: np.ndarray,
     losses: np.ndarray,
 ) -> None:
     """Write the weighted residuals times `right` to `out`, the loss of each row to `losses`."""
-    flat, width, lane = padded(right)
+    flat, width, lane = padded(right, offsets)
     bounds, most, parts = _layout(starts)
-    known = (indices, values, weights, left, flat, width, lane)
+    known = (indices, values, weights, left, flat, width, lane, offsets.size > 0)
     with threads_for(4 * indices.size * width):
         sums.residual_times_by_row(bounds, most, starts, *known, out, losses)
         if parts.size:
@@ -114,6 +127,7 @@ def solve_rows(
     indices: np.ndarray,
     values: np.ndarray,
     weights: np.ndarray,
+    offsets: np.ndarray,
     left: np.ndarray,
     right: np.ndarray,
     penalty: np.ndarray,
@@ -126,22 +140,24 @@ def solve_rows(
     bounds, most, parts = _layout(starts)
     rounding, k, lane = _rounding(left), left.shape[1], lanes(left.itemsize)
     found, work = np.empty((bounds.size - 1, 2)), indices.size * k**2
-    known = (indices, values, weights, left)
+    known, shifted = (indices, values, weights, left), offsets.size > 0
     narrow = short(k, left.itemsize) if work >= _MANY else 0
     with threads_for(work):
         if narrow:
+            flat, width = aligned(right, offsets, narrow)
             small.solve_small_by_row(
-                bounds, most, starts, *known, *aligned(right, narrow), lane, penalty, rounding,
-                (0,) * k, out, found,
+                bounds, most, starts, *known, flat, width, lane, shifted, penalty, rounding,
+                (0,) * k, (0,) * (width // narrow), out, found,
             )  # fmt: skip
         else:
             rows.solve_by_row(
-                bounds, most, starts, *known, *padded(right), penalty, rounding, out, found
-            )
+                bounds, most, starts, *known, *padded(right, offsets), shifted, penalty,
+                rounding, out, found,
+            )  # fmt: skip
         total, doubt = np.sum(found, axis=0)
         if parts.size:
-            flat, width, lane = padded(right)
-            for i, h, loss in _long_rows(parts, (*known, flat, width, lane)):
+            flat, width, lane = padded(right, offsets)
+            for i, h, loss in _long_rows(parts, (*known, flat, width, lane, shifted)):
                 rest = rows.solve_formed(
                     h, width, lane, left[i], penalty[i], rounding, loss, out[i]
                 )
@@ -154,6 +170,7 @@ def solve_nonnegative_rows(
     indices: np.ndarray,
     values: np.ndarray,
     weights: np.ndarray,
+    offsets: np.ndarray,
     left: np.ndarray,
     right: np.ndarray,
     penalty: np.ndarray,
@@ -161,9 +178,9 @@ def solve_nonnegative_rows(
     out: np.ndarray,
 ) -> None:
     """Write what coordinate descent over nonnegative rows makes of `left` to `out`."""
-    flat, width, lane = padded(right)
+    flat, width, lane = padded(right, offsets)
     bounds, most, parts = _layout(starts)
-    known = (indices, values, weights, left, flat, width, lane)
+    known = (indices, values, weights, left, flat, width, lane, offsets.size > 0)
     with threads_for(indices.size * left.shape[1] ** 2):
         rows.descend_by_row(bounds, most, starts, *known, penalty, passes, out)
         for i, h, _ in _long_rows(parts, known):
@@ -193,29 +210,39 @@ def _rounding(factor: np.ndarray) -> Any:
     return factor.dtype.type(4 * factor.shape[1] * np.finfo(factor.dtype).eps)
 
 
-def padded(factor: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """Return a factor flat, its rows filled up to whole vectors, their width and that of those."""
+def padded(factor: np.ndarray, offsets: np.ndarray | None = None) -> tuple[np.ndarray, int, int]:
+    """Return a factor flat, its rows filled up to whole vectors, their width and that of those.
+
+    Offsets, if any, stand behind the numbers of its rows.
+    """
     lane = lanes(factor.dtype.itemsize)
     n, k = factor.shape
-    width = -(-k // lane) * lane
+    some = offsets is not None and offsets.size > 0
+    width = -(-(k + some) // lane) * lane
     if width == k:
         return np.ascontiguousarray(factor).reshape(-1), width, lane
     wide = np.zeros((n, width), factor.dtype)
     wide[:, :k] = factor
+    if some:
+        wide[:, k] = offsets
     return wide.reshape(-1), width, lane
 
 
-def aligned(factor: np.ndarray, lane: int) -> tuple[np.ndarray, int]:
-    """Return a factor flat, its rows filled up to vectors of `lane`, none across two lines.
+def aligned(factor: np.ndarray, offsets: np.ndarray, lane: int) -> tuple[np.ndarray, int]:
+    """Return what `padded` does, in vectors of `lane` numbers, none of them across two lines.
 
-    Its width comes with it.
+    The width of rows comes with it.
     """
     n, k = factor.shape
-    width = -(-k // lane) * lane
+    some = offsets.size > 0
+    width = -(-(k + some) // lane) * lane
     room = np.zeros(n * width + _LINE // factor.itemsize, factor.dtype)
     first = -room.ctypes.data % _LINE // factor.itemsize
     flat = room[first : first + n * width]
-    flat.reshape(n, width)[:, :k] = factor
+    wide = flat.reshape(n, width)
+    wide[:, :k] = factor
+    if some:
+        wide[:, k] = offsets
     return flat, width
 
 
@@ -246,6 +273,7 @@ def improve_rows(
     indices: np.ndarray,
     values: np.ndarray,
     weights: np.ndarray,
+    offsets: np.ndarray,
     left: np.ndarray,
     right: np.ndarray,
     penalty: np.ndarray,
@@ -255,10 +283,10 @@ def improve_rows(
     out: np.ndarray,
 ) -> None:
     """Write what conjugate gradients make of `left` with `right` fixed to `out`."""
-    flat, width, lane = padded(right)
+    flat, width, lane = padded(right, offsets)
     bounds = _even_bounds(starts)
     with threads_for(4 * steps * indices.size * width):
         gradients.improve_by_row(
-            bounds, starts, indices, values, weights, left, flat, width, lane, penalty,
-            _rounding(left), steps, shrink, floor, out,
+            bounds, starts, indices, values, weights, left, flat, width, lane,
+            offsets.size > 0, penalty, _rounding(left), steps, shrink, floor, out,
         )  # fmt: skip

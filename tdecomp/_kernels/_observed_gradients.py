@@ -18,7 +18,7 @@ from tdecomp._kernels._gather import (
     products_in_order,
 )
 from tdecomp._kernels._jit import kernel, routine
-from tdecomp._kernels._observed_rows import spread_row
+from tdecomp._kernels._observed_rows import spread_row, wide_row
 
 # Bytes of rows that stay in the buffer from one step to the next: half of a second level.
 _ROOM = 1 << 19
@@ -74,8 +74,8 @@ def _improve(
     Where the curvature along a direction is `rounding` times that of the diagonal, nothing is
     left but rounding, which a step would blow up.
     """
-    energy = 0.0
-    for a in range(width):
+    k, energy = ridge.size, 0.0
+    for a in range(k):
         square[a] = square[a] if square[a] > 0 else 1
         direction[a] = slope[a] / square[a]
         energy += slope[a] * direction[a]
@@ -88,27 +88,27 @@ def _improve(
             curved,
         )  # fmt: skip
         bend, size = 0.0, 0.0
-        for a in range(width):
+        for a in range(k):
             curved[a] += ridge[a] * direction[a]
             bend += direction[a] * curved[a]
             size += direction[a] * (square[a] * direction[a])
         if not bend > rounding * size:
             break
         step, before, energy = row.dtype.type(energy / bend), energy, 0.0
-        for a in range(width):
+        for a in range(k):
             row[a] += step * direction[a]
             slope[a] -= step * curved[a]
             energy += slope[a] * (slope[a] / square[a])
         ratio = row.dtype.type(energy / before)
-        for a in range(width):
+        for a in range(k):
             direction[a] = slope[a] / square[a] + ratio * direction[a]
 
 
 @kernel
 def improve_by_row(
     bounds: Any, starts: Any, indices: Any, values: Any, weights: Any, own: Any, factor: Any,
-    width: int, lanes: int, penalty: Any, rounding: float, steps: int, shrink: float,
-    floor: float, out: Any,
+    width: int, lanes: int, shifted: bool, penalty: Any, rounding: float, steps: int,
+    shrink: float, floor: float, out: Any,
 ) -> None:  # fmt: skip
     """Write rows of smaller objective to `out`, zeros where a row has no entry.
 
@@ -122,15 +122,15 @@ def improve_by_row(
         sums = np.empty(length, own.dtype)
         scale = np.empty(length if weights.size else 0, own.dtype)
         slope, square = np.empty(width, own.dtype), np.empty(width, own.dtype)
-        direction, curved = np.empty(width, own.dtype), np.empty(width, own.dtype)
-        row, ridge = np.zeros(width, own.dtype), np.zeros(width, own.dtype)
+        # What fills up a row takes no part.
+        direction, curved = np.zeros(width, own.dtype), np.empty(width, own.dtype)
+        row = wide_row(k, width, shifted, own)
         for i in range(bounds[t], bounds[t + 1]):
             low, high = starts[i], starts[i + 1]
             if low == high:
                 out[i] = 0
                 continue
             spread_row(own[i], row)
-            spread_row(penalty[i], ridge)
             slope[:] = 0
             square[:] = 0
             total = 0.0
@@ -140,9 +140,14 @@ def improve_by_row(
                     indices, values, weights, first, depth, factor, width, lanes, row, buffer,
                     sums, scale, slope, square,
                 )  # fmt: skip
-                for p in range(first, first + depth):
-                    x = np.float64(values[p])
-                    total += (weights[p] if weights.size else 1.0) * x * x
+                for p in range(depth):
+                    x = np.float64(values[first + p])
+                    if weights.size:
+                        x *= scale[p]
+                    if shifted:
+                        x -= buffer[p * width + k]
+                    total += x * x
+            ridge = penalty[i]
             for a in range(k):
                 slope[a] -= ridge[a] * row[a]
                 square[a] += ridge[a]

@@ -5,6 +5,9 @@ zeros to `width` numbers, whole vectors of `lanes`; `weights` is empty where all
 `own` (m, k) are what the solutions replace. `bounds` share out the rows among threads; rows with
 more than `most` entries are left to the kernels that divide them.
 
+If `shifted`, number `k` of a row of the factor is subtracted from the entries that pick it: a one
+in that place of the row that multiplies it does so, without another array of entries.
+
 Picked rows of the factor are copied into a buffer, the residual of their entry behind them: the
 lower half of the normal equations and their right-hand side are then one product.
 """
@@ -200,6 +203,15 @@ def solve_filled(
 
 
 @routine
+def wide_row(k: int, width: int, shifted: bool, like: Any) -> Any:
+    """Return room for a row of `k` numbers that is filled up, with a one behind it if `shifted`."""
+    wide = np.zeros(width, like.dtype)
+    if shifted:
+        wide[k] = 1
+    return wide
+
+
+@routine
 def spread_row(row: Any, wide: Any) -> Any:
     """Copy a row to the front of a wider one."""
     for a in range(row.size):
@@ -210,7 +222,8 @@ def spread_row(row: Any, wide: Any) -> Any:
 @kernel
 def solve_by_row(
     bounds: Any, most: int, starts: Any, indices: Any, values: Any, weights: Any, own: Any,
-    factor: Any, width: int, lanes: int, penalty: Any, rounding: float, out: Any, found: Any,
+    factor: Any, width: int, lanes: int, shifted: bool, penalty: Any, rounding: float, out: Any,
+    found: Any,
 ) -> None:  # fmt: skip
     """Write the minimisers to the rows of `out`, zeros where a row has no entry.
 
@@ -226,7 +239,7 @@ def solve_by_row(
         h = np.zeros((k + 1 + _HIGH) * width, own.dtype)
         x, losses = lane_array(k, lanes, own), np.empty(lanes)
         least, rows = np.zeros(lanes, own.dtype), np.zeros(lanes, np.int64)
-        wide = np.zeros(width, own.dtype)
+        wide = wide_row(k, width, shifted, own)
         filled, total, doubts = 0, 0.0, 0.0
         for i in range(bounds[t], bounds[t + 1]):
             low, high = starts[i], starts[i + 1]
@@ -253,7 +266,7 @@ def solve_by_row(
 @kernel
 def squares_by_part(
     parts: Any, indices: Any, values: Any, weights: Any, own: Any, factor: Any, width: int,
-    lanes: int, h: Any, losses: Any,
+    lanes: int, shifted: bool, h: Any, losses: Any,
 ) -> None:  # fmt: skip
     """Write the normal equations of parts of rows, ``row, low, high`` of each, to rows of `h`."""
     k = own.shape[1]
@@ -262,7 +275,7 @@ def squares_by_part(
         buffer = np.zeros(_DEPTH * stride + _HIGH, own.dtype)
         sums = np.empty(_DEPTH, own.dtype)
         scale = np.empty(_DEPTH if weights.size else 0, own.dtype)
-        row = spread_row(own[parts[t, 0]], np.zeros(width, own.dtype))
+        row = spread_row(own[parts[t, 0]], wide_row(k, width, shifted, own))
         h[t] = 0
         losses[t] = add_entries(
             indices, values, weights, parts[t, 1], parts[t, 2], factor, k, width, lanes, row,
@@ -300,7 +313,7 @@ def descend_formed(h: Any, width: int, own: Any, penalty: Any, passes: int, out:
 @kernel
 def descend_by_row(
     bounds: Any, most: int, starts: Any, indices: Any, values: Any, weights: Any, own: Any,
-    factor: Any, width: int, lanes: int, penalty: Any, passes: int, out: Any,
+    factor: Any, width: int, lanes: int, shifted: bool, penalty: Any, passes: int, out: Any,
 ) -> None:  # fmt: skip
     """Write what coordinate descent over nonnegative rows makes of each, zeros for no entry."""
     k = own.shape[1]
@@ -310,7 +323,7 @@ def descend_by_row(
         sums = np.empty(_DEPTH, own.dtype)
         scale = np.empty(_DEPTH if weights.size else 0, own.dtype)
         h = np.zeros((k + 1 + _HIGH) * width, own.dtype)
-        wide = np.zeros(width, own.dtype)
+        wide = wide_row(k, width, shifted, own)
         for i in range(bounds[t], bounds[t + 1]):
             low, high = starts[i], starts[i + 1]
             if low == high:

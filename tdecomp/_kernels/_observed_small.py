@@ -12,23 +12,30 @@ import numpy as np
 from numba import prange
 
 from tdecomp._kernels._jit import kernel
-from tdecomp._kernels._observed_rows import into_lanes, lane_array, solve_filled, spread_row
+from tdecomp._kernels._observed_rows import (
+    into_lanes,
+    lane_array,
+    solve_filled,
+    spread_row,
+    wide_row,
+)
 from tdecomp._kernels._small_squares import squares, weighted_squares
 
 
 @kernel
 def solve_small_by_row(
     bounds: Any, most: int, starts: Any, indices: Any, values: Any, weights: Any, own: Any,
-    factor: Any, width: int, lanes: int, penalty: Any, rounding: float, order: Any, out: Any,
-    found: Any,
+    factor: Any, width: int, lanes: int, shifted: bool, penalty: Any, rounding: float, order: Any,
+    line: Any, out: Any, found: Any,
 ) -> None:  # fmt: skip
-    """Do what `solve_by_row` does; `order` is a tuple of as many numbers as rows have.
+    """Do what `solve_by_row` does; `order` is a tuple of as many numbers as rows of `own` have.
 
-    The compiler knows the length of a tuple, and makes a kernel for each.
+    `line` is one of as many as a row of the factor has vectors. The compiler knows the lengths of
+    tuples, and makes a kernel for each.
     """
     k = own.shape[1]
     for t in prange(bounds.size - 1):
-        h, wide = np.empty((k + 1) * width, own.dtype), np.zeros(width, own.dtype)
+        h, wide = np.empty((k + 1) * width, own.dtype), wide_row(k, width, shifted, own)
         x, losses = lane_array(k, lanes, own), np.empty(lanes)
         least, rows = np.zeros(lanes, own.dtype), np.zeros(lanes, np.int64)
         filled, total, doubts = 0, 0.0, 0.0
@@ -40,11 +47,11 @@ def solve_small_by_row(
                 spread_row(own[i], wide)
                 if weights.size:
                     losses[filled] = weighted_squares(
-                        factor, indices, low, high, values, weights, wide, h, order
+                        factor, indices, low, high, values, weights, wide, h, order, line
                     )
                 else:
                     losses[filled] = squares(
-                        factor, indices, low, high, values, weights, wide, h, order
+                        factor, indices, low, high, values, weights, wide, h, order, line
                     )
                 into_lanes(h, k, width, own[i], penalty[i], rounding, x, lanes, filled, least)
                 rows[filled] = i

@@ -13,7 +13,7 @@ from numba import prange
 
 from tdecomp._kernels._gather import row_gaps, row_products
 from tdecomp._kernels._jit import kernel, routine
-from tdecomp._kernels._observed_rows import spread_row
+from tdecomp._kernels._observed_rows import spread_row, wide_row
 from tdecomp._kernels._picked_sums import add_picked
 
 # Entries whose residuals are in the buffer at a time.
@@ -45,11 +45,12 @@ def entries_by_row(
 @kernel
 def losses_by_stretch(
     bounds: Any, starts: Any, indices: Any, values: Any, weights: Any, own: Any, factor: Any,
-    width: int, lanes: int, out: Any,
+    width: int, lanes: int, shifted: bool, out: Any,
 ) -> None:  # fmt: skip
     """Write the weighted squares of what a model misses in each stretch, as `entries_by_row`."""
     for t in prange(bounds.size - 1):
-        wide, sums = np.zeros(width, own.dtype), np.empty(_DEPTH, own.dtype)
+        wide = wide_row(own.shape[1], width, shifted, own)
+        sums = np.empty(_DEPTH, own.dtype)
         low, loss = bounds[t], 0.0
         i = np.searchsorted(starts, low, side="right") - 1
         while low < bounds[t + 1]:
@@ -116,12 +117,13 @@ def times_by_part(
 @kernel
 def residual_times_by_row(
     bounds: Any, most: int, starts: Any, indices: Any, values: Any, weights: Any, own: Any,
-    factor: Any, width: int, lanes: int, out: Any, losses: Any,
+    factor: Any, width: int, lanes: int, shifted: bool, out: Any, losses: Any,
 ) -> None:  # fmt: skip
     """Write residuals times the factor to `out` (m, k), the loss of each row to `losses` (m,)."""
     for t in prange(bounds.size - 1):
         total = np.empty(width, out.dtype)
-        sums, wide = np.empty(_DEPTH, out.dtype), np.zeros(width, out.dtype)
+        sums = np.empty(_DEPTH, out.dtype)
+        wide = wide_row(out.shape[1], width, shifted, out)
         for i in range(bounds[t], bounds[t + 1]):
             if starts[i + 1] - starts[i] <= most:
                 total[:] = 0
@@ -135,12 +137,13 @@ def residual_times_by_row(
 @kernel
 def residual_times_by_part(
     parts: Any, indices: Any, values: Any, weights: Any, own: Any, factor: Any, width: int,
-    lanes: int, out: Any, losses: Any,
+    lanes: int, shifted: bool, out: Any, losses: Any,
 ) -> None:  # fmt: skip
     """Write what each part of a row contributes to a row of `out` (T, width), `losses` (T,)."""
     for t in prange(parts.shape[0]):
         sums = np.empty(_DEPTH, out.dtype)
-        row = spread_row(own[parts[t, 0]], np.zeros(width, out.dtype))
+        mine = own[parts[t, 0]]
+        row = spread_row(mine, wide_row(mine.size, width, shifted, out))
         out[t] = 0
         losses[t] = _add_residual_times(
             indices, values, weights, parts[t, 1], parts[t, 2], factor, width, lanes, row,

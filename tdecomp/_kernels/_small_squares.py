@@ -39,25 +39,26 @@ def _accumulators(k: int, width: int) -> int:
 def _squares(*, weighted: bool) -> Any:
     r"""Return an intrinsic that forms the normal equations of a row from its entries.
 
-    ``squares(factor, indices, low, high, values, weights, row, h, order)`` writes, for the
+    ``squares(factor, indices, low, high, values, weights, row, h, order, line)`` writes, for the
     entries from `low` to `high`, with rows :math:`v_p` of `factor` that indices pick,
 
     .. math:: \sum_p w_p v_p v_p^\top, \qquad \sum_p w_p r_p v_p, \qquad
               r_p = x_p - v_p \cdot \mathtt{row},
 
     the lower half of the first to rows of `h`, the second to the row behind, and returns
-    :math:`\sum_p w_p r_p^2`. `order` is any tuple of as many numbers as there are unknowns: the
-    compiler knows its length. Rows of `factor` and of `h`, flat, and `row` are filled up to whole
-    vectors of the width that `short` tells.
+    :math:`\sum_p w_p r_p^2`. `order` is any tuple of as many numbers as there are unknowns, `line`
+    one of as many as rows have vectors: the compiler knows their lengths. Rows of `factor` and of
+    `h`, flat, and `row` are filled up to whole vectors of the width that `short` tells; what is
+    behind the unknowns counts in residuals alone.
     """
 
     @intrinsic
     def squares(
         _: Any, factor: Any, indices: Any, low: Any, high: Any, values: Any, weights: Any,
-        row: Any, h: Any, order: Any,
+        row: Any, h: Any, order: Any, line: Any,
     ) -> Any:  # fmt: skip
         n = types.intp
-        signature = types.float64(factor, indices, n, n, values, weights, row, h, order)
+        signature = types.float64(factor, indices, n, n, values, weights, row, h, order, line)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             write = _Equations(context, builder, signature, arguments, weighted=weighted)
@@ -80,9 +81,9 @@ class _Equations(Writer):
         super().__init__(context, builder, signature, 0, 0, width)
         # Entries of which the residuals are found at a time: more need registers for their rows.
         self.together = width // 2
-        self.vectors = -(-self.count // width)
+        self.vectors = len(signature.args[9])
         self.length = self.vectors * width
-        heights = [a // width + 1 for a in range(self.count)] + [self.vectors]
+        heights = [a // width + 1 for a in range(self.count)] + [-(-self.count // width)]
         self.sums = [
             [cgutils.alloca_once_value(builder, self.zero) for _ in range(height)]
             for height in heights

@@ -8,7 +8,7 @@ import numpy as np
 
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import conj, eps
-from tdecomp.completion._masked import compiled, entries, listed, residual_times, times
+from tdecomp.completion._masked import compiled, entries, laid_out, residual_times, times
 from tdecomp.completion._observed import Side
 
 
@@ -56,8 +56,7 @@ def improve_rows(
         from tdecomp._kernels._observed import improve_rows as kernel
 
         out = np.empty_like(left)
-        known = (side.starts, side.indices, side.values, listed(side))
-        kernel(*known, left, right, penalty, *effort, out)
+        kernel(*laid_out(side), left, right, penalty, *effort, out)
         return out
     return _improved(side, (left, right), penalty, effort, xp)
 
@@ -75,7 +74,7 @@ def _improved(
     squares = xp.where(squares > 0, squares, xp.ones_like(squares))
     rounding = 4 * left.shape[1] * eps(squares.dtype, xp)
     ones = xp.ones_like(xp.abs(right[:, :1]))
-    sizes = times(side, weights * xp.abs(side.values) ** 2, ones, xp)
+    sizes = times(side, weights * xp.abs(side.rest(xp)) ** 2, ones, xp)
     direction = slope / squares
     energy = _inner(slope, direction, xp)
     enough = xp.maximum(effort.shrink**2 * energy, effort.floor**2 * sizes[:, 0])

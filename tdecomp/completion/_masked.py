@@ -41,8 +41,8 @@ def entries(side: Side, left: Array, right: Array, xp: Namespace) -> Array:
 def less(side: Side, left: Array, right: Array, xp: Namespace) -> Side:
     """Return what a model leaves of known entries; besides that, nothing of their size is made."""
     rest = entries(side, -left, right, xp)
-    rest += side.values
-    return side._replace(values=rest)
+    rest += side.rest(xp)
+    return side._replace(values=rest, offsets=None)
 
 
 def times(side: Side, values: Array, factor: Array, xp: Namespace) -> Array:
@@ -70,9 +70,9 @@ def residual_times(side: Side, left: Array, right: Array, xp: Namespace) -> tupl
         from tdecomp._kernels._observed import residual_times as kernel
 
         out, losses = np.empty_like(left), np.empty(left.shape[0])
-        kernel(side.starts, side.indices, side.values, listed(side), left, right, out, losses)
+        kernel(*laid_out(side), left, right, out, losses)
         return float(np.sum(losses)), out
-    residual = side.values - entries(side, left, right, xp)
+    residual = side.rest(xp) - entries(side, left, right, xp)
     weighted = residual if side.weights is None else side.weights * residual
     return weighted_squares(residual, side, xp), times(side, weighted, conj(right, xp), xp)
 
@@ -82,8 +82,8 @@ def misfit(side: Side, left: Array, right: Array, xp: Namespace) -> float:
     if compiled(side, left, right):
         from tdecomp._kernels._observed import loss
 
-        return loss(side.starts, side.indices, side.values, listed(side), left, right)
-    return weighted_squares(side.values - entries(side, left, right, xp), side, xp)
+        return loss(*laid_out(side), left, right)
+    return weighted_squares(side.rest(xp) - entries(side, left, right, xp), side, xp)
 
 
 def weighted_squares(residual: Array, side: Side, xp: Namespace) -> float:
@@ -157,8 +157,7 @@ def _solved(
     from tdecomp._kernels._observed import solve_rows as kernel
 
     out = np.empty_like(left)
-    rest = kernel(side.starts, side.indices, side.values, listed(side), left, right, penalty, out)
-    return out, *rest
+    return out, *kernel(*laid_out(side), left, right, penalty, out)
 
 
 def grams(side: Side, right: Array, xp: Namespace) -> Array:
@@ -182,6 +181,7 @@ def _runs(side: Side, width: int) -> Iterator[slice]:
 def compiled(side: Side, *arrays: Array) -> bool:
     """Tell whether kernels take these: real arrays of NumPy, of one dtype."""
     dtype = side.values.dtype
+    arrays = arrays if side.offsets is None else (*arrays, side.offsets)
     alike = all(x.dtype == dtype for x in arrays)
     return alike and accepts(side.values, *arrays) and dtype.kind == "f"
 
@@ -189,6 +189,12 @@ def compiled(side: Side, *arrays: Array) -> bool:
 def listed(side: Side) -> np.ndarray:
     """Return the weights, none where all are 1."""
     return np.empty(0, side.values.dtype) if side.weights is None else side.weights
+
+
+def laid_out(side: Side) -> tuple[np.ndarray, ...]:
+    """Return a side as kernels take it, with no weights where all are 1, and no offsets."""
+    offsets = np.empty(0, side.values.dtype) if side.offsets is None else side.offsets
+    return side.starts, side.indices, side.values, listed(side), offsets
 
 
 def _zeros(shape: tuple[int, ...], like: Array, xp: Namespace) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from tdecomp._descent import descend
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device
-from tdecomp.completion._masked import compiled, grams, listed, residual_times
+from tdecomp.completion._masked import compiled, grams, laid_out, residual_times
 from tdecomp.completion._observed import Side
 
 # How often each entry of a row is minimised in a half sweep.
@@ -27,8 +27,7 @@ def descend_rows(side: Side, left: Array, right: Array, penalty: Array, xp: Name
         from tdecomp._kernels._observed import solve_nonnegative_rows
 
         out = np.empty_like(left)
-        known = (side.starts, side.indices, side.values, listed(side))
-        solve_nonnegative_rows(*known, left, right, penalty, _PASSES, out)
+        solve_nonnegative_rows(*laid_out(side), left, right, penalty, _PASSES, out)
         return out
     _, slope = residual_times(side, left, right, xp)
     identity = xp.eye(left.shape[1], dtype=left.dtype, device=device(left))

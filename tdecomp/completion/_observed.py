@@ -26,16 +26,26 @@ class Side(NamedTuple):
         The entries.
     weights : array, shape (nnz,), or None
         What they weigh, 1 where None.
+    offsets : array, shape (n,), or None
+        What is subtracted from the entries of each place along the other mode: kernels do so as
+        they read them.
     """
 
     starts: Array
     indices: Array
     values: Array
     weights: Array | None
+    offsets: Array | None = None
 
     def counts(self) -> Array:
         """Return how many entries each group has."""
         return self.starts[1:] - self.starts[:-1]
+
+    def rest(self, xp: Namespace) -> Array:
+        """Return what the offsets leave of the entries."""
+        if self.offsets is None:
+            return self.values
+        return self.values - xp.take(self.offsets, self.indices, axis=0)
 
     def owners(self, xp: Namespace) -> Array:
         """Return the group of each entry."""

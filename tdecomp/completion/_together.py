@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device
-from tdecomp.completion._masked import less
 from tdecomp.completion._observed import Side
 
 
@@ -27,9 +26,7 @@ def facing(side: Side, right: Array, xp: Namespace) -> tuple[Side, Array]:
     xp : namespace
         Their library.
     """
-    fixed, offsets, m = right[:, :-1], right[:, -1:], side.starts.shape[0] - 1
-    ones = xp.ones((m, 1), dtype=right.dtype, device=device(right))
-    return less(side, ones, offsets, xp), with_ones(fixed, xp)
+    return side._replace(offsets=right[:, -1]), with_ones(right[:, :-1], xp)
 
 
 def with_ones(factor: Array, xp: Namespace) -> Array:

@@ -22,6 +22,8 @@ XP = namespace(np.ones(1))
 MODULES = (lanes, rows, sums, gradients)
 # These call instructions that only the compiler knows.
 NATIVE = {"_panel", "add_squares", "minus_product", "minus_products", "pivot_root"}
+# Whether entries have weights, and are less offsets.
+KINDS = [(True, False), (False, False), (True, True), (False, True)]
 # One to three vectors of columns, in whole ones and with a rest: every tile is taken.
 RANKS = (1, 3, 8, 10, 12, 16, 21, 33)
 
@@ -46,8 +48,11 @@ def twin(monkeypatch):
         monkeypatch.setattr(module, "compiled", lambda *_: False)
 
 
-def problem(k, dtype="float64", *, weighted=True, m=9, n=60, seed=0):
-    """Entries of a matrix with an empty row and a full one, two factors, and ridges."""
+def problem(k, dtype="float64", *, weighted=True, shifted=False, m=9, n=60, seed=0):
+    """Entries of a matrix with an empty row and a full one, two factors, and ridges.
+
+    If `shifted`, offsets are to be subtracted.
+    """
     rng = np.random.default_rng(seed)
     known = rng.random((m, n)) < 0.6
     known[0], known[m // 2] = True, False
@@ -56,7 +61,8 @@ def problem(k, dtype="float64", *, weighted=True, m=9, n=60, seed=0):
     np.cumsum(np.bincount(owners, minlength=m), out=starts[1:])
     weights = rng.random(owners.size).astype(dtype) + 0.5 if weighted else None
     values = rng.standard_normal(owners.size).astype(dtype)
-    side = Side(starts, others.astype(np.int32), values, weights)
+    offsets = 3 * rng.standard_normal(n).astype(dtype) if shifted else None
+    side = Side(starts, others.astype(np.int32), values, weights, offsets)
     left, right = (rng.standard_normal((size, k)).astype(dtype) for size in (m, n))
     return side, left, right, (0.1 + 0.3 * rng.random((m, k))).astype(dtype)
 
@@ -66,8 +72,7 @@ def close(found, expected, dtype, digits=16):
     return np.max(abs(found - expected)) <= digits * np.finfo(dtype).eps * np.max(abs(expected))
 
 
-def known(side):
-    return side.starts, side.indices, side.values, _masked.listed(side)
+known = _masked.laid_out
 
 
 def listed(compiled):
@@ -86,10 +91,10 @@ def test_entries_and_products(compiled):
         assert close(out, _masked.times(side, side.values, right, XP), "float64")
 
 
-@pytest.mark.parametrize("weighted", [True, False])
-def test_residuals_and_their_products(compiled, weighted):
+@pytest.mark.parametrize(("weighted", "shifted"), KINDS)
+def test_residuals_and_their_products(compiled, weighted, shifted):
     for k in listed(compiled):
-        side, left, right, _ = problem(k, weighted=weighted)
+        side, left, right, _ = problem(k, weighted=weighted, shifted=shifted)
         out, losses = np.full_like(left, np.nan), np.full(left.shape[0], np.nan)
         kernels.residual_times(*known(side), left, right, out, losses)
         loss, expected = _masked.residual_times(side, left, right, XP)
@@ -98,35 +103,43 @@ def test_residuals_and_their_products(compiled, weighted):
         assert kernels.loss(*known(side), left, right) == pytest.approx(loss, rel=1e-14)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "weighted"), [("float64", True), ("float64", False), ("float32", True)]
-)
-def test_solutions_of_rows(compiled, dtype, weighted):
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("weighted", "shifted"), KINDS)
+def test_solutions_of_rows(compiled, dtype, weighted, shifted):
     for k in listed(compiled):
-        check_rows(k, dtype, weighted=weighted)
+        check_rows(k, dtype, weighted=weighted, shifted=shifted)
 
 
-# In half vectors and in whole ones, with a rest.
-@pytest.mark.parametrize(("k", "dtype"), [(3, "float64"), (10, "float32"), (14, "float64")])
+# In half vectors and in whole ones, with a rest, and with room for an offset or without.
+@pytest.mark.parametrize(
+    ("k", "dtype"), [(3, "float64"), (4, "float64"), (10, "float32"), (14, "float64")]
+)
 def test_solutions_of_rows_without_a_buffer(k, dtype, monkeypatch):
+    # As if there were registers for them: a compiler without has memory instead.
+    monkeypatch.setattr(small, "VECTOR_BITS", 512)
     monkeypatch.setattr(kernels, "_MANY", 0)
-    if not kernels.short(k, np.dtype(dtype).itemsize):
+    if not kernels.short(k, np.dtype(dtype).itemsize) > 1:
         pytest.skip("vectors are short")
-    for weighted in (True, False):
-        check_rows(k, dtype, weighted=weighted)
+    for weighted, shifted in KINDS:
+        check_rows(k, dtype, weighted=weighted, shifted=shifted)
 
 
-def check_rows(k, dtype, *, weighted):
+def check_rows(k, dtype, *, weighted, shifted):
     """The minimisers, and what they leave, are those of the twin."""
-    side, left, right, penalty = problem(k, dtype, weighted=weighted)
+    side, left, right, penalty = problem(k, dtype, weighted=weighted, shifted=shifted)
     out = np.full_like(left, np.nan)
     loss, doubt = kernels.solve_rows(*known(side), left, right, penalty, out)
     # Rounding errors grow with the condition of the normal equations, here below 200.
     expected = _masked.solve_rows(side, left, right, penalty, XP)
     assert close(out, expected, dtype, digits=500)
     assert not out[left.shape[0] // 2].any()
-    exact = _masked.misfit(side, out.astype(float), right.astype(float), XP)
+    exact = _masked.misfit(doubled(side), out.astype(float), right.astype(float), XP)
     assert abs(loss - exact) <= doubt <= 1e4 * np.finfo(dtype).eps * exact * k**2
+
+
+def doubled(side):
+    """The same in double precision."""
+    return Side(*(x if x is None or x.dtype.kind == "i" else x.astype(float) for x in side))
 
 
 def test_equations_that_fit_into_registers_come_in_the_shortest_vectors(monkeypatch):
@@ -140,14 +153,17 @@ def test_equations_that_fit_into_registers_come_in_the_shortest_vectors(monkeypa
 
 def test_rows_that_are_filled_up_start_at_lines_of_memory():
     factor = np.random.default_rng(0).standard_normal((7, 10))
-    flat, width = kernels.aligned(factor, 4)
+    flat, width = kernels.aligned(factor, np.empty(0), 4)
     assert (flat.ctypes.data % 64, width) == (0, 12)
     np.testing.assert_array_equal(flat.reshape(7, 12), np.pad(factor, ((0, 0), (0, 2))))
+    flat, width = kernels.aligned(factor[:, :8], factor[:, 8], 4)
+    np.testing.assert_array_equal(flat.reshape(7, 12), np.pad(factor[:, :9], ((0, 0), (0, 3))))
 
 
-def test_nonnegative_rows(compiled):
+@pytest.mark.parametrize("shifted", [False, True])
+def test_nonnegative_rows(compiled, shifted):
     for k in listed(compiled):
-        side, left, right, penalty = problem(k)
+        side, left, right, penalty = problem(k, shifted=shifted)
         left, out = abs(left), np.full_like(left, np.nan)
         kernels.solve_nonnegative_rows(
             *known(side), left, right, penalty, _nonnegative._PASSES, out
@@ -157,10 +173,10 @@ def test_nonnegative_rows(compiled):
         assert out.min() == 0
 
 
-@pytest.mark.parametrize("weighted", [True, False])
-def test_conjugate_gradients(compiled, weighted):
+@pytest.mark.parametrize(("weighted", "shifted"), KINDS)
+def test_conjugate_gradients(compiled, weighted, shifted):
     for k in listed(compiled):
-        side, left, right, penalty = problem(k, weighted=weighted)
+        side, left, right, penalty = problem(k, weighted=weighted, shifted=shifted)
         effort = Effort(3, 0.01, 0.001)
         expected = _gradients.improve_rows(side, left, right, penalty, effort=effort, xp=XP)
         out = np.full_like(left, np.nan)
@@ -169,7 +185,7 @@ def test_conjugate_gradients(compiled, weighted):
 
 
 def test_rows_that_do_not_fit_into_the_buffer_are_read_again():
-    side, left, right, penalty = problem(40, m=2, n=4000)
+    side, left, right, penalty = problem(40, shifted=True, m=2, n=4000)
     right[:] /= 10
     effort = Effort(2, 0.0, 0.0)
     expected = _gradients.improve_rows(side, left, right, penalty, effort=effort, xp=XP)
@@ -179,8 +195,9 @@ def test_rows_that_do_not_fit_into_the_buffer_are_read_again():
     assert close(out, expected, "float64", digits=1000)
 
 
-def test_long_rows_are_divided(monkeypatch):
-    side, left, right, penalty = problem(10)
+@pytest.mark.parametrize("shifted", [False, True])
+def test_long_rows_are_divided(monkeypatch, shifted):
+    side, left, right, penalty = problem(10, shifted=shifted)
     one = [np.full_like(left, np.nan) for _ in range(4)]
     two = [np.full_like(left, np.nan) for _ in range(4)]
     for found, fewest in ((one, kernels._FEWEST), (two, 16)):

@@ -193,7 +193,7 @@ def test_a_nonnegative_row_satisfies_the_conditions_of_a_minimum(xp):
     rng = np.random.default_rng(0)
     x, right = rng.random((5, 12)), rng.random((12, 3))
     x[2] = np.nan
-    starts, indices, values, _ = side_of(x)
+    starts, indices, values, *_ = side_of(x)
     index = np.int32 if xp.name == "numpy" else np.int64
     side = Side(xp.asarray(starts), xp.asarray(indices.astype(index)), xp.asarray(values), None)
     left, penalty = xp.asarray(np.ones((5, 3))), xp.asarray(np.full((5, 3), 0.1))

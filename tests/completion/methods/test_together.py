@@ -151,7 +151,8 @@ def test_what_is_fixed_is_subtracted_and_ones_stand_in_its_place():
     side = Side(starts, columns.astype(np.int32), x[rows, columns], None)
     right = np.random.default_rng(0).standard_normal((N, 3))
     seen, fixed = facing(side, right, namespace(x))
-    np.testing.assert_array_equal(seen.values, x[rows, columns] - right[columns, 2])
+    np.testing.assert_array_equal(seen.rest(namespace(x)), x[rows, columns] - right[columns, 2])
+    assert seen.values is side.values
     np.testing.assert_array_equal(fixed, np.column_stack([right[:, :2], np.ones(N)]))
 
 
