@@ -38,7 +38,7 @@ def likeliest(found: Components, samples: Array, features: Array) -> int:
             'n_components="mle" needs samples of equal weight, as weights do not tell how many '
             "samples there are: pass a number, or choose one by `score`"
         )
-    count, most = counted.shape[0], np.count_nonzero(features)
+    count, most = counted.shape[0], int(np.count_nonzero(features))
     if count < most:
         raise ValueError(
             f'n_components="mle" needs as many samples as features, got {count} and {most}'

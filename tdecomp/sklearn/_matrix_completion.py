@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tdecomp._typing import Array
 from tdecomp.completion import Completion, complete, predict
+from tdecomp.completion._using._predict import check_clip
 from tdecomp.sklearn._conventions import seed, warn_unfinished
 from tdecomp.sklearn._counts import lowered
+from tdecomp.sklearn._labels import check_kinds, check_present, labels
 from tdecomp.sklearn._weights import sample_weights
 
 
@@ -67,10 +68,10 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
 
     Notes
     -----
-    Labels are numbers or strings of any kind. Samples that share a pair count as their weighted
-    mean with the sum of their weights, which leaves the minimum where it was. For a label that
-    was not seen all numbers are zero: with biases, the prediction is the mean plus the offset of
-    the other label.
+    Labels are numbers, text or dates, of one kind in each column: text is refused where numbers
+    were fitted. Samples that share a pair count as their weighted mean with the sum of their
+    weights, which leaves the minimum where it was. For a label that was not seen all numbers are
+    zero: with biases, the prediction is the mean plus the offset of the other label.
 
     Examples
     --------
@@ -125,10 +126,9 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
         MatrixCompletion
             The estimator itself.
         """
-        X, y = validate_data(
-            self, _labels(X), y, dtype=None, y_numeric=True, ensure_min_features=2
-        )
-        X = _all_there(X)
+        check_clip(self.clip)
+        X, y = validate_data(self, labels(X), y, dtype=None, y_numeric=True, ensure_min_features=2)
+        check_present(X)
         y = np.asarray(y, dtype=np.float32 if y.dtype == np.float32 else np.float64)
         weights = sample_weights(sample_weight, y)
         seen = weights > 0
@@ -170,8 +170,10 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
             The values.
         """
         check_is_fitted(self)
-        X = _all_there(validate_data(self, _labels(X), dtype=None, reset=False))
+        X = validate_data(self, labels(X), dtype=None, reset=False)
+        check_present(X)
         pairs = X[:, :2]
+        check_kinds(pairs, self._encoder.categories_)
         if self.row_labels_.dtype == object:  # numbers are not compared to these otherwise
             pairs = pairs.astype(object)
         rows, columns = self._encoder.transform(pairs).T
@@ -183,34 +185,6 @@ class MatrixCompletion(RegressorMixin, BaseEstimator):
         # What does not recur, as in data drawn at random, has nothing to be learnt from.
         tags.regressor_tags.poor_score = True
         return tags
-
-
-def _labels(X: Any) -> Any:
-    """Return a frame of columns of several types, or of types of its own, with labels as they are.
-
-    The common type of whole numbers and others is a float, which cannot hold long ones, and so is
-    that into which whole numbers that may be missing are read.
-    """
-    kinds = set(getattr(X, "dtypes", ()))
-    if len(kinds) <= 1 and all(isinstance(kind, np.dtype) for kind in kinds):
-        return X
-    if hasattr(X, "isna"):
-        return X.astype(object).mask(X.isna(), np.nan)  # which the checks look for
-    polars = sys.modules.get("polars")
-    if polars is not None and isinstance(X, polars.DataFrame):
-        return X.select(polars.Series(x.name, x.to_list(), dtype=polars.Object) for x in X)
-    return X
-
-
-def _all_there(X: Array) -> Array:
-    """Return an array of labels, none of which may be None."""
-    if X.dtype == object:
-        nothing: Any = None
-        absent = np.equal(X, nothing).astype(bool)
-        if absent.any():
-            i, j = map(int, np.argwhere(absent)[0])
-            raise ValueError(f"Input X contains None in row {i}, column {j}: no label")
-    return X
 
 
 def _with_unseen(z: Completion) -> Completion:

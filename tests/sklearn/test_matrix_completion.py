@@ -130,7 +130,7 @@ def test_an_iteration_cut_short_warns():
         ([[1], [2]], [1.0, 2.0], "minimum of 2 is required"),
         ([[1, 2], [2, 1]], [1.0, np.nan], "Input y contains NaN"),
         ([[1, 2], [2, 1]], ["good", "bad"], "could not convert string to float"),
-        ([[1, np.nan], [2, 1]], [1.0, 2.0], "Input X contains NaN"),
+        ([[1, np.nan], [2, 1]], [1.0, 2.0], "Input contains NaN"),
         ([["a", "b"], ["a", None]], [1.0, 2.0], "contains None in row 1, column 1: no label"),
         ([[1, 2], [2, 1]], [1.0], "inconsistent numbers of samples"),
         (np.zeros((0, 2)), np.zeros(0), "0 sample"),
@@ -175,3 +175,90 @@ def test_frames_of_polars_keep_labels_as_they_are():
     fitted = model().fit(frame, y)
     assert fitted.row_labels_.tolist() == (np.unique(seen[:, 0]) + 2**60).tolist()
     assert np.array_equal(fitted.predict(frame), model().fit(seen, y).predict(seen))
+
+
+def named(seen):
+    return [[f"user {i:03d}", j] for i, j in seen.tolist()]
+
+
+def test_lists_of_several_types_keep_labels_as_they_are():
+    pandas = pytest.importorskip("pandas")
+    _, seen, y, _, _ = ratings()
+    expected = model().fit(seen, y).predict(seen)
+    frame = pandas.DataFrame(named(seen), columns=["user", "film"])
+    from_frame, from_lists = model().fit(frame, y), model().fit(named(seen), y)
+    assert from_lists.column_labels_.tolist() == sorted(set(seen[:, 1].tolist()))
+    with pytest.warns(UserWarning, match="valid feature names"):
+        assert np.array_equal(from_frame.predict(named(seen)), expected)
+    assert np.array_equal(from_lists.predict(named(seen)), expected)
+    with pytest.warns(UserWarning, match="fitted without feature names"):
+        assert np.array_equal(from_lists.predict(frame), expected)
+    long = [[2**60 + i, float(j)] for i, j in seen.tolist()]
+    assert model().fit(long, y).row_labels_[0] == 2**60
+
+
+@pytest.mark.parametrize("held", [list, np.array, "frame"])
+def test_a_missing_label_is_none_whatever_holds_it(held):
+    X = [["ann", "tea"], ["bob", np.nan]]
+    if held == "frame":
+        held = pytest.importorskip("pandas").DataFrame
+    elif held is np.array:
+        X = np.array(X, dtype=object)
+    with pytest.raises(ValueError, match="NaN"):
+        model().fit(held(X), [1.0, 2.0])
+
+
+TEXT = np.array([["1", "1"], ["1", "2"], ["2", "1"]])
+OF_KIND = {
+    "text": TEXT,
+    "text in objects": TEXT.astype(object),
+    "numbers": TEXT.astype(int),
+    "numbers in objects": TEXT.astype(int).astype(object),
+}
+
+
+@pytest.mark.parametrize("fitted", OF_KIND)
+@pytest.mark.parametrize("asked", OF_KIND)
+def test_text_is_not_taken_for_numbers_that_were_not_seen(fitted, asked):
+    y = [1.0, 2.0, 3.0]
+    X = OF_KIND[fitted]
+    guess = model().fit(X, y)
+    if fitted.split()[0] == asked.split()[0]:
+        assert np.array_equal(guess.predict(OF_KIND[asked]), guess.predict(X))
+        return
+    complaint = (
+        r"labels of rows were (no )?text where they were fitted, but X\[0, 0\] is 1, of type"
+    )
+    with pytest.raises(TypeError, match=complaint):
+        guess.predict(OF_KIND[asked])
+    if asked == "text in objects":
+        X = X.astype(object)
+        X[1, 1] = "unknown"
+        with pytest.raises(TypeError, match=r"labels of columns .* X\[1, 1\] is unknown, of type"):
+            guess.predict(X)
+
+
+def test_dates_are_labels():
+    pandas = pytest.importorskip("pandas")
+    _, seen, y, unseen, _ = ratings()
+    start, day = pandas.Timestamp("2020-01-01"), pandas.Timedelta(days=1)
+
+    def dated(pairs):
+        return pandas.DataFrame({"of": start + day * pairs[:, 0], "at": start + day * pairs[:, 1]})
+
+    fitted = model().fit(dated(seen), y)
+    assert fitted.row_labels_[0] == start
+    expected = model().fit(seen, y).predict(unseen)
+    assert np.array_equal(fitted.predict(dated(unseen)), expected)
+    assert np.array_equal(fitted.predict(dated(unseen).astype("datetime64[ns]")), expected)
+    gap = dated(seen)
+    gap.iloc[3, 1] = pandas.NaT
+    with pytest.raises(ValueError, match="NaN"):
+        model().fit(gap, y)
+
+
+@pytest.mark.parametrize("clip", [(5, 1), 3.0, (1,), (None, 1)])
+def test_a_range_that_is_none_is_refused_before_anything_is_fitted(clip):
+    _, seen, y, _, _ = ratings()
+    with pytest.raises((TypeError, ValueError), match="clip must be"):
+        model(clip=clip).fit(seen, y)
