@@ -13,7 +13,7 @@ from tdecomp._xp import conj
 from tdecomp.completion.sampling import _stored as store
 from tdecomp.completion.sampling._matrix import LengthSquaredMatrix
 from tdecomp.completion.sampling._means import counts_for, median_of_means
-from tdecomp.completion.sampling._query import Query, any_complex, query_of
+from tdecomp.completion.sampling._query import Query, any_complex, query_of, quotients
 from tdecomp.completion.sampling._trees import shifted, total
 
 
@@ -89,7 +89,7 @@ def bilinear(
     if not a.norm > 0:
         first = xp.zeros(1, dtype=xp.asarray(0).dtype)
         return (left(first) * right(first))[0] * 0
-    return shifted(estimated(left, a, right, counts, generator(rng)), a._trees.unit, xp)
+    return estimated(left, a, right, counts, generator(rng), exponent=a._trees.unit)
 
 
 def estimated(
@@ -98,15 +98,19 @@ def estimated(
     right: Query,
     counts: tuple[int, int],
     rng: np.random.Generator,
+    *,
+    exponent: int = 0,
 ) -> Array:
-    """Return the form, or one for each column of what `right` returns, over the unit of `a`."""
+    """Return the form, or one for each column of what `right` returns.
+
+    It is that of `a` over its unit, times ``2 ** exponent``.
+    """
     xp = a._xp
 
     def ratios(count: int) -> Array:
         rows, columns = a.sample(count, rng=rng)
         entry = shifted(store.entries(a._stored, rows, columns, xp), -a._trees.unit, xp)
-        factor = total(a._trees) * conj(left(rows) / entry, xp)
-        looked = right(columns)
-        return factor * looked if looked.ndim == 1 else factor[:, None] * looked
+        looked = (left(rows), right(columns))
+        return quotients(looked, conj(entry, xp), total(a._trees), float(exponent), xp)
 
     return median_of_means(ratios, counts, xp)

@@ -8,11 +8,12 @@ from tdecomp._errors import check_count
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, DType, Namespace, Seed
-from tdecomp._xp import conj
+from tdecomp._xp import conj, times_power
 from tdecomp.completion.sampling._forest import moved
 from tdecomp.completion.sampling._rejection import BLOCK_ENTRIES, accepted, estimated_norm
 from tdecomp.completion.sampling._rows import SampledRows
-from tdecomp.completion.sampling._trees import shifted
+from tdecomp.completion.sampling._terms import Term, levelled
+from tdecomp.completion.sampling._trees import scaled
 from tdecomp.ops._region import index_of, indices_of, is_index, parts
 
 
@@ -94,9 +95,9 @@ class Combination(NamedTuple):
         """The dtype of the vector."""
         return self.terms[0].weights.dtype
 
-    @property
-    def _pairs(self) -> list[tuple[SampledRows, int]]:
-        return list(zip(self.terms, self.exponents, strict=True))
+    def _levelled(self) -> tuple[list[Term], Array]:
+        """Return the terms over a power of two, and its exponent."""
+        return levelled(list(zip(self.terms, self.exponents, strict=True)))
 
     @property
     def _xp(self) -> Namespace:
@@ -119,11 +120,8 @@ class Combination(NamedTuple):
         (part,) = parts(region, 1)
         if not isinstance(part, slice):
             return self._at(part, "region[0]")
-        whole = sum(
-            shifted(p.transposed_times(self._xp.ones_like(p.weights)[:, None]), e, self._xp)
-            for p, e in self._pairs
-        )
-        whole = whole[:, 0][part]
+        terms, unit = self._levelled()
+        whole = times_power(sum(term.whole() for term in terms), unit, self._xp)[part]
         return conj(whole, self._xp) if self.conjugate else whole
 
     @full_precision
@@ -153,14 +151,12 @@ class Combination(NamedTuple):
     def _entries(self, index: Array) -> Array:
         xp, count = self._xp, int(index.shape[0])
         width = max(1, BLOCK_ENTRIES // self.rank)
+        terms, unit = self._levelled()
         blocks = [
-            sum(
-                shifted(xp.sum(p.columns(index[s : min(s + width, count)]), axis=0), e, xp)
-                for p, e in self._pairs
-            )
+            sum(xp.sum(t.columns(index[s : min(s + width, count)]), axis=0) for t in terms)
             for s in range(0, max(1, count), width)
         ]
-        out = blocks[0] if len(blocks) == 1 else xp.concat(blocks)
+        out = times_power(blocks[0] if len(blocks) == 1 else xp.concat(blocks), unit, xp)
         return conj(out, xp) if self.conjugate else out
 
     def sample(self, size: int, /, *, rng: Seed = None, max_tries: int = 10_000) -> Array:
@@ -187,7 +183,7 @@ class Combination(NamedTuple):
         """
         size, rng = check_count(size, name="size"), generator(rng)
         max_tries = check_count(max_tries, name="max_tries", least=1)
-        drawn = accepted(self._pairs, size, rng, max_tries)
+        drawn = accepted(self._levelled()[0], size, rng, max_tries)
         return moved(drawn, self.terms[0].weights, self._xp)
 
     def estimate_norm(self, samples: int = 1000, /, *, rng: Seed = None) -> float:
@@ -209,7 +205,8 @@ class Combination(NamedTuple):
             The root of an unbiased estimate of the squared norm.
         """
         samples, rng = check_count(samples, name="samples", least=1), generator(rng)
-        return estimated_norm(self._pairs, samples, rng)
+        terms, unit = self._levelled()
+        return scaled(estimated_norm(terms, samples, rng), int(unit))
 
 
 # Else NumPy would take the tuple for an array in products with one.

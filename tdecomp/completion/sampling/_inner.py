@@ -8,7 +8,7 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Array, Seed
 from tdecomp.completion.sampling._means import counts_for, median_of_means
-from tdecomp.completion.sampling._query import any_complex, query_of
+from tdecomp.completion.sampling._query import any_complex, query_of, quotients
 from tdecomp.completion.sampling._trees import row_total, shifted
 from tdecomp.completion.sampling._vector import LengthSquaredVector
 
@@ -92,6 +92,7 @@ def inner(
 
     def ratios(count: int) -> Array:
         index = x.sample(count, rng=rng)
-        return square * (look_up(index) / shifted(x[index], -exponent, xp))
+        entry, looked = shifted(x[index], -exponent, xp), look_up(index)
+        return quotients((xp.ones_like(looked), looked), entry, square, float(exponent), xp)
 
-    return shifted(median_of_means(ratios, counts, xp), exponent, xp)
+    return median_of_means(ratios, counts, xp)

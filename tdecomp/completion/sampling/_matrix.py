@@ -130,7 +130,8 @@ class LengthSquaredMatrix:
         """The norms of the rows, an array (m,) of the real dtype of the entries."""
         xp = self._xp
         norms = times_power(xp.sqrt(roots(self._trees.rows, xp)), self._trees.exponents, xp)
-        return xp.astype(norms, real_dtype(self.dtype, xp))
+        with np.errstate(over="ignore"):
+            return xp.astype(norms, real_dtype(self.dtype, xp))
 
     def __getitem__(self, index: tuple[Any, Any]) -> Array:
         """Return entries: one for two ints, one for each pair of two lists of indices."""

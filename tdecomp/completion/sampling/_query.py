@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tdecomp._program import one_program
 from tdecomp._typing import Array, DType, Namespace
-from tdecomp._xp import prepare
+from tdecomp._xp import conj, equilibrate, prepare, times_power
 from tdecomp.completion.sampling._combination import Combination
 from tdecomp.completion.sampling._matrix import LengthSquaredMatrix
 from tdecomp.completion.sampling._vector import LengthSquaredVector
@@ -29,6 +30,20 @@ def query_of(x: Any, size: int, like: LengthSquaredMatrix, name: str) -> tuple[Q
     if found != (size,):
         raise ValueError(f"{name} must have shape ({size},), got {found}")
     return look_up, x.dtype
+
+
+@one_program
+def quotients(
+    pair: tuple[Array, Array], entry: Array, factor: float, exponent: float, xp: Namespace
+) -> Array:
+    """Return ``factor * conj(left) * right / entry * 2 ** exponent`` for each draw.
+
+    It overflows only if its value does. What is on the right may have columns.
+    """
+    (left, low), (right, high) = (equilibrate(x, xp, axis=0, always=True) for x in pair)
+    powers = xp.round(xp.log2(low)) + xp.round(xp.log2(high)) + exponent
+    wide = (slice(None),) + (None,) * (right.ndim - 1)
+    return times_power(factor * (conj(left, xp) / entry)[wide] * right, powers, xp)
 
 
 def any_complex(xp: Namespace, *dtypes: DType) -> bool:

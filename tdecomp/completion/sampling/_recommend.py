@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from tdecomp._precision import full_precision
@@ -85,44 +83,47 @@ def recommend(
     rows, xp, a = f.rows, f._xp, f.rows.matrix
     i = index_of(i, a.shape[0], "i")
     counts = counts_of(groups, samples, 9, name="samples")
+    square, unit = row_total(a._trees, i)
     if counts is None:
-        products = _exact_products(rows, i)
+        products = _exact_products(rows, i, unit)
     else:
-        products = _estimated_products(rows, i, counts, generator(rng))
+        products = _estimated_products(rows, i, (square, unit), counts, generator(rng))
     pulled = (products[None, :] @ f.W) * f.gains @ adjoint(f.W, xp)
-    # The coefficients act on rows over their unit, and what was multiplied is over it as well.
+    # The coefficients act on rows over their unit, and the row that they tell of is over its own.
     mixed = rows._replace(weights=rows.weights * pulled[0, :])
     one = moved(np.asarray([i]), rows.weights, xp)
-    itself = SampledRows(a, one, f.at_zero * xp.ones_like(rows.weights[:1]), rows.unit)
-    return Combination((mixed, itself), (rows.unit, rows.unit), False)
+    itself = SampledRows(a, one, f.at_zero * xp.ones_like(rows.weights[:1]), 0)
+    return Combination((mixed, itself), (unit, 0), False)
 
 
-def _exact_products(rows: SampledRows, i: int) -> Array:
+def _exact_products(rows: SampledRows, i: int, unit: int) -> Array:
     """Return ``A[i] R^*`` over the units of both."""
     xp, stored = rows.matrix._xp, rows.matrix._stored
     part = store.row(stored, i)
-    entries = shifted(stored.values[part], -rows.unit, xp)
-    width = part.stop - part.start
-    columns = (
-        moved(np.arange(width), entries, xp) if stored.columns is None else (stored.columns[part])
-    )
+    entries = shifted(stored.values[part], -unit, xp)
+    if stored.columns is None:
+        columns = moved(np.arange(part.stop - part.start), entries, xp)
+    else:
+        columns = stored.columns[part]
     return conj(rows.columns(columns), xp) @ entries
 
 
 def _estimated_products(
-    rows: SampledRows, i: int, counts: tuple[int, int], rng: np.random.Generator
+    rows: SampledRows,
+    i: int,
+    of_row: tuple[float, int],
+    counts: tuple[int, int],
+    rng: np.random.Generator,
 ) -> Array:
     """Return the same from samples of the row: all products from one set of draws."""
-    a, xp = rows.matrix, rows.matrix._xp
-    square, exponent = row_total(a._trees, i)
+    a, xp, (square, unit) = rows.matrix, rows.matrix._xp, of_row
     if not square > 0:
         return rows.weights * 0
-    scale = math.ldexp(square, 2 * (exponent - rows.unit))
 
     def ratios(count: int) -> Array:
         lines = moved(np.full(count, i), rows.weights, xp)
         columns = a._draw_columns(lines, rng.random(count))
-        entries = shifted(store.entries(a._stored, lines, columns, xp), -rows.unit, xp)
-        return xp.matrix_transpose(scale * conj(rows.columns(columns) / entries, xp))
+        entries = shifted(store.entries(a._stored, lines, columns, xp), -unit, xp)
+        return xp.matrix_transpose(square * conj(rows.columns(columns) / entries, xp))
 
     return median_of_means(ratios, counts, xp)

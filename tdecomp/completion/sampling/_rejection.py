@@ -15,20 +15,17 @@ import numpy as np
 
 from tdecomp._shim import host
 from tdecomp._typing import Array
-from tdecomp._xp import floats, times_power
-from tdecomp.completion.sampling._forest import moved, sums_of
-from tdecomp.completion.sampling._rows import SampledRows
-from tdecomp.completion.sampling._trees import scaled, shifted
+from tdecomp._xp import floats
+from tdecomp.completion.sampling._forest import moved
+from tdecomp.completion.sampling._terms import Term
 from tdecomp.completion.sampling._vector import LengthSquaredVector
 
 # So many look-ups are made together, and so many proposals at least.
 BLOCK_ENTRIES = 1 << 20
 _LEAST = 64
 
-Terms = list[tuple[SampledRows, int]]
 
-
-def accepted(terms: Terms, size: int, rng: np.random.Generator, max_tries: int) -> np.ndarray:
+def accepted(terms: list[Term], size: int, rng: np.random.Generator, max_tries: int) -> np.ndarray:
     """Return `size` indices, or refuse after so many proposals for each."""
     found: list[np.ndarray] = []
     kept = tried = 0
@@ -48,68 +45,52 @@ def accepted(terms: Terms, size: int, rng: np.random.Generator, max_tries: int) 
     return np.concatenate([*found, np.empty(0, np.int64)])[:size]
 
 
-def estimated_norm(terms: Terms, samples: int, rng: np.random.Generator) -> float:
-    """Return `Z` times the root of the mean chance of so many proposals."""
-    sizes, unit = _sizes(terms)
-    whole = sum(floats(sizes))
+def estimated_norm(terms: list[Term], samples: int, rng: np.random.Generator) -> float:
+    """Return `Z` times the root of the mean chance of so many proposals, over their unit."""
+    whole = sum(sum(floats(term.sizes)) for term in terms)
     if not whole > 0:
         return 0.0
     width = _most(terms)
     chances = [
         _proposed(terms, min(width, samples - start), rng)[1] for start in range(0, samples, width)
     ]
-    return scaled(whole * math.sqrt(float(np.mean(np.concatenate(chances)))), unit)
+    return whole * math.sqrt(float(np.mean(np.concatenate(chances))))
 
 
-def _most(terms: Terms) -> int:
+def _most(terms: list[Term]) -> int:
     """Return how many proposals are looked up together."""
-    return max(_LEAST, BLOCK_ENTRIES // sum(int(part.indices.shape[0]) for part, _ in terms))
+    return max(_LEAST, BLOCK_ENTRIES // sum(int(part.indices.shape[0]) for part in terms))
 
 
-def _sizes(terms: Terms) -> tuple[Array, int]:
-    r"""Return :math:`|\lambda_k| \|v_k\|` for all terms over a power of two, and that."""
-    xp = terms[0][0].matrix._xp
-    tops = [floats(xp.max(xp.abs(part.weights))[None])[0] for part, _ in terms]
-    unit = max(e + math.frexp(top)[1] for top, (_, e) in zip(tops, terms, strict=True))
-    return xp.concat([_norms(part, e - unit) for part, e in terms]), unit
-
-
-def _proposed(terms: Terms, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _proposed(
+    terms: list[Term], count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Return proposed indices, and the chance that each is accepted."""
-    xp, (sizes, unit) = terms[0][0].matrix._xp, _sizes(terms)
+    xp = terms[0].matrix._xp
+    sizes = xp.concat([term.sizes for term in terms])
     if not bool(xp.any(sizes > 0)):
         raise ValueError("all terms are zero: there is nothing to draw")
     which = host(LengthSquaredVector(xp.sqrt(sizes)).sample(count, rng=rng))
     index, first = np.empty(count, dtype=np.int64), 0
-    for part, _ in terms:
-        last = first + int(part.indices.shape[0])
+    for term in terms:
+        last = first + int(term.indices.shape[0])
         hit = np.flatnonzero((which >= first) & (which < last))
-        rows = xp.take(part.indices, moved(which[hit] - first, sizes, xp), axis=0)
-        index[hit] = host(part.matrix._draw_columns(rows, rng.random(hit.size)))
+        rows = xp.take(term.indices, moved(which[hit] - first, sizes, xp), axis=0)
+        index[hit] = host(term.matrix._draw_columns(rows, rng.random(hit.size)))
         first = last
-    return index, _chances(terms, moved(index, sizes, xp), float(xp.sum(sizes)), unit)
+    return index, _chances(terms, moved(index, sizes, xp), float(xp.sum(sizes)))
 
 
-def _chances(terms: Terms, index: Array, whole: float, unit: int) -> np.ndarray:
+def _chances(terms: list[Term], index: Array, whole: float) -> np.ndarray:
     r"""Return :math:`|u_j|^2 / (Z \sum_k |\lambda_k v_{kj}|^2 / (|\lambda_k| \|v_k\|))`."""
-    xp = terms[0][0].matrix._xp
+    xp = terms[0].matrix._xp
     entry: Array = 0.0
     envelope: Array = 0.0
-    for part, exponent in terms:
-        block = shifted(part.columns(index), exponent - unit, xp)
-        sizes = _norms(part, exponent - unit)
+    for term in terms:
+        block, sizes = term.columns(index), term.sizes
         inverse = xp.where(sizes > 0, 1 / xp.where(sizes > 0, sizes, 1.0), 0.0)
         entry = entry + xp.sum(block, axis=0)
         squares = xp.astype(xp.abs(block), sizes.dtype) ** 2
         envelope = envelope + xp.sum(squares * inverse[:, None], axis=0)
     top = xp.astype(xp.abs(entry), envelope.dtype) ** 2
     return host(top / (whole * envelope)).astype(np.float64)
-
-
-def _norms(part: SampledRows, exponent: int) -> Array:
-    """Return the norms of terms, each ``2 ** exponent`` times."""
-    xp, trees = part.matrix._xp, part.matrix._trees
-    sums = sums_of(trees.rows, part.indices, xp)
-    shifts = xp.take(trees.exponents, part.indices, axis=0) - part.unit + exponent
-    norms = times_power(xp.sqrt(sums), shifts, xp)
-    return norms * xp.astype(xp.abs(part.weights), norms.dtype)

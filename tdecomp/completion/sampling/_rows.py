@@ -47,12 +47,9 @@ class SampledRows(NamedTuple):
 
     def _blocks(self) -> Iterator[tuple[slice, Array]]:
         """Yield some whole rows at a time."""
-        xp, n = self.matrix._xp, self.matrix.shape[1]
-        indices, height = host(self.indices), max(1, _BLOCK_ENTRIES // n)
-        for start in range(0, indices.size, height):
-            part = slice(start, min(start + height, indices.size))
-            block = store.dense_rows(self.matrix._stored, indices[part], xp)
-            yield part, shifted(block, -self.unit, xp) * self.weights[part, None]
+        for part, block in whole_rows(self.matrix, self.indices):
+            scaled = shifted(block, -self.unit, self.matrix._xp)
+            yield part, scaled * self.weights[part, None]
 
     def times(self, x: Array) -> Array:
         """Return ``R @ x`` over ``2 ** unit`` for a matrix (n, k)."""
@@ -71,6 +68,14 @@ class SampledRows(NamedTuple):
     def adjoint_entries(self, index: Array, x: Array) -> Array:
         """Return the rows at `index` of ``R^* @ x`` over ``2 ** unit``."""
         return adjoint(self.columns(index), self.matrix._xp) @ x
+
+
+def whole_rows(matrix: LengthSquaredMatrix, indices: Array) -> Iterator[tuple[slice, Array]]:
+    """Yield rows of a matrix, so many at a time that memory does not grow with their number."""
+    places, height = host(indices), max(1, _BLOCK_ENTRIES // matrix.shape[1])
+    for start in range(0, places.size, height):
+        part = slice(start, min(start + height, places.size))
+        yield part, store.dense_rows(matrix._stored, places[part], matrix._xp)
 
 
 def drawn_rows(a: LengthSquaredMatrix, size: int, rng: np.random.Generator) -> SampledRows:

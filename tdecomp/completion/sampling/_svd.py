@@ -59,7 +59,8 @@ def sampled_svd(
     Raises
     ------
     TypeError, ValueError
-        If `a` is not valid or zero, or `rank` is above the number of samples or the shape.
+        If `a` is not valid or zero, `rank` is above the number of samples or the shape, or a
+        singular value is above the range of the dtype.
 
     See Also
     --------
@@ -130,5 +131,9 @@ def _sampled_svd(
     sizes = floats(values)
     least = eps(values.dtype, xp) * max(small.shape) * sizes[0]
     kept = min(rank, sum(size > least for size in sizes))
+    values = shifted(values[:kept], rows.unit, xp)
+    if not bool(xp.all(xp.isfinite(values))):
+        dtype = str(values.dtype).rsplit(".", maxsplit=1)[-1]
+        raise ValueError(f"singular values of a leave the range of {dtype}: scale the data")
     left, _ = canonical_signs(left[:, :kept], right[:kept, :], xp)
-    return SampledSVD(rows, shifted(values[:kept], rows.unit, xp), left)
+    return SampledSVD(rows, values, left)
