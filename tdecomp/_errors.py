@@ -141,7 +141,16 @@ def check_count(value: object, *, name: str, least: int = 0) -> int:
     return count
 
 
-def nonfinite(shape: tuple[int, ...], first: int, count: int, *, name: str) -> ValueError:
+def nonfinite(
+    shape: tuple[int, ...],
+    first: int,
+    count: int,
+    *,
+    name: str,
+    way: str = (
+        "clean the data, or use a method that takes weights= and give those entries weight 0"
+    ),
+) -> ValueError:
     """Build the refusal of an array from its first bad entry in C order, and their number."""
     index: list[str] = []
     for size in reversed(shape):
@@ -149,6 +158,5 @@ def nonfinite(shape: tuple[int, ...], first: int, count: int, *, name: str) -> V
         index.insert(0, str(position))
     where = f"{name}[{', '.join(index)}]" if shape else name
     return ValueError(
-        f"{name} has {count} non-finite entries (NaN or Inf), the first at {where}; "
-        "clean the data, or use a method that takes weights= and give those entries weight 0"
+        f"{name} has {count} non-finite entries (NaN or Inf), the first at {where}; {way}"
     )

@@ -211,7 +211,8 @@ def _refuse_infinite(entries: Entries, xp: Namespace, name: str) -> None:
     bad = xp.astype(~xp.isfinite(entries.values), xp.int32)
     first = int(xp.argmax(bad))
     place = int(entries.rows[first]) * entries.shape[1] + int(entries.columns[first])
-    raise nonfinite(entries.shape, place, int(xp.sum(bad)), name=name)
+    way = "what is not known is NaN in an array, and a sparse matrix does not store it"
+    raise nonfinite(entries.shape, place, int(xp.sum(bad)), name=name, way=way)
 
 
 def _without_zero_weights(entries: Entries, xp: Namespace) -> Entries:

@@ -34,6 +34,14 @@ def start(
             )
         left, right = (given(init, name, like, root, xp) for name in ("left", "right"))
         return left, xp.matrix_transpose(right)
+    if not isinstance(init, str):
+        kind = type(init).__name__
+        ways = {
+            "Fit": "; pass its tensor",
+            "LowRank": "; pass Completion(*init, mean, row_bias, column_bias), zeros will do",
+        }
+        way = ways.get(kind, "")
+        raise TypeError(f"init must be 'spectral', 'random' or a Completion, got {kind}{way}")
     if check_choice(init, ("spectral", "random"), name="init") == "spectral":
         return spectral(observed, rank, rng, xp)
     left, right = (normal(rng, (size, rank), like, xp) / rank**0.25 for size in (m, n))

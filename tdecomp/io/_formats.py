@@ -232,7 +232,7 @@ def _restored(
     optional = set(several.get("factors", [])) if cls is Tucker else set()
     if cls is KroneckerEigh:
         optional = {"metric_logdet"}
-    if cls is Inductive:
+    if cls is Inductive and not {"residual_left", "residual_right"} & set(arrays):
         optional = {"residual_left", "residual_right"}
     known = set(cls._fields) >= {*layout, *inside}
     if not (expected - optional <= set(arrays) <= expected and known):

@@ -68,8 +68,8 @@ class Inductive(NamedTuple):
     @property
     def rank(self) -> int:
         """Number of columns of `left`, and of `residual_left`."""
-        more = 0 if self.residual_left is None else self.residual_left.shape[1]
-        return int(self.left.shape[1] + more)
+        residual = _both(self)
+        return int(self.left.shape[1] + (0 if residual is None else residual[0].shape[1]))
 
     @property
     def dtype(self) -> DType:
@@ -87,16 +87,18 @@ class Inductive(NamedTuple):
         xp = namespace(self.left)
         tall = self.row_features @ self.left
         wide = self.right @ xp.matrix_transpose(self.column_features)
-        if self.residual_left is not None:
-            tall = xp.concat([tall, self.residual_left], axis=1)
-            wide = xp.concat([wide, self.residual_right], axis=0)
+        residual = _both(self)
+        if residual is not None:
+            tall = xp.concat([tall, residual[0]], axis=1)
+            wide = xp.concat([wide, residual[1]], axis=0)
         return LowRank(tall, wide)
 
     @full_precision
     def to_array(self, region: slice | None = None) -> Array:
         """Return the matrix, or the rows of it in `region`."""
         part = slice(None) if region is None else region
-        own = None if self.residual_left is None else self.residual_left[part, :]
+        residual = _both(self)
+        own = None if residual is None else residual[0][part, :]
         some = self._replace(row_features=self.row_features[part, :], residual_left=own)
         return some.lowrank.to_array()
 
@@ -104,6 +106,17 @@ class Inductive(NamedTuple):
     def __matmul__(self, x: Array) -> Array:
         """Multiply by a vector or a matrix, without forming the matrix."""
         return self.lowrank @ x
+
+
+def _both(z: Inductive) -> tuple[Array, Array] | None:
+    """Return both factors of what features leave, None where there are none, or refuse one."""
+    pair = {name: getattr(z, name) for name in ("residual_left", "residual_right")}
+    missing = [name for name, factor in pair.items() if factor is None]
+    if len(missing) == 1:
+        raise ValueError(
+            f"{missing[0]} is None and the other residual is not: an Inductive has both or neither"
+        )
+    return None if missing else (z.residual_left, z.residual_right)
 
 
 # Else NumPy would take the tuple for a stack of arrays in ``array @ format``.

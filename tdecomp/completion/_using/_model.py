@@ -34,7 +34,31 @@ class Model(NamedTuple):
 
 def as_scores(model: Any) -> tuple[Namespace, Model]:
     """Return the factors of a model of which entries are asked, which may be an `Inductive`."""
-    return as_model(model.lowrank if isinstance(model, Inductive) else model)
+    return as_model(_product(model) if isinstance(model, Inductive) else model)
+
+
+def _product(model: Inductive) -> LowRank:
+    """Return two factors of what features and a residual say, or refuse parts that do not fit."""
+    parts = {name: part for name, part in model._asdict().items() if part is not None}
+    xp = namespace(*parts.values())
+    arrays = {
+        name: as_floating(as_array(part, xp, None, f"model.{name}"), xp, name=f"model.{name}")
+        for name, part in parts.items()
+    }
+    z = Inductive(**arrays)
+    forms = [tuple(part.shape) for part in arrays.values()]
+    if any(len(form) != 2 for form in forms) or forms != _fitting(z):
+        raise ValueError(
+            f"model has parts that do not fit together, of shapes {', '.join(map(str, forms))}"
+        )
+    return z.lowrank
+
+
+def _fitting(z: Inductive) -> list[tuple[int, int]]:
+    """Return the shapes that parts have whose dimensions agree."""
+    (m, n), (d, k), e = z.shape, z.left.shape, z.right.shape[1]
+    forms, r = [(m, d), (d, k), (k, e), (n, e)], z.rank - k
+    return forms if z.residual_left is None else [*forms, (m, r), (r, n)]
 
 
 def as_model(model: Any, *, name: str = "model") -> tuple[Namespace, Model]:
