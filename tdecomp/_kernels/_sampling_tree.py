@@ -7,6 +7,7 @@ power of two, are nodes ``sizes[t]`` to ``2 sizes[t] - 1``.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from tdecomp._kernels._jit import kernel, routine
 
 # Draws that go down together: enough to hide the wait for memory, few enough to stay in the cache.
 _TOGETHER = 256
+# What stands for a square that is too small.
+_LEAST = float(np.finfo(np.float64).smallest_normal)
 # Nodes of a tree that stay in the cache while others are drawn, a power of two: 128 KiB of sums.
 _NEAR = 1 << 14
 
@@ -26,6 +29,36 @@ def build_trees(heap: Any, starts: Any, sizes: Any) -> None:
     for t in prange(sizes.size):
         base = starts[t]
         for node in range(sizes[t] - 1, 0, -1):
+            heap[base + node] = heap[base + 2 * node] + heap[base + 2 * node + 1]
+
+
+@routine
+def _level(values: Any, first: int, last: int) -> int:
+    """Return the exponent of the largest entry, zero if all are."""
+    top = 0.0
+    for p in range(first, last):
+        top = max(top, abs(values[p].real), abs(values[p].imag))
+    return math.frexp(top)[1] - 1 if top > 0 else 0
+
+
+@kernel
+def plant_rows(values: Any, begins: Any, heap: Any, starts: Any, sizes: Any, out: Any) -> None:
+    """Give each row a scale, written to `out`, the squares of its entries over it, and their sums.
+
+    No square of what is not zero is below the least normal number: it can be drawn.
+    """
+    for t in prange(sizes.size):
+        first, last, base, size = begins[t], begins[t + 1], starts[t], sizes[t]
+        level = _level(values, first, last)
+        out[t] = level
+        # In two steps, so that no factor leaves the range of numbers.
+        once, twice = math.ldexp(1.0, -(level // 2)), math.ldexp(1.0, -(level - level // 2))
+        for p in range(last - first):
+            entry = values[first + p]
+            real, imag = float(entry.real) * once * twice, float(entry.imag) * once * twice
+            square = real * real + imag * imag
+            heap[base + size + p] = max(square, _LEAST) if entry != 0 else 0.0
+        for node in range(size - 1, 0, -1):
             heap[base + node] = heap[base + 2 * node] + heap[base + 2 * node + 1]
 
 

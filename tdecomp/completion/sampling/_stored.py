@@ -42,8 +42,8 @@ def stored(x: Any, *, name: str) -> tuple[Namespace, Stored]:
     """Return the namespace of a matrix and a copy of its entries, or say what is wrong."""
     if isinstance(x, COO):
         return _compressed(coo(*x), name)
-    if hasattr(x, "tocsr") and hasattr(x, "sum_duplicates"):
-        return _compressed(_sorted(x, name), name)
+    if hasattr(x, "tocsr"):
+        return _rows_of_scipy(x, name)
     if differentiated(x):
         raise TypeError(
             f"{name} is drawn from by its values and has no derivative: build the structure "
@@ -56,16 +56,23 @@ def stored(x: Any, *, name: str) -> tuple[Namespace, Stored]:
     return xp, Stored(values, starts, moved(starts, values, xp), None, (int(m), int(n)))
 
 
-def _sorted(x: Any, name: str) -> COO:
-    """Return a sparse matrix of SciPy by sorted coordinates, its duplicates added up."""
+def _rows_of_scipy(x: Any, name: str) -> tuple[Namespace, Stored]:
+    """Return the compressed rows of a sparse matrix of SciPy, its duplicates added up."""
     if 0 in x.shape or len(x.shape) != 2:
         raise ValueError(f"{name} must be a matrix with entries, got shape {tuple(x.shape)}")
-    matrix = x.tocsr(copy=True)
-    matrix.sum_duplicates()
+    matrix = x.tocsr()
+    matrix.check_format(full_check=True)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    xp, values = namespace(matrix.data), matrix.data
     if matrix.nnz:
-        prepare(matrix.data, ndim=1, name=f"{name}.data")  # refuses what is not finite
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return coo([rows, matrix.indices.astype(np.int64)], matrix.data, matrix.shape)
+        prepare(values, ndim=1, name=f"{name}.data")  # refuses what is not finite
+    values = np.array(as_floating(values, xp, name=f"{name}.data"))
+    starts = np.array(matrix.indptr, dtype=np.int64)
+    columns = np.array(matrix.indices, dtype=np.int64)
+    m, n = matrix.shape
+    return xp, Stored(values, starts, starts, columns, (int(m), int(n)))
 
 
 def _compressed(x: COO, name: str) -> tuple[Namespace, Stored]:

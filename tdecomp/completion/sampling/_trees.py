@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tdecomp._kernels import accepts
 from tdecomp._program import one_program
 from tdecomp._shim import host
 from tdecomp._typing import Array, DType, Namespace
@@ -51,8 +52,21 @@ def grown(x: store.Stored, xp: Namespace) -> Trees:
     top = planted(np.asarray([counts.size]), values, xp)
     exponents = xp.zeros(counts.size, dtype=top.heap.dtype, device=device(values))
     trees = Trees(planted(counts, values, xp), top, exponents, 0)
+    if accepts(values, trees.rows.heap):
+        _plant(trees, x)
+        return _settled(trees, xp)
     kept = np.flatnonzero(counts)
     return _settled(_rescaled(trees, x, kept, xp) if kept.size else trees, xp)
+
+
+def _plant(trees: Trees, x: store.Stored) -> None:
+    """Write the scales and sums of all entries of NumPy, in one pass over them."""
+    from tdecomp._kernels._sampling_tree import plant_rows
+    from tdecomp._kernels._threads import threads_for
+
+    rows = trees.rows
+    with threads_for(rows.heap.size):
+        plant_rows(x.values, x.starts, rows.heap, rows.starts, rows.sizes, trees.exponents)
 
 
 def changed(
