@@ -16,7 +16,7 @@ from numba import prange
 from tdecomp._kernels._jit import kernel, routine
 
 # Draws that go down together: enough to hide the wait for memory, few enough to stay in the cache.
-_TOGETHER = 256
+TOGETHER = 256
 # What stands for a square that is too small.
 _LEAST = float(np.finfo(np.float64).smallest_normal)
 # Nodes of a tree that stay in the cache while others are drawn, a power of two: 128 KiB of sums.
@@ -96,28 +96,59 @@ def _child(heap: Any, base: int, node: int, rest: float) -> Any:
     return 2 * node + (1 if go else 0), rest - (left if go else 0.0)
 
 
-@kernel
-def draw_leaves(heap: Any, starts: Any, sizes: Any, trees: Any, uniforms: Any, out: Any) -> None:
-    """Write to `out` the leaf of each of `trees` whose share of the sum holds a uniform number.
+@routine
+def draw_block(
+    heap: Any, starts: Any, sizes: Any, trees: Any, uniforms: Any, out: Any, first: int, last: int
+) -> None:
+    """Draw those leaves of `draw_leaves` whose numbers are from `first` to `last`, excluded.
 
     The upper levels lie in the cache, and are descended by one draw after the other. Below them
     many draws go down one level together, so that they wait for memory at the same time.
     """
-    for block in prange((trees.size + _TOGETHER - 1) // _TOGETHER):
-        first, last = block * _TOGETHER, min((block + 1) * _TOGETHER, trees.size)
-        rests, deepest = np.empty(last - first), 1
+    rests, deepest = np.empty(last - first), 1
+    for p in range(first, last):
+        base, size, node = starts[trees[p]], sizes[trees[p]], 1
+        rest = uniforms[p] * heap[base + 1]
+        while node < min(size, _NEAR):
+            node, rest = _child(heap, base, node, rest)
+        out[p], rests[p - first], deepest = node, rest, max(deepest, size)
+    level = _NEAR
+    while level < deepest:
         for p in range(first, last):
-            base, size, node = starts[trees[p]], sizes[trees[p]], 1
-            rest = uniforms[p] * heap[base + 1]
-            while node < min(size, _NEAR):
-                node, rest = _child(heap, base, node, rest)
-            out[p], rests[p - first], deepest = node, rest, max(deepest, size)
-        level = _NEAR
-        while level < deepest:
+            if out[p] < sizes[trees[p]]:
+                base = starts[trees[p]]
+                out[p], rests[p - first] = _child(heap, base, out[p], rests[p - first])
+        level *= 2
+    for p in range(first, last):
+        out[p] -= sizes[trees[p]]
+
+
+@kernel
+def draw_leaves(heap: Any, starts: Any, sizes: Any, trees: Any, uniforms: Any, out: Any) -> None:
+    """Write to `out` the leaf of each of `trees` whose share of the sum holds a uniform number."""
+    for block in prange((trees.size + TOGETHER - 1) // TOGETHER):
+        first, last = block * TOGETHER, min((block + 1) * TOGETHER, trees.size)
+        draw_block(heap, starts, sizes, trees, uniforms, out, first, last)
+
+
+@routine
+def find_places(columns: Any, starts: Any, rows: Any, wanted: Any, places: Any) -> None:
+    """Write to `places` the first entry of each of `rows` whose column is not below the `wanted`.
+
+    Columns ascend in every row. Many intervals are halved together, as in `draw_block`.
+    """
+    lengths = np.empty(TOGETHER, np.int64)
+    for first in range(0, rows.size, TOGETHER):
+        last, longest = min(first + TOGETHER, rows.size), 0
+        for p in range(first, last):
+            places[p], length = starts[rows[p]], starts[rows[p] + 1] - starts[rows[p]]
+            lengths[p - first], longest = length, max(longest, length)
+        while longest > 0:
             for p in range(first, last):
-                if out[p] < sizes[trees[p]]:
-                    base = starts[trees[p]]
-                    out[p], rests[p - first] = _child(heap, base, out[p], rests[p - first])
-            level *= 2
-        for p in range(first, last):
-            out[p] -= sizes[trees[p]]
+                length = lengths[p - first]
+                if length > 0:
+                    half = length // 2
+                    go = columns[places[p] + half] < wanted[p]
+                    places[p] += half + 1 if go else 0
+                    lengths[p - first] = length - half - 1 if go else half
+            longest //= 2

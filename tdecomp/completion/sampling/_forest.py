@@ -156,12 +156,15 @@ def drawn(forest: Forest, trees: Array, uniforms: np.ndarray, xp: Namespace) -> 
     """
     if not accepts(forest.heap):
         return descended(forest, trees, uniforms, xp)
-    from tdecomp._kernels._sampling_tree import draw_leaves
+    from tdecomp._kernels._sampling_tree import TOGETHER, draw_block, draw_leaves
     from tdecomp._kernels._threads import threads_for
 
-    out = np.empty(trees.size, dtype=np.int64)
+    out, nodes = np.empty(trees.size, dtype=np.int64), (forest.heap, forest.starts, forest.sizes)
+    if trees.size <= TOGETHER:  # a few microseconds; to hold back threads takes more
+        draw_block(*nodes, trees, uniforms, out, 0, trees.size)
+        return out
     with threads_for(_STEP * trees.size * forest.depth):
-        draw_leaves(forest.heap, forest.starts, forest.sizes, trees, uniforms, out)
+        draw_leaves(*nodes, trees, uniforms, out)
     return out
 
 
