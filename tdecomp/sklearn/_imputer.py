@@ -14,8 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from tdecomp._iterate import Fit
 from tdecomp._typing import Array
-from tdecomp.completion import complete, fold_in
+from tdecomp.completion import Completion, complete, fold_in
 from tdecomp.sklearn._conventions import FLOATS, seed, warn_unfinished
 from tdecomp.sklearn._counts import lowered
 from tdecomp.sklearn._scale import to_unit
@@ -56,8 +57,8 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Stop when the root of the objective changes by at most this, relative to it.
     random_state : int, RandomState or None
         Of the start.
-    min_value, max_value : float or array, shape (n_features,)
-        The least and the largest values that are put in for missing entries.
+    min_value, max_value : float or array, shape (n_features,), or None
+        The least and the largest values that are put in for missing entries; None is any.
     add_indicator : bool
         Whether columns follow that tell what was missing, one for each feature that had missing
         entries in `fit`.
@@ -68,9 +69,9 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     ----------
     statistics_ : array, shape (n_features,)
         The means of the features, NaN for those of which nothing is known.
-    completion_ : Completion
+    completion_ : Completion or None
         The matrix that was fitted, of features that were not empty, less mean and over standard
-        deviation.
+        deviation; None where nothing was known.
     indicator_ : MissingIndicator or None
         Tells what was missing.
     n_iter_ : int
@@ -158,22 +159,30 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         samples = sample_weights(sample_weight, X)
         known = ~np.isnan(X) & (samples > 0)[:, None]
         self._known = known.any(axis=0)
-        if not self._known.any():
+        if not self._kept().any():
             raise ValueError("X has no known entry: all of them are missing")
         self.indicator_ = None
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False).fit(X)
-        some = X[:, self._known]
-        self._exponents = self._binary_exponents(X[samples > 0][:, self._known])
-        some = np.ldexp(some, -self._exponents)
-        unit, _ = to_unit(samples)
-        self._scaler = StandardScaler(with_std=self.scale).fit(some, sample_weight=unit)
         self.statistics_ = np.full(X.shape[1], np.nan, dtype=X.dtype)
+        self.completion_, self.n_iter_ = None, 0
+        if self._known.any():
+            weights = None
+            if sample_weight is not None:
+                weights = known[:, self._known] * samples[:, None]
+            fit = self._fit_known(X[:, self._known], samples, weights)
+            warn_unfinished(fit, self)
+            self.completion_, self.n_iter_ = fit.tensor, fit.n_iter
+        return self
+
+    def _fit_known(self, X: Array, samples: Array, weights: Array | None) -> Fit[Completion]:
+        """Find means, deviations and factors of features of which something is known."""
+        self._exponents = self._binary_exponents(X[samples > 0])
+        unit, _ = to_unit(samples)
+        some = np.ldexp(X, -self._exponents)
+        self._scaler = StandardScaler(with_std=self.scale).fit(some, sample_weight=unit)
         self.statistics_[self._known] = np.ldexp(self._scaler.mean_, self._exponents)
-        weights = None
-        if sample_weight is not None:
-            weights = known[:, self._known] * samples[:, None]
-        fit = complete(
+        return complete(
             self._scaler.transform(some),
             rank=lowered(self.n_components, *some.shape),
             method=self.method,
@@ -184,9 +193,6 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             tol=self.tol,
             rng=seed(self.random_state),
         )
-        warn_unfinished(fit, self)
-        self.completion_, self.n_iter_ = fit.tensor, fit.n_iter
-        return self
 
     def _binary_exponents(self, X: Array) -> Array:
         """Return powers of two near the features, so that no square of theirs overflows.
@@ -200,8 +206,9 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _checked_limits(self, X: Array) -> Array:
         """Return the least and the largest value of each feature."""
         limits = []
-        for name in ("min_value", "max_value"):
-            asked = np.asarray(getattr(self, name), dtype=X.dtype)
+        for name, free in (("min_value", -np.inf), ("max_value", np.inf)):
+            asked = getattr(self, name)
+            asked = np.asarray(free if asked is None else asked, dtype=X.dtype)
             if asked.shape not in {(), (1,), X.shape[1:]}:
                 raise ValueError(
                     f"{name} must be a number or one for each of the {X.shape[1]} features, got "
@@ -220,6 +227,8 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _marked(self, X: Any, *, reset: bool) -> Array:
         """Return the data with NaN where they are missing."""
         if _is_nan(self.missing_values):
+            if hasattr(X, "isna") and X.ndim == 2 and any(d.kind == "O" for d in X.dtypes):
+                X = X.mask(X.isna(), np.nan)  # of objects, pandas.NA is not read as a number
             return validate_data(self, X, dtype=FLOATS, reset=reset, ensure_all_finite="allow-nan")
         mark = check_scalar(self.missing_values, "missing_values", Real)
         X = validate_data(self, X, dtype=FLOATS, reset=reset)
@@ -241,7 +250,8 @@ class LowRankImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = self._marked(X, reset=False)
         full = np.where(np.isnan(X), np.zeros_like(X), X)
-        full[:, self._known] = self._filled(X[:, self._known])
+        if self._known.any():
+            full[:, self._known] = self._filled(X[:, self._known])
         parts = [full[:, self._kept()]]
         if self.indicator_ is not None:
             parts.append(self.indicator_.transform(X))

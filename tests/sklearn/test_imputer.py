@@ -211,3 +211,37 @@ def test_features_of_any_scale_are_imputed_alike(exponent):
     usual = LowRankImputer(2, random_state=0).fit_transform(x)
     found = LowRankImputer(2, random_state=0).fit_transform(np.ldexp(x, exponent))
     np.testing.assert_allclose(np.ldexp(found, -exponent), usual, rtol=1e-12)
+
+
+@pytest.mark.parametrize("mark", ["nan", "NA"])
+def test_objects_of_pandas_may_be_missing_in_any_way(mark):
+    pandas = pytest.importorskip("pandas")
+    _, _, Y = centred()
+    expected = LowRankImputer(2, random_state=0).fit_transform(Y)
+    frame = pandas.DataFrame(Y).astype(object)
+    imputer = LowRankImputer(
+        2, missing_values=np.nan if mark == "nan" else pandas.NA, random_state=0
+    )
+    for nothing in (None, np.nan, pandas.NA):
+        held = frame.where(frame.notna(), nothing)
+        assert np.array_equal(imputer.fit(held).transform(held), expected)
+
+
+def test_limits_that_are_none_are_none():
+    _, _, Y = centred()
+    free = LowRankImputer(2, random_state=0).fit_transform(Y)
+    imputer = LowRankImputer(2, min_value=None, max_value=None, random_state=0)
+    assert np.array_equal(imputer.fit_transform(Y), free)
+
+
+@pytest.mark.parametrize("indicator", [False, True])
+def test_where_nothing_is_known_zeros_are_kept_if_they_are_asked_for(indicator):
+    X = np.full((3, 2), np.nan)
+    options = {"keep_empty_features": True, "add_indicator": indicator}
+    ours, theirs = LowRankImputer(**options).fit(X), SimpleImputer(**options).fit(X)
+    assert np.array_equal(ours.transform(X), theirs.transform(X))
+    assert np.isnan(ours.statistics_).all()
+    assert ours.n_iter_ == 0
+    known = np.array([[1.0, np.nan]])
+    assert np.array_equal(ours.transform(known)[:, :2], [[1.0, 0.0]])
+    assert list(ours.get_feature_names_out()) == list(theirs.get_feature_names_out())
