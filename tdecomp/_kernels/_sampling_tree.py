@@ -129,26 +129,3 @@ def draw_leaves(heap: Any, starts: Any, sizes: Any, trees: Any, uniforms: Any, o
     for block in prange((trees.size + TOGETHER - 1) // TOGETHER):
         first, last = block * TOGETHER, min((block + 1) * TOGETHER, trees.size)
         draw_block(heap, starts, sizes, trees, uniforms, out, first, last)
-
-
-@routine
-def find_places(columns: Any, starts: Any, rows: Any, wanted: Any, places: Any) -> None:
-    """Write to `places` the first entry of each of `rows` whose column is not below the `wanted`.
-
-    Columns ascend in every row. Many intervals are halved together, as in `draw_block`.
-    """
-    lengths = np.empty(TOGETHER, np.int64)
-    for first in range(0, rows.size, TOGETHER):
-        last, longest = min(first + TOGETHER, rows.size), 0
-        for p in range(first, last):
-            places[p], length = starts[rows[p]], starts[rows[p] + 1] - starts[rows[p]]
-            lengths[p - first], longest = length, max(longest, length)
-        while longest > 0:
-            for p in range(first, last):
-                length = lengths[p - first]
-                if length > 0:
-                    half = length // 2
-                    go = columns[places[p] + half] < wanted[p]
-                    places[p] += half + 1 if go else 0
-                    lengths[p - first] = length - half - 1 if go else half
-            longest //= 2

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tdecomp._kernels import accepts
 from tdecomp._program import one_program
 from tdecomp._shim import constant
 from tdecomp._typing import Array, Namespace
@@ -98,7 +97,8 @@ def counts(x: Stored) -> np.ndarray:
 def places(x: Stored, rows: Array, columns: Array, xp: Namespace) -> tuple[Array, Array]:
     """Return where entries of two broadcast arrays of indices are stored, and whether they are.
 
-    In compressed rows, which are NumPy's, they are sought by halving: their columns ascend.
+    In compressed rows all are sought at once, by halving: their columns ascend. What that takes is
+    the wait for memory, which a compiled loop does not shorten.
     """
     rows, columns = xp.broadcast_arrays(rows, columns)
     flat, wanted = xp.reshape(rows, (-1,)), xp.reshape(columns, (-1,))
@@ -106,27 +106,17 @@ def places(x: Stored, rows: Array, columns: Array, xp: Namespace) -> tuple[Array
     if x.columns is None:
         found = xp.reshape(low + wanted, rows.shape)
         return found, xp.ones_like(found, dtype=xp.bool)
-    end, last = xp.take(x.offsets, flat + 1, axis=0), max(x.columns.shape[0] - 1, 0)
-    low = _halved(x, flat, wanted, low, end)
+    end = xp.take(x.offsets, flat + 1, axis=0)
+    high, last = end, max(x.columns.shape[0] - 1, 0)
+    for _ in range(int(np.max(end - low, initial=0)).bit_length()):
+        middle = (low + high) // 2
+        column = xp.take(x.columns, xp.minimum(middle, xp.full_like(middle, last)), axis=0)
+        before = (low < high) & (column < wanted)
+        low = xp.where(before, middle + 1, low)
+        high = xp.where(before, high, middle)
     place = xp.minimum(low, xp.full_like(low, last))
     hit = (low < end) & (xp.take(x.columns, place, axis=0) == wanted)
     return xp.reshape(place, rows.shape), xp.reshape(hit, rows.shape)
-
-
-def _halved(x: Stored, rows: Array, wanted: Array, low: Array, end: Array) -> Array:
-    """Return the first place from `low` to `end` whose column is not below the one `wanted`."""
-    if accepts(x.values):
-        from tdecomp._kernels._sampling_tree import find_places
-
-        find_places(x.columns, x.starts, rows, wanted, low)
-        return low
-    high, last = end, x.columns.shape[0] - 1
-    for _ in range(int(np.max(end - low, initial=0)).bit_length()):
-        middle = (low + high) // 2
-        column = np.take(x.columns, np.minimum(middle, last))
-        before = (low < high) & (column < wanted)
-        low, high = np.where(before, middle + 1, low), np.where(before, high, middle)
-    return low
 
 
 def entries(x: Stored, rows: Array, columns: Array, xp: Namespace) -> Array:

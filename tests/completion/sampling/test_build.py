@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from tdecomp._kernels._sampling_tree import find_places, plant_rows
-from tdecomp.completion.sampling import LengthSquaredMatrix, _stored, _trees
+from tdecomp._kernels._sampling_tree import plant_rows
+from tdecomp.completion.sampling import LengthSquaredMatrix, _trees
 
 
 def ragged(dtype):
@@ -60,20 +60,3 @@ def test_compressed_rows_may_be_given_in_any_order():
     x.indices[1] = 7
     with pytest.raises(ValueError, match="indices must be < 3"):
         LengthSquaredMatrix(x)
-
-
-@pytest.mark.parametrize("compiled", [True, False])
-def test_the_kernel_finds_what_halving_arrays_finds(compiled, monkeypatch):
-    rng = np.random.default_rng(0)
-    a = (rng.random((5, 40)) < np.asarray([0, 1, 0.5, 0.1, 0.9])[:, None]) * 1.0
-    held = LengthSquaredMatrix(scipy.sparse.csr_array(a))
-    rows, columns = (part.ravel() for part in np.indices(a.shape))
-    rows, columns = np.tile(rows, 3), np.tile(columns, 3)  # more than are sought together
-    if not compiled:
-        monkeypatch.setattr("tdecomp._kernels._sampling_tree.find_places", find_places.py_func)
-    found = _stored.places(held._stored, rows, columns, held._xp)
-    monkeypatch.setattr(_stored, "accepts", lambda *_: False)
-    plain = _stored.places(held._stored, rows, columns, held._xp)
-    for here, there in zip(found, plain, strict=True):
-        np.testing.assert_array_equal(here, there)
-    np.testing.assert_array_equal(held[rows, columns], a[rows, columns])
