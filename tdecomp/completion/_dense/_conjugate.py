@@ -50,14 +50,17 @@ class Conjugate:
     def begun(self, pair: Pair) -> Path:
         """Balance the factors and factorise their curvatures, to start, or to start again.
 
-        The curvatures that the metric needs make a sweep of alternating least squares as well.
+        The curvatures that the metric needs make a sweep of alternating least squares as well,
+        unless there are but parts of them.
         """
         objective = self.objective
         left, right = settled(objective, pair)
         by_rows = metric(objective, right)
-        left = left + by_rows.applied(objective.slopes(left, right).left)
+        if by_rows.whole:
+            left = left + by_rows.applied(objective.slopes(left, right).left)
         by_columns = metric(self.turned, left)
-        right = right + by_columns.applied(objective.slopes(left, right).right)
+        if by_columns.whole:
+            right = right + by_columns.applied(objective.slopes(left, right).right)
         metrics, slopes = (by_rows, by_columns), objective.slopes(left, right)
         steepest = _steepest(metrics, slopes)
         value = slopes.misfit + objective.excess(left, right)
@@ -69,8 +72,7 @@ class Conjugate:
         objective, start = self.objective, state
         if state.age >= _LASTING:
             start = self.begun(state.pair)
-        lines = objective.along(*start.pair, *start.direction)
-        t, gained = lowest(lines.sum(axis=0))
+        t, gained = lowest(objective.ahead(start.pair, start.direction, start.slopes))
         pair = start.pair.moved(t, start.direction)
         slopes = objective.slopes(*pair)
         excess = objective.excess(*pair)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, eps
+from tdecomp._xp import adjoint, conj, device, eps
 from tdecomp.completion._dense._objective import Objective
 
 # A matrix with a diagonal of ones that rounding has made indefinite is definite again when so many
@@ -15,24 +16,66 @@ _SHIFT = 64.0
 # A metric outlives the factors that it is made of: where a row has less curvature than that, in
 # units of its diagonal, the next factors may give it more.
 _DAMPING = 2.0**-8
+# Both metrics together are so many times as large as the data: as these and the weights. More
+# columns are taken in groups, of no fewer than that.
+_ROOM, _GROUP = 2, 8
+
+Block = tuple[slice, Array, Array]
+"""Rows, the roots of what the diagonals of their matrices were, and the inverses of these."""
 
 
 class Metric(NamedTuple):
-    """Blocks of rows: the inverses of matrices, and the roots of what their diagonals were."""
+    """Groups of columns of the factor in a basis, None for its own, each with blocks of rows."""
 
-    blocks: list[tuple[slice, Array, Array]]
+    groups: list[tuple[slice, list[Block]]]
+    basis: Array | None
     xp: Namespace
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether all columns are in one group: else a step may overshoot."""
+        return self.basis is None
 
     def applied(self, slopes: Array) -> Array:
         """Return the steps that minimise the quadratic models with these slopes."""
-        xp = self.xp
-        return _joined([_applied(*parts, slopes[rows, :], xp) for rows, *parts in self.blocks], xp)
+        xp, basis = self.xp, self.basis
+        turned = slopes if basis is None else slopes @ conj(basis, xp)
+        parts = [
+            _joined([_applied(*parts, turned[rows, columns], xp) for rows, *parts in blocks], xp)
+            for columns, blocks in self.groups
+        ]
+        return parts[0] if basis is None else xp.concat(parts, axis=1) @ xp.matrix_transpose(basis)
 
 
 def metric(objective: Objective, right: Array) -> Metric:
-    """Return nearly the inverse of the curvature of the objective by rows of the left factor."""
-    xp = objective.xp
-    return Metric([(rows, *_inverted(h, xp)) for rows, h in objective.curvatures(right)], xp)
+    """Return nearly the inverse of the curvature of the objective by rows of the left factor.
+
+    Where the inverses would take more memory than data and weights, curvature between groups of
+    columns is left out, in a basis where the mean over all rows has none.
+    """
+    xp, (m, n) = objective.xp, objective.values.shape
+    columns = _groups(m, n, right.shape[1])
+    basis = None if len(columns) == 1 else _eigenvectors(objective.weights, right, xp)
+    right = right if basis is None else right @ basis
+    groups = []
+    for group in columns:
+        curvatures = objective.curvatures(right[:, group])
+        groups.append((group, [(rows, *_inverted(h, xp)) for rows, h in curvatures]))
+    return Metric(groups, basis, xp)
+
+
+def _groups(m: int, n: int, k: int) -> list[slice]:
+    """Cut columns into as few groups of about one size as there is room for."""
+    widest = max(_GROUP, _ROOM * m * n // ((m + n) * k))
+    width = math.ceil(k / math.ceil(k / widest))
+    return [slice(start, min(start + width, k)) for start in range(0, k, width)]
+
+
+@one_program
+def _eigenvectors(weights: Array, right: Array, xp: Namespace) -> Array:
+    """Return those of the mean curvature of rows."""
+    heavy = xp.astype(xp.mean(weights, axis=0), right.dtype)[:, None] * right
+    return xp.linalg.eigh(adjoint(right, xp) @ heavy)[1]
 
 
 def solved(objective: Objective, right: Array, slopes: Array) -> Array:

@@ -6,13 +6,10 @@ import math
 from typing import TypeVar
 
 from tdecomp._iterate import Status, Step
-from tdecomp._xp import eps
 from tdecomp.completion._dense._objective import Objective
+from tdecomp.completion._units import rounding
 
 T = TypeVar("T")
-
-# Errors below this many eps are rounding.
-_EXACT = 8.0
 
 
 def reported(
@@ -25,7 +22,6 @@ def reported(
     total = objective.total
     error = math.sqrt(max(misfit, 0.0) / total)
     merit = math.sqrt(max(misfit + excess, 0.0) / total)
-    rounding = _EXACT * eps(objective.weights.dtype, objective.xp)
-    exact = error <= rounding and not objective.penalty
+    exact = error <= rounding(objective.weights.dtype, objective.xp) and not objective.penalty
     verdict = Status.CONVERGED if exact else None
     return Step(state, error, max(gains), verdict, merit)

@@ -123,9 +123,10 @@ def weighted_low_rank(
     *Cost.* A step of ``'gradient'`` makes seven products with the data of width `k`,
     :math:`14\,mnk` flops, and reads data and weights twice; curvatures cost :math:`2\,mnk^2`,
     every 30 steps and after short ones, and in each sweep of ``'als'``. ``'gradient'`` keeps
-    them, :math:`(m + n) k^2` numbers, and twice that while it renews them; ``'als'`` makes them
-    for a block of rows at a time, and ``'em'`` does without: where ranks are in the hundreds take
-    one of these.
+    them, :math:`(m + n) k^2` numbers, as long as they are no more than data and weights
+    themselves; beyond that, it keeps those within groups of columns, in a basis in which their
+    mean is diagonal. Memory is then less than five times that of data and weights, at any rank.
+    ``'als'`` makes them for a block of rows at a time, and ``'em'`` does without.
     A sweep of ``'em'`` costs a little more than a step of ``'gradient'``, and gets less far the
     more weights vary within rows and columns.
 

@@ -14,7 +14,7 @@ from tdecomp.completion._dense._factors import Pair, balanced, orthonormal
 from tdecomp.completion._dense._line import lowest
 from tdecomp.completion._dense._majorant import Majorant
 from tdecomp.completion._dense._objective import Objective
-from tdecomp.completion._dense._rows import _DAMPING, metric, solved
+from tdecomp.completion._dense._rows import _DAMPING, _SHIFT, _groups, metric, solved
 from tdecomp.completion._dense._separable import closed
 from tdecomp.completion._dense._starts import (
     _candidates,
@@ -67,6 +67,18 @@ def test_the_coefficients_of_a_line_are_the_objective_along_it(xp, dtype):
         truth = value(objective, *pair.moved(t, step))
         found = float(lines.sum(axis=0) @ t ** np.arange(5))
         assert found == pytest.approx(truth, rel=200 * EPS)
+
+
+@pytest.mark.when_compiled(dtype="complex128")
+@pytest.mark.parametrize("dtype", TYPES)
+def test_from_known_slopes_a_line_is_the_same_but_for_its_constant(xp, dtype):
+    objective, pair = problem(dtype)
+    _, step = problem(dtype, seed=1)
+    there, point = moved(xp, objective, pair)
+    found = there.ahead(point, Pair(*map(xp.asarray, step)), there.slopes(*point))
+    whole = objective.along(*pair, *step).sum(axis=0)
+    assert found[0] == 0
+    np.testing.assert_allclose(found[1:], whole[1:], rtol=0, atol=200 * EPS * np.abs(whole).max())
 
 
 @pytest.mark.when_compiled(dtype="complex128")
@@ -129,6 +141,33 @@ def applied(objective, right, slopes):
     return metric(objective, right).applied(slopes)
 
 
+@pytest.mark.when_compiled(dtype="complex128")
+@pytest.mark.parametrize("dtype", TYPES)
+def test_groups_of_columns_lose_nothing_where_rows_differ_by_a_factor(xp, monkeypatch, dtype):
+    objective, pair = problem(dtype, penalty=0.0)
+    objective.weights[...] = np.outer(np.geomspace(1, 1e-3, M), np.geomspace(1e-2, 1, N))
+    slopes = objective.slopes(*pair).left
+    there, point = moved(xp, objective, pair)
+    monkeypatch.setattr("tdecomp.completion._dense._rows._ROOM", 0)
+    monkeypatch.setattr("tdecomp.completion._dense._rows._GROUP", 2)
+    found = metric(there, point.right)
+    assert not found.whole
+    steps = xp.to_numpy(found.applied(xp.asarray(slopes)))
+    ((_, curvatures),) = objective.curvatures(pair.right)
+    for i, curvature in enumerate(curvatures):
+        truth = np.linalg.solve(curvature, slopes[i]) / (1 + _DAMPING)
+        np.testing.assert_allclose(steps[i], truth, rtol=0, atol=1e-11 * np.abs(truth).max())
+
+
+@given(m=st.integers(1, 5000), n=st.integers(1, 5000), part=st.floats(0, 1))
+def test_groups_are_all_columns_of_no_more_memory_than_data_and_weights(m, n, part):
+    k = max(1, round(part * min(m, n)))
+    groups = _groups(m, n, k)
+    assert [i for group in groups for i in range(k)[group]] == list(range(k))
+    widest = max(group.stop - group.start for group in groups)
+    assert widest <= 8 or (m + n) * k * widest <= 2 * m * n
+
+
 def test_a_sweep_takes_memory_of_the_factors_and_a_block(monkeypatch):
     rng, (m, n, k) = np.random.default_rng(0), (2000, 40, 16)
     x, right, slopes = (rng.standard_normal(shape) for shape in ((m, n), (n, k), (m, k)))
@@ -175,7 +214,8 @@ def test_a_row_with_fewer_entries_than_unknowns_fits_them_and_changes_no_more_th
     # Least where columns are measured in their own units: as the diagonal of the curvature says.
     units = np.abs(pair.right[0])
     least = pair.right[0] / units**2
-    np.testing.assert_allclose(step[1] / step[1][0], least / least[0], rtol=1e-9)
+    # What damps them is so many roundings, and tells them from nothing to that part.
+    np.testing.assert_allclose(step[1] / step[1][0], least / least[0], rtol=1 / _SHIFT)
 
 
 @pytest.mark.when_compiled(dtype="complex128")

@@ -1,5 +1,7 @@
 """Low rank with a weight for every entry: closed cases, bounds, invariances, refusals."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -107,9 +109,13 @@ def test_nothing_with_a_closed_form_is_better(kind, method, dtype, seed, rank):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "groups"])
 @pytest.mark.parametrize("penalty", [0.0, 0.5])
-def test_no_step_raises_the_objective(kind, method, penalty):
+def test_no_step_raises_the_objective(monkeypatch, kind, method, penalty):
+    if method == "groups":
+        method = "gradient"
+        monkeypatch.setattr("tdecomp.completion._dense._rows._ROOM", 0)
+        monkeypatch.setattr("tdecomp.completion._dense._rows._GROUP", 2)
     x, weights = case(kind)
     x /= np.abs(x).max() * 0.99  # at unit scale factors are shown as they are
     seen = []
@@ -502,3 +508,16 @@ def test_a_callback_stops():
     fit = fitted(x, weights, tol=0.0, callback=lambda progress: progress.iteration == 3)
     assert fit.n_iter == 3
     assert fit.status is td.Status.INTERRUPTED
+
+
+def test_gradients_of_large_rank_take_a_small_multiple_of_the_memory_of_the_input():
+    rng, (m, n, k) = np.random.default_rng(0), (700, 500, 90)
+    x, weights = rng.standard_normal((m, n)), rng.random((m, n))
+    tracemalloc.start()
+    try:
+        weighted_low_rank(x, weights, rank=k, max_iter=2, tol=0.0, rng=0)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 5 * (x.nbytes + weights.nbytes)
+    assert (m + n) * k**2 * x.itemsize > 2 * most  # the inverses of all curvatures alone
