@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -22,8 +23,9 @@ from tdecomp.completion._masked import times
 from tdecomp.completion._methods._singular import of_columns, orthonormal
 from tdecomp.completion._methods._soft_impute import soft_impute
 from tdecomp.completion._observed import Observed
+from tdecomp.completion._penalties import CRUSHING
 from tdecomp.completion._pose import Options, Posed, pose
-from tdecomp.completion._units import in_units, rounding
+from tdecomp.completion._units import Units, in_units, rounding
 
 # The penalties where none are given: how many, and the last over the first.
 _COUNT, _LAST = 10, 1e-2
@@ -131,11 +133,9 @@ def soft_impute_path(
     options = Options(limit, 0.0, False, False, ridge, False, "spectral", draw)
     scaled, units = in_units(entries, xp)
     posed = pose(scaled, units, options, xp)
-    scale = units.scale * units.heaviest
     if asked is None:
-        largest = scale * _norm(posed.problem.observed, draw, xp)
-        asked = tuple(float(largest * _LAST ** (i / (_COUNT - 1))) for i in range(_COUNT))
-    fits = _followed(posed, asked, scale, rules, callback)
+        asked = _from(_norm(posed.problem.observed, draw, xp), units)
+    fits = _followed(posed, asked, rules, callback)
     return ImputePath(asked[: len(fits)], fits)
 
 
@@ -151,19 +151,40 @@ def _checked(regularizations: Any) -> tuple[float, ...] | None:
     return tuple(sorted(found, reverse=True))
 
 
+def _from(norm: float, units: Units) -> tuple[float, ...]:
+    """Return penalties from the one that makes the matrix zero down, in the units of the data."""
+    largest = _product(norm, units.scale, units.heaviest)
+    last = largest * _LAST
+    if norm and not (0 < last and largest < math.inf):
+        raise ValueError(
+            "x times weights leaves the range of numbers, and so do penalties for it: pass "
+            "weights of another unit"
+        )
+    return tuple(float(largest * _LAST ** (i / (_COUNT - 1))) for i in range(_COUNT))
+
+
+def _product(*factors: float) -> float:
+    """Multiply numbers, of which no two need have a product that is one."""
+    parts, exponents = zip(*map(math.frexp, factors), strict=True)
+    try:
+        return math.ldexp(math.prod(parts), sum(exponents))
+    except OverflowError:
+        return math.inf
+
+
 def _followed(
     posed: Posed,
     regularizations: tuple[float, ...],
-    scale: float,
     rules: dict[str, Any],
     callback: Callback | None,
 ) -> tuple[Fit[Completion], ...]:
     """Fit penalty after penalty, from the last factors on."""
     problem, begun = posed.problem, time.monotonic()
+    unit = 1 / posed.units.scale, 1 / posed.units.heaviest
     rules = dict(rules, rounding=rounding(problem.observed.dtype, problem.xp), xp=problem.xp)
     fits: list[Fit[Completion]] = []
     for value in regularizations:
-        problem = problem._replace(regularization=value / scale)
+        problem = problem._replace(regularization=min(_product(value, *unit), CRUSHING))
         fit = drive(soft_impute(problem), None, callback=None, **rules)
         problem = problem._replace(left=fit.tensor[0], right=fit.tensor[1])
         error, tensor = posed.error(fit.tensor), posed.completion(fit.tensor)

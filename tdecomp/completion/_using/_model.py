@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import as_array, as_floating, device, equilibrate, namespace
+from tdecomp._xp import as_array, as_floating, device, equilibrate, finite, namespace
 from tdecomp.completion._biases import Biases
 from tdecomp.completion._entries import Entries
 from tdecomp.completion._format import Completion
@@ -97,11 +97,12 @@ def in_unit(factor: Array, xp: Namespace) -> tuple[Array, Array]:
 
 
 def alike(model: Model, entries: Entries) -> tuple[Namespace, Model, Entries]:
-    """Return both in the dtype that holds both."""
+    """Return both in the dtype that holds both; a model of what is no number is refused."""
     xp = namespace(model.left, entries.values)
     dtype = xp.result_type(model.left.dtype, entries.values.dtype)
     left, right, *offsets = (
-        xp.astype(part, dtype, copy=False) for part in (model.left, model.right, *model.biases)
+        finite(xp.astype(part, dtype, copy=False), xp, name="model")
+        for part in (model.left, model.right, *model.biases)
     )
     same = Model(left, right, type(model.biases)(*offsets))
     return xp, same, entries._replace(values=xp.astype(entries.values, dtype, copy=False))

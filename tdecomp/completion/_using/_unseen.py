@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, namespace
 from tdecomp.completion._entries import places, read
@@ -54,6 +56,7 @@ def unseen(x: Any, /, *, weights: Any = None) -> Unseen:
     Unseen(rows=array([2]), columns=array([1]))
     """
     if weights is None:
+        x = np.asarray(x) if isinstance(x, list | tuple) and not hasattr(x, "_fields") else x
         rows, columns, shape = places(x, name="x")
         xp = namespace(rows, columns)
     else:

@@ -155,7 +155,14 @@ def variance(
         noise = check_size(noise, name="noise")
     i_flat, j_flat = (xp.reshape(index, (-1,)) for index in (i, j))
     values = _share(sides[0], i_flat, j_flat, xp) + _share(sides[1], j_flat, i_flat, xp)
-    return Variance(xp.reshape(noise * values, tuple(i.shape)), noise)
+    return Variance(xp.reshape(_times(noise, values, xp), tuple(i.shape)), noise)
+
+
+def _times(noise: float, values: Array, xp: Namespace) -> Array:
+    """Return products with what may be zero or infinite, and then stays so."""
+    usual = xp.isfinite(values) & (values > 0)
+    with np.errstate(over="ignore"):
+        return xp.where(usual, noise * xp.where(usual, values, 1.0), values)
 
 
 def _in_units(model: Model, xp: Namespace) -> tuple[Model, list[Array]]:

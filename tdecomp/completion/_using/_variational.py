@@ -96,7 +96,7 @@ def variational_als(
     Raises
     ------
     TypeError
-        If entries are complex, or `biases` is no bool.
+        If entries are complex, `biases` is no bool, or `init` no string.
     ValueError
         If an argument is refused as in `complete`.
 
@@ -139,6 +139,8 @@ def variational_als(
     check_callback(callback)
     if not isinstance(biases, bool):
         raise TypeError(f"biases must be a bool: their penalty is learnt, got {biases!r}")
+    if not isinstance(init, str):
+        raise TypeError(f"init must be 'spectral' or 'random', got {type(init).__name__}")
     kind = check_choice(init, ("spectral", "random"), name="init")
     entries, units = in_units(entries, xp)
     start = no_biases(entries, xp)

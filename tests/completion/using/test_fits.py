@@ -10,6 +10,7 @@ from tdecomp.completion import (
     cross_validate,
     implicit_als,
     inductive,
+    soft_impute_path,
     top_n,
     variational_als,
 )
@@ -182,6 +183,21 @@ def test_data_and_posterior_mean_scale_together():
     ]
     np.testing.assert_allclose(fits[1], fits[0], rtol=1e-12)
     np.testing.assert_allclose(fits[2], fits[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [4.0**-500, 4.0**500])
+def test_penalties_of_a_path_follow_the_units_of_data_and_of_weights(scale):
+    _, x = noisy(shape=(12, 10))
+    known = 1.0 * ~np.isnan(x)
+    rules = {"rank": 3, "rng": 0, "max_iter": 20}
+    own = soft_impute_path(x, weights=known, **rules)
+    other = soft_impute_path(scale * x, weights=known / scale, **rules)
+    np.testing.assert_allclose(other.regularizations, own.regularizations, rtol=1e-12)
+    for one, fit in zip(own.fits, other.fits, strict=True):
+        assert fit.error == pytest.approx(one.error, rel=1e-9)
+    given = soft_impute_path(scale * x, weights=known / scale, regularizations=[1.0], **rules)
+    plain = soft_impute_path(x, weights=known, regularizations=[1.0], **rules)
+    assert given.fits[0].error == pytest.approx(plain.fits[0].error, rel=1e-9)
 
 
 def test_with_the_identity_for_features_completion_is_plain():

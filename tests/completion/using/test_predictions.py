@@ -271,6 +271,8 @@ def test_what_the_data_do_not_determine_is_infinitely_uncertain():
     found = variance(z, x, [0, 0, 2], [0, 3, 0], noise=1.0).values
     assert found[0] == pytest.approx(1.0)
     assert np.isinf(found[1:]).all()
+    without = variance(z, x, [0, 0, 2], [0, 3, 0], noise=0.0).values
+    assert without.tolist() == [0.0, np.inf, np.inf]
     with pytest.raises(ValueError, match="no degrees of freedom"):
         variance(td.LowRank(np.eye(4), np.eye(4)), np.eye(4), 0, 0)
 
@@ -290,6 +292,8 @@ def test_what_is_unseen_is_told(xp):
     assert xp.to_numpy(columns).tolist() == [1]
     lighter = np.where(np.arange(3) == 2, 0.0, ~np.isnan(x))
     assert unseen(x, weights=lighter).columns.tolist() == [1, 2]
+    listed = unseen([[True, False], [True, False]])
+    assert (listed.rows.tolist(), listed.columns.tolist()) == ([], [1])
     empty = unseen(scipy.sparse.coo_array((2, 3)))
     assert (empty.rows.tolist(), empty.columns.tolist()) == ([0, 1], [0, 1, 2])
 

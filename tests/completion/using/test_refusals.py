@@ -98,3 +98,29 @@ def test_an_infinite_entry_is_told_how_it_is_left_out(held):
         with pytest.raises(ValueError, match=message):
             call()
     td.complete(np.where(np.isinf(x), np.nan, x), rank=1)
+
+
+def test_a_model_that_is_no_number_is_refused_where_it_is_solved_with():
+    x = np.ones((4, 3))
+    for part in ("left", "right"):
+        for bad in (np.nan, np.inf):
+            wrong = Z._replace(**{part: bad * getattr(Z, part)})
+            for call in (
+                lambda z: fold_in(z, x),
+                lambda z: fold_in(z, x, alpha=1.0),
+                lambda z: completion.variance(z, x, 0, 0, noise=1.0),
+            ):
+                with pytest.raises(ValueError, match=r"model has .* non-finite"):
+                    call(wrong)
+
+
+def test_learnt_penalties_start_from_no_other_fit():
+    with pytest.raises(TypeError, match="init must be 'spectral' or 'random', got LowRank"):
+        completion.variational_als(np.ones((4, 3)), rank=1, init=Z)
+
+
+def test_penalties_that_leave_the_range_of_numbers_are_refused():
+    x = np.outer(np.arange(1.0, 5), [1.0, 2, 4])
+    for scale, weight in ((1e300, 1e200), (1e-300, 1e-200)):
+        with pytest.raises(ValueError, match="pass weights of another unit"):
+            completion.soft_impute_path(scale * x, rank=1, weights=np.full(x.shape, weight))
