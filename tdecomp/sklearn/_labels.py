@@ -50,10 +50,9 @@ def check_kinds(pairs: Array, fitted: Sequence[Array]) -> None:
         expected, found = _is_text(known[:1])[0], _is_text(pairs[:, j])
         if (found != expected).any():
             i = int(np.argmax(found != expected))
-            value = pairs[i, j]
             raise TypeError(
                 f"labels of {axis} were {'text' if expected else 'no text'} where they were "
-                f"fitted, but X[{i}, {j}] is {value}, of type {type(value).__name__}"
+                f"fitted, but X[{i}, {j}] is {'no text' if expected else 'text'}: {pairs[i, j]}"
             )
 
 
