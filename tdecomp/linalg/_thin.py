@@ -10,9 +10,10 @@ from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, is_numpy
 
-# Multiplications for which OpenBLAS wakes no threads, and from which on they are worth waking:
-# they go on spinning for a tenth of a second, and compiled loops that follow lose half of a core.
-_QUIET, _WORTH = 1 << 19, 1 << 24
+# Multiplications for which OpenBLAS wakes no threads, not even for a matrix times its own
+# transpose, and from which on they are worth waking: they go on spinning for a tenth of a second,
+# and compiled loops that follow lose half of a core. Complex ones count eight times.
+_QUIET, _WORTH = 3 << 17, 1 << 24
 
 
 def thin_product(a: Array, x: Array, xp: Namespace) -> Array:
@@ -25,7 +26,7 @@ def thin_product(a: Array, x: Array, xp: Namespace) -> Array:
         return _turned_product(a, x, xp)
     turned = x.T
     out = np.empty((x.shape[1], a.shape[0]), np.result_type(a, x))
-    for rows in _runs(a.shape[0], a.shape[1] * x.shape[1]):
+    for rows in _runs(a, x):
         np.matmul(turned, a[rows].T, out=out[:, rows])
     return out.T
 
@@ -40,7 +41,7 @@ def mixed_columns(a: Array, x: Array) -> Array:
     if not _small(a, x):
         return a @ x
     out = np.empty((a.shape[0], x.shape[1]), np.result_type(a, x))
-    for rows in _runs(a.shape[0], a.shape[1] * x.shape[1]):
+    for rows in _runs(a, x):
         np.matmul(a[rows], x, out=out[rows])
     return out
 
@@ -50,7 +51,7 @@ def inner_product(a: Array, y: Array, xp: Namespace) -> Array:
     if not _small(a, y):
         return _adjoint_product(a, y, xp)
     dual = adjoint(a, xp)
-    parts = (dual[:, rows] @ y[rows] for rows in _runs(a.shape[0], a.shape[1] * y.shape[1]))
+    parts = (dual[:, rows] @ y[rows] for rows in _runs(a, y))
     return sum(parts, np.zeros((a.shape[1], y.shape[1]), np.result_type(a, y)))
 
 
@@ -61,10 +62,16 @@ def _adjoint_product(a: Array, y: Array, xp: Namespace) -> Array:
 
 def _small(a: Array, x: Array) -> bool:
     """Tell whether a product is too small for threads, but would wake them."""
-    return is_numpy(a) and is_numpy(x) and a.ndim == 2 and _QUIET < a.size * x.shape[-1] < _WORTH
+    return is_numpy(a) and is_numpy(x) and a.ndim == 2 and _QUIET < _work(a, x) < _WORTH
 
 
-def _runs(length: int, work: int) -> Iterator[slice]:
-    """Cut rows that take so much work each into runs that wake nobody."""
-    step = max(1, _QUIET // work)
+def _work(a: Array, x: Array) -> int:
+    """Return the multiplications of a product of `a` and the columns of `x`, as they count."""
+    return int(a.size * x.shape[-1]) << (3 if a.dtype.kind == "c" or x.dtype.kind == "c" else 0)
+
+
+def _runs(a: Array, x: Array) -> Iterator[slice]:
+    """Cut the rows of `a` into runs whose products wake nobody."""
+    length = a.shape[0]
+    step = max(1, _QUIET * length // _work(a, x))
     return (slice(start, start + step) for start in range(0, length, step))
