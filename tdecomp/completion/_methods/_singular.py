@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import conj
 from tdecomp.linalg._orth import orthonormalize
+from tdecomp.linalg._thin import inner_product, mixed_columns
 
 
 class Singular(NamedTuple):
@@ -30,14 +31,14 @@ def singular(left: Array, right: Array, xp: Namespace) -> Singular:
     """Return the singular values of ``left @ right.T``."""
     (p, a), (q, b) = _basis(left, xp), _basis(right, xp)
     u, s, vh = xp.linalg.svd(a @ xp.matrix_transpose(b), full_matrices=False)
-    return Singular(p @ u, s, q @ xp.matrix_transpose(vh))
+    return Singular(mixed_columns(p, u), s, mixed_columns(q, xp.matrix_transpose(vh)))
 
 
 def of_columns(basis: Array, tall: Array, xp: Namespace) -> Singular:
     """Return the singular values of ``basis @ tall.T`` for an orthonormal basis."""
     q, r = _basis(tall, xp)
     u, s, vh = xp.linalg.svd(r, full_matrices=False)
-    return Singular(basis @ xp.matrix_transpose(vh), s, q @ u)
+    return Singular(mixed_columns(basis, xp.matrix_transpose(vh)), s, mixed_columns(q, u))
 
 
 def orthonormal(y: Array, xp: Namespace) -> Array:
@@ -55,4 +56,4 @@ def _basis(y: Array, xp: Namespace) -> tuple[Array, Array]:
 
 def across(left: Array, right: Array, factor: Array, xp: Namespace) -> Array:
     """Return ``(left @ right.T) @ conj(factor)``."""
-    return left @ (xp.matrix_transpose(right) @ conj(factor, xp))
+    return mixed_columns(left, conj(inner_product(right, factor, xp), xp))

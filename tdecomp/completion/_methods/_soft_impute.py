@@ -10,7 +10,7 @@ import numpy as np
 from tdecomp._iterate import Step
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, conj, device, is_numpy, squared_norm
+from tdecomp._xp import conj, device, is_numpy, squared_norm
 from tdecomp.completion._masked import entries, times
 from tdecomp.completion._methods._imputed import Seen, by_columns, missed, ordered_times, squares
 from tdecomp.completion._methods._singular import (
@@ -24,6 +24,7 @@ from tdecomp.completion._methods._soft_impute_als import heaviest, shrunk
 from tdecomp.completion._observed import Side
 from tdecomp.completion._problem import Problem, Solver
 from tdecomp.completion._units import rounding
+from tdecomp.linalg._thin import inner_product, mixed_columns
 
 # Directions beyond those above the threshold that are followed from step to step, and the number
 # of which multiples are kept: that of a vector of a machine, so that few shapes occur.
@@ -173,10 +174,11 @@ def _distance(model: Singular, point: _Point, xp: Namespace) -> float:
 
     It is the sum of those within the row space of the model and across it.
     """
-    turn = adjoint(model.v, xp) @ point.right
-    within = model.u * xp.astype(model.s, model.u.dtype) - point.left @ xp.matrix_transpose(turn)
-    rest = point.right - model.v @ turn
-    squares = (adjoint(point.left, xp) @ point.left) * (adjoint(rest, xp) @ rest)
+    turn = inner_product(model.v, point.right, xp)
+    within = model.u * xp.astype(model.s, model.u.dtype)
+    within = within - mixed_columns(point.left, xp.matrix_transpose(turn))
+    rest = point.right - mixed_columns(model.v, turn)
+    squares = inner_product(point.left, point.left, xp) * inner_product(rest, rest, xp)
     return squared_norm(within, xp) + max(0.0, float(xp.real(xp.sum(squares))))
 
 
