@@ -24,6 +24,8 @@ from .completion import known, sweeps
 
 # Steps of a peer that are too many.
 _MOST = 256
+# Of soft-impute, of which the penalty leaves some.
+RANK = 30
 
 METHODS = ("riemannian", "scaled_gd", "soft_impute", "soft_impute_als")
 
@@ -103,7 +105,7 @@ class Impute:
         x += 0.5 * rng.standard_normal((n, n))
         self.x = np.where(rng.random((n, n)) < 0.3, x, np.nan)
         least = td.complete(
-            self.x, rank=30, method="als", regularization=self.penalty, tol=1e-12, rng=0
+            self.x, rank=RANK, method="als", regularization=self.penalty, tol=1e-12, rng=0
         )
         self.target = (1 + 1e-6) * self._objective(least.tensor.to_array())
 
@@ -113,28 +115,31 @@ class Impute:
 
     def _ours(self, method: str, tol: float) -> td.Fit:
         rules = {"regularization": self.penalty, "max_iter": 500, "rng": 0}
-        return td.complete(self.x, rank=30, method=method, tol=tol, **rules)
+        return td.complete(self.x, rank=RANK, method=method, tol=tol, **rules)
 
-    def track_seconds(self, method: str) -> float:
-        """The least time to the target, over tolerances."""
+    def ours(self, method: str) -> tuple[float, int]:
+        """Return the least time to the target, over tolerances, and the steps that took it."""
         self._ours(method, 1e-3)
         for tol in (1e-5, 1e-6, 1e-7, 1e-8, 1e-9):
             start = time.perf_counter()
             fit = self._ours(method, tol)
             seconds = time.perf_counter() - start
             if self._objective(fit.tensor.to_array()) <= self.target:
-                return seconds
-        return math.nan
+                return seconds, fit.n_iter
+        return math.nan, 0
+
+    def track_seconds(self, method: str) -> float:
+        return self.ours(method)[0]
 
     def track_ratio_to_fancyimpute(self, method: str) -> float:
         """As it is called: with all singular values of a dense matrix in each step."""
-        return self._theirs(None) / self.track_seconds(method)
+        return self.theirs(None) / self.track_seconds(method)
 
     def track_ratio_to_fancyimpute_of_rank_30(self, method: str) -> float:
         """With the leading ones, by a randomized method."""
-        return self._theirs(30) / self.track_seconds(method)
+        return self.theirs(RANK) / self.track_seconds(method)
 
-    def _theirs(self, rank: int | None) -> float:
+    def theirs(self, rank: int | None) -> float:
         """Return the time of a peer for as few steps as reach the target."""
         if find_spec("fancyimpute") is None:
             return math.nan
