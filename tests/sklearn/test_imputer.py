@@ -245,3 +245,33 @@ def test_where_nothing_is_known_zeros_are_kept_if_they_are_asked_for(indicator):
     known = np.array([[1.0, np.nan]])
     assert np.array_equal(ours.transform(known)[:, :2], [[1.0, 0.0]])
     assert list(ours.get_feature_names_out()) == list(theirs.get_feature_names_out())
+
+
+@pytest.mark.parametrize("indicator", [False, True])
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("mark", [np.nan, -1])
+def test_it_stands_in_for_other_imputers(indicator, keep, mark):
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    whole = rng.integers(5, size=(12, 4)).astype(float)
+    hole = rng.random(whole.shape) < 0.3
+    hole[:, 2], hole[:, 3] = True, False
+    seen = pandas.DataFrame(np.where(hole, mark, whole), columns=list("abcd"))
+    asked = pandas.DataFrame(np.where(rng.random((5, 4)) < 0.5, mark, 3.0), columns=list("abcd"))
+    asked.loc[0] = mark
+    options = {"add_indicator": indicator, "keep_empty_features": keep, "missing_values": mark}
+    ours = LowRankImputer(random_state=0, **options).set_output(transform="pandas").fit(seen)
+    theirs = KNNImputer(**options).fit(seen)
+    found, expected = ours.transform(asked), theirs.transform(asked)
+    assert found.shape == expected.shape
+    features = 3 + keep
+    assert np.array_equal(found.iloc[:, features:], expected[:, features:])
+    known = (asked != mark) & asked.notna() & [True, True, False, True]
+    kept = found.reindex(columns=list("abcd"))
+    assert np.array_equal(kept.where(known), asked.where(known), equal_nan=True)
+    assert found.notna().all(axis=None)
+    alone = pandas.concat([ours.transform(asked.loc[[i]]) for i in asked.index])
+    assert np.allclose(alone, found, rtol=1e-12)
+    for other in (asked[list("bacd")], asked.assign(e=1.0)):
+        with pytest.raises(ValueError, match="feature names should match"):
+            ours.transform(other)
