@@ -16,9 +16,9 @@ _SHIFT = 64.0
 # A metric outlives the factors that it is made of: where a row has less curvature than that, in
 # units of its diagonal, the next factors may give it more.
 _DAMPING = 2.0**-8
-# Both metrics together are so many times as large as the data: as these and the weights. More
-# columns are taken in groups, of no fewer than that.
-_ROOM, _GROUP = 2, 8
+# Both metrics together are at most so many times as large as the data: as these and the weights.
+# More columns are taken in groups, but for so few that they cost little.
+_ROOM, _FEW = 2, 8
 
 Block = tuple[slice, Array, Array]
 """Rows, the roots of what the diagonals of their matrices were, and the inverses of these."""
@@ -66,7 +66,8 @@ def metric(objective: Objective, right: Array) -> Metric:
 
 def _groups(m: int, n: int, k: int) -> list[slice]:
     """Cut columns into as few groups of about one size as there is room for."""
-    widest = max(_GROUP, _ROOM * m * n // ((m + n) * k))
+    # At least one, since (m + n) k is at most 2 m n.
+    widest = k if k <= _FEW else _ROOM * m * n // ((m + n) * k)
     width = math.ceil(k / math.ceil(k / widest))
     return [slice(start, min(start + width, k)) for start in range(0, k, width)]
 

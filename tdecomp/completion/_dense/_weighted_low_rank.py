@@ -125,7 +125,7 @@ def weighted_low_rank(
     every 30 steps and after short ones, and in each sweep of ``'als'``. ``'gradient'`` keeps
     them, :math:`(m + n) k^2` numbers, as long as they are no more than data and weights
     themselves; beyond that, it keeps those within groups of columns, in a basis in which their
-    mean is diagonal. Memory is then less than five times that of data and weights, at any rank.
+    mean is diagonal. Memory is a few times that of data, weights and factors, at any rank.
     ``'als'`` makes them for a block of rows at a time, and ``'em'`` does without.
     A sweep of ``'em'`` costs a little more than a step of ``'gradient'``, and gets less far the
     more weights vary within rows and columns.

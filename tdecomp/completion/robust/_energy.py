@@ -35,6 +35,26 @@ def energy(operator: Measurements, y: Array, xp: Namespace) -> float:
     return norm**2 / operator.size / math.prod(operator.shape)
 
 
+def unit_map(
+    operator: LinearMeasurements, y: Array, xp: Namespace
+) -> tuple[LinearMeasurements, float]:
+    """Return the map at unit scale, and by what power of two it was made smaller.
+
+    Only what it makes of a matrix tells the size of a map of two functions.
+    """
+    eye = xp.eye(operator.shape[1], dtype=y.dtype, device=device(y))
+    x = signs(np.random.default_rng(0), operator.shape, y, xp)
+    seen = _returned(operator.measure(x, eye), tuple(y.shape), xp, name="forward", of="x")
+    peak = float(xp.max(xp.abs(seen)))
+    scale = 2.0 ** (math.frexp(peak)[1] - 1) if peak > 0 else 1.0
+    forward, backward = operator.forward, operator.backward
+    scaled = operator._replace(
+        forward=lambda matrix: forward(matrix) / scale,
+        backward=lambda vector: backward(vector) / scale,
+    )
+    return scaled, scale
+
+
 def _probed(operator: LinearMeasurements, y: Array, xp: Namespace) -> float:
     """Estimate that mean from random signs: exact where every entry is seen by itself."""
     rng = np.random.default_rng(0)

@@ -13,9 +13,9 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import adjoint, equilibrate, prepare, squared_norm
+from tdecomp.completion._units import rounding
 from tdecomp.completion.robust._formats import LowRankPlusSparse, assembled
 from tdecomp.completion.robust._largest import largest
-from tdecomp.completion.robust._rounding import rounding
 from tdecomp.completion.robust._shrink import nothing
 from tdecomp.linalg._orth import orthonormalize
 from tdecomp.linalg._robust import robust_svd

@@ -12,8 +12,8 @@ from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._weights import elementwise
 from tdecomp._xp import equilibrate, finite, floats, prepare
+from tdecomp.completion._units import rounding
 from tdecomp.completion.robust._formats import LowRankPlusSparse, assembled
-from tdecomp.completion.robust._rounding import rounding
 from tdecomp.completion.robust._shrink import Shrunk, nothing, shrink
 
 # The penalty grows while the primal residual is above this many times the dual one, and falls
@@ -25,6 +25,9 @@ _FACTOR = 1.5
 _SETTLED = 100
 # Triplets are this much more accurate than the iterate.
 _INNER = 1e-3
+# Entries of a matrix whose spectral norm is one are no larger than that: an outlier of a price
+# above it never pays, and no price needs to be higher than this.
+_DEAR = 2.0
 
 
 class _Plan(NamedTuple):
@@ -118,7 +121,8 @@ def principal_component_pursuit(
     :math:`\lambda w`. The published method raises :math:`\mu` by a factor in each iteration and
     stops at what then is feasible, which on hard instances is far from optimal (a duality gap of
     14 per cent on a matrix of rank 20 and side 200, a quarter of it outliers). Here :math:`\mu`
-    balances the two residuals, and both have to fall.
+    balances the two residuals, and both have to fall. No multiplier has an entry above one, so
+    that prices :math:`\lambda w_{ij}` above two are taken for two: the solution is the same.
 
     An iteration costs three products of the matrix with as many columns as there are singular
     values above :math:`1 / \mu`, and a few passes over its entries. Subspace iteration finds
@@ -168,8 +172,7 @@ def principal_component_pursuit(
 def _planned(x: Any, weights: Any, sparsity: float | None, tol: float) -> tuple[_Plan, Array]:
     """Validate the data and their weights, and bring both to unit scale."""
     xp, x = prepare(x, ndim=2, check_finite=weights is None, name="x")
-    prices: Array | float = 1.0
-    observed = 1.0
+    prices, observed = None, 1.0
     if weights is not None:
         prices = elementwise(weights, x, x.shape, xp)
         known = prices > 0
@@ -182,7 +185,11 @@ def _planned(x: Any, weights: Any, sparsity: float | None, tol: float) -> tuple[
         sparsity = 1 / math.sqrt(observed * max(x.shape))
     norm = float(xp.linalg.vector_norm(x))
     exact = rounding(x.dtype, xp)
-    return _Plan(x, sparsity * prices, norm, max(tol, exact), exact * norm, xp), scale
+    levels: Array | float = min(sparsity, _DEAR)
+    if prices is not None:
+        dearest = min(_DEAR / sparsity, float(xp.finfo(prices.dtype).max))
+        levels = sparsity * xp.minimum(prices, dearest)
+    return _Plan(x, levels, norm, max(tol, exact), exact * norm, xp), scale
 
 
 def _begun(plan: _Plan) -> _State:

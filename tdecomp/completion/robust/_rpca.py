@@ -10,10 +10,10 @@ from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, equilibrate, prepare, squared_norm
+from tdecomp.completion._units import rounding
 from tdecomp.completion.robust._formats import LowRankPlusSparse
 from tdecomp.completion.robust._largest import outstanding
 from tdecomp.completion.robust._precondition import preconditioned
-from tdecomp.completion.robust._rounding import rounding
 from tdecomp.linalg._formats import LowRank
 from tdecomp.linalg._svd import _truncated_svd
 from tdecomp.ops._sparse_convert import from_dense

@@ -11,9 +11,9 @@ from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint
 from tdecomp.completion._inner import inner
+from tdecomp.completion._units import rounding
 from tdecomp.completion.robust._init import check_init, scaled_start
 from tdecomp.completion.robust._precondition import preconditioned
-from tdecomp.completion.robust._rounding import rounding
 from tdecomp.completion.robust._sensing import Sensing, sensing, typical_size
 from tdecomp.completion.robust._subgradient import check_decay
 from tdecomp.completion.robust._unit_signs import unit_signs
@@ -88,7 +88,8 @@ def scaled_subgradient(
     init : LowRank, optional
         Where to start, instead of the spectral start.
     tol : float
-        Stop when a step changes the product by at most this, relatively, to first order.
+        Stop when a step changes the product by at most this, relatively, to first order: with
+        status ``STAGNATED`` where it had to be cut that short.
     max_iter : int
         The largest number of steps.
     callback : callable, optional
@@ -113,6 +114,9 @@ def scaled_subgradient(
     -----
     A step measures one product and takes the adjoint of signs; for a stack of matrices that is
     :math:`4 p m n` flops. The start is one SVD of an ``m x n`` matrix.
+
+    *Larger ranks.* Where factors have more columns than the matrix has rank, the inverses grow; no
+    step is longer than where its part of second order is as large as that of first order.
 
     *The estimate of* :math:`f_*`. Near the solution, residuals of wrong measurements are the
     largest, and the rest sum up to :math:`f - f_*` less what the wrong ones gain or lose, which
@@ -196,15 +200,25 @@ def _step(
     root = math.sqrt(square) if square > 0 else 1.0
     if lengths.decay is None or length == 0:
         length = _above(residual, lengths, xp) / root
-    eta = length / root
+    twice = math.sqrt(max(inner(_gram(down, xp), _gram(across, xp), xp), 0.0))
+    # No farther than the term of second order is the smaller one: factors of more columns than
+    # the matrix has rank lose one another otherwise.
+    cut = length * twice > root**2
+    eta = root / twice if cut else length / root
     left, right = left - eta * down, right - eta * across
     residual = problem.residual(left, adjoint(right, xp))
     error = float(xp.sum(xp.abs(residual))) / total
     # The product of two factors whose columns are orthonormal up to a common matrix.
     size = math.sqrt(max(inner(left @ (adjoint(right, xp) @ right), left, xp), 0.0))
-    change = length / size if size > 0 else 0.0
+    change = eta * root / size if size > 0 else 0.0
     done = Status.CONVERGED if error <= rounding(d.dtype, xp) or change <= tol else None
+    if done is not None and cut:
+        done = Status.STAGNATED
     return Step(_State(left, right, residual, length * (lengths.decay or 1.0)), error, None, done)
+
+
+def _gram(x: Array, xp: Namespace) -> Array:
+    return adjoint(x, xp) @ x
 
 
 def _above(residual: Array, lengths: _Lengths, xp: Namespace) -> float:

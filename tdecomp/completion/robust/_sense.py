@@ -11,8 +11,8 @@ from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._xp import adjoint
+from tdecomp.completion._units import rounding
 from tdecomp.completion.robust._init import check_init, check_square, scaled_start
-from tdecomp.completion.robust._rounding import rounding
 from tdecomp.completion.robust._sensing import Sensing, sensing
 from tdecomp.linalg._formats import LowRank
 from tdecomp.linalg._robust import robust_svd

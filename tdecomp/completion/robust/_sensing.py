@@ -8,10 +8,14 @@ from typing import Any, NamedTuple
 from tdecomp._iterate import Fit, Status
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, equilibrate, namespace, prepare
+from tdecomp.completion._units import rounding
 from tdecomp.completion.robust._checked import cast, checked_map
-from tdecomp.completion.robust._energy import energy
-from tdecomp.completion.robust._measurements import EntryMeasurements, Measurements
-from tdecomp.completion.robust._rounding import rounding
+from tdecomp.completion.robust._energy import energy, unit_map
+from tdecomp.completion.robust._measurements import (
+    EntryMeasurements,
+    LinearMeasurements,
+    Measurements,
+)
 from tdecomp.linalg._formats import LowRank
 
 # The median of the magnitude of a standard normal number.
@@ -89,6 +93,8 @@ def sensing(y: Any, measurements: Any) -> Sensing:
             y, operator = xp.astype(y, dtype), cast(operator, dtype, xp)
     y, up = equilibrate(y, xp, axis=(0,))
     up = float(xp.max(xp.abs(up)))
+    if isinstance(operator, LinearMeasurements):
+        operator, down = unit_map(operator, y, xp)
     mean = energy(operator, y, xp)
     if not mean > 0:
         raise ValueError("measurements are all zero: they tell nothing")

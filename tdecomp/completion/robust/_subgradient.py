@@ -19,9 +19,9 @@ from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Seed
 from tdecomp._xp import adjoint
 from tdecomp.completion._inner import inner
+from tdecomp.completion._units import rounding
 from tdecomp.completion.robust._init import check_init, check_square, scaled_start
 from tdecomp.completion.robust._packed import packed
-from tdecomp.completion.robust._rounding import rounding
 from tdecomp.completion.robust._sensing import Sensing, sensing, typical_size
 from tdecomp.completion.robust._unit_signs import unit_signs
 from tdecomp.linalg._formats import LowRank
@@ -166,7 +166,7 @@ def subgradient(
     else:
         factor = scaled_start(start, problem)[0]
     total = float(xp.sum(xp.abs(problem.y)))
-    least = float(xp.linalg.vector_norm(factor))
+    least = _checked_size(float(xp.linalg.vector_norm(factor)), xp.finfo(y.dtype))
 
     def advance(state: _State) -> Step[_State]:
         direction = pull(problem, state.factor, state.signs)
@@ -191,6 +191,17 @@ def subgradient(
         callback=callback,
         show=lambda state: problem.shown(state.factor, adjoint(state.factor, xp)),
     )
+
+
+def _checked_size(size: float, limits: Any) -> float:
+    """Refuse a start whose square is no number."""
+    floor = math.sqrt(float(limits.smallest_normal) / float(limits.eps))
+    if size < floor:
+        raise ValueError(
+            f"init_scale, or init, must be at least about {floor:.0e} in this precision: the "
+            "square of a smaller start is zero"
+        )
+    return size
 
 
 def planned_decay(alpha: float, eta: float) -> float:

@@ -114,8 +114,8 @@ def test_nothing_with_a_closed_form_is_better(kind, method, dtype, seed, rank):
 def test_no_step_raises_the_objective(monkeypatch, kind, method, penalty):
     if method == "groups":
         method = "gradient"
-        monkeypatch.setattr("tdecomp.completion._dense._rows._ROOM", 0)
-        monkeypatch.setattr("tdecomp.completion._dense._rows._GROUP", 2)
+        pairs = [slice(0, 2), slice(2, K)]
+        monkeypatch.setattr("tdecomp.completion._dense._rows._groups", lambda *_: pairs)
     x, weights = case(kind)
     x /= np.abs(x).max() * 0.99  # at unit scale factors are shown as they are
     seen = []

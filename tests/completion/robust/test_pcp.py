@@ -218,3 +218,18 @@ def test_single_precision_rests_on_its_rounding():
     assert single.status == double.status == td.Status.CONVERGED
     assert single.n_iter < 2 * double.n_iter
     assert far(single.tensor.low_rank.to_array(), double.tensor.low_rank.to_array()) < 1e-6
+
+
+def test_no_price_above_one_is_paid():
+    """The spectral norm of the multiplier is one, so that its entries are no larger."""
+    low, sparse = instance(30, 20, 2)
+    x, dear = low + sparse, np.random.default_rng(0).random((30, 20)) < 0.3
+    fits = [pcp(x, weights=np.where(dear, w, 0.2), sparsity=1.0, tol=1e-6) for w in (2, 1e300)]
+    for fit in fits:
+        assert fit.status is td.Status.CONVERGED
+        assert not np.any(fit.tensor.sparse.to_array()[dear])
+    parts = [fit.tensor.low_rank.to_array() for fit in fits]
+    assert far(*parts) <= 1e-5
+    for price in (1e30, 1e300):
+        fit = pcp(x.astype(np.float32), sparsity=price)
+        assert (fit.status, fit.tensor.sparse.nnz) == (td.Status.CONVERGED, 0)

@@ -64,3 +64,21 @@ def test_complex_matrices_are_recovered():
     y[::6] += 100 * rng.standard_normal(y[::6].size)
     fit = scaled_subgradient(y, stack, rank=2)
     assert far(fit, truth) <= 1e-8 * np.linalg.norm(truth)
+
+
+@pytest.mark.parametrize("rank", [4, 6])
+def test_more_columns_than_the_matrix_has_rank_do_no_harm(rank):
+    truth, stack, y, _ = lopsided(2.0)
+    fit = scaled_subgradient(y, stack, rank=rank, outliers=0.25)
+    assert far(fit, truth) < 1e-6 * np.linalg.norm(truth)
+
+
+def test_where_columns_lose_one_another_nothing_explodes_and_nothing_is_promised():
+    """With all columns there are, in a space of few dimensions, factors are nearly singular."""
+    rng = np.random.default_rng(0)
+    u, stack = rng.standard_normal((8, 2)), rng.standard_normal((220, 8, 8))
+    y = np.tensordot(stack, u @ u.T, 2)
+    y[::10] += 100 * rng.standard_normal(22)
+    fit = scaled_subgradient(y, stack, rank=8)
+    assert fit.error < 1
+    assert fit.status is not td.Status.CONVERGED or far(fit, u @ u.T) < 1e-6

@@ -184,3 +184,15 @@ def test_the_size_of_a_matrix_is_told_from_the_median():
     y = np.tensordot(a, x, 2)
     y[::4] = 1e6
     assert typical_size(sensing(y, a)) == pytest.approx(np.linalg.norm(x), rel=0.6)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("scale", [1e-250, 1e-160, 1e160, 1e250])
+def test_the_scale_of_two_functions_does_not_matter(solver, scale):
+    pair = (
+        lambda x: scale * np.tensordot(STACK, x, 2),
+        lambda v: scale * np.tensordot(v, STACK, 1),
+    )
+    fit = SOLVERS[solver](SEEN, LinearMeasurements(*pair, (4, 4), 60))
+    assert fit.status is td.Status.CONVERGED
+    np.testing.assert_allclose(fit.tensor.to_array() * scale, TRUTH, atol=1e-4)

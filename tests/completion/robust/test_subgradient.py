@@ -121,3 +121,10 @@ def test_complex_matrices_are_recovered():
     y[::6] += 100 * rng.standard_normal(y[::6].size)
     fit = subgradient(y, square, rank=4, rng=0, init_scale=1e-4)
     assert far(fit, u @ u.conj().T) <= 1e-3 * np.linalg.norm(u) ** 2
+
+
+@pytest.mark.parametrize(("dtype", "alpha"), [("f4", 1e-18), ("f8", 1e-160)])
+def test_a_start_whose_square_is_zero_is_refused(dtype, alpha):
+    _, stack, y = instance(100)
+    with pytest.raises(ValueError, match="init_scale"):
+        subgradient(y.astype(dtype), stack.astype(dtype), rank=2, init_scale=alpha, rng=0)
