@@ -4,9 +4,9 @@ Linear algebra that does not read the matrix
 
 A recommendation takes a few of the leading singular vectors of a table of users and products. Must
 one read the whole table for them? If entries can be *drawn* with chances proportional to their
-squares, no: a few hundred rows and columns tell the singular values and vectors to a few percent,
-whatever the size of the table. This page measures what that costs, what it is worth, and where a
-plain randomized singular value decomposition is the better choice.
+squares, no: a few hundred rows and columns tell the singular values and vectors to some ten
+percent, whatever the size of the table. This page measures what that costs, what it is worth, and
+where a plain randomized singular value decomposition is the better choice.
 """
 
 # %%

@@ -55,6 +55,9 @@ class Draws:
     def time_draws(self, length: int) -> None:
         self.held.sample(DRAWS, rng=0)
 
+    def time_one_draw(self, length: int) -> None:
+        self.held.sample(1, rng=0)
+
     def time_changes(self, length: int) -> None:
         self.held.update(self.places, self.values)
 

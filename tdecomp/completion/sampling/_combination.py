@@ -51,7 +51,8 @@ class Combination(NamedTuple):
     in :math:`\tau \sum_k |\lambda_k|^2 \|v_k\|^2 / \|u\|^2` for :math:`\tau` terms [1]_, which is
     never fewer and often many more. Where terms cancel, both numbers grow without bound.
 
-    The vectors are looked up when they are needed: what is changed in them changes here.
+    The vectors are looked up when they are needed: what is changed in them changes here. Whatever
+    the scales of vectors and coefficients, nothing overflows or vanishes unless the sum does.
 
     References
     ----------

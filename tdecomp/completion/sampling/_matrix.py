@@ -66,6 +66,10 @@ class LengthSquaredMatrix:
     Building costs one pass over the entries; the trees hold two to four double precision numbers
     for each. A draw and a change cost :math:`O(\log m + \log n)`. Sums are kept at scales that are
     powers of two, one for each row: they neither overflow nor vanish where the entries do not.
+    Only a change that takes the norm of a row by more than :math:`2^{256}` away from its scale,
+    but not to zero, costs a pass over that row; one that does so to the norm of the matrix, a pass
+    over the norms of rows. Without double precision, as in JAX by default, that is
+    :math:`2^{32}`, and chances are true to some :math:`10^{-7}` of the whole.
     Where arrays cannot be changed (JAX), an update copies the trees.
 
     The object is changed in place by `update`: it is no format, and no array.

@@ -74,7 +74,9 @@ def solve(
     Notes
     -----
     The error is that of the sampled singular vectors, about :math:`1 / \sqrt r`, times the
-    condition number of what is kept. With `products` nothing but the checks of `b` reads as many
+    condition number of what is kept. Rows that hold little of :math:`\|A\|_F` are rarely drawn,
+    and directions that only they determine are left out: even where equations agree, the solution
+    depends on how each is scaled. With `products` nothing but the checks of `b` reads as many
     numbers as there are rows.
 
     References

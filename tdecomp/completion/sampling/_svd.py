@@ -69,7 +69,16 @@ def sampled_svd(
     Notes
     -----
     Costs the look-up of `r c` entries and an SVD of that size, whatever the shape: but the error
-    falls only as :math:`1 / \sqrt r`. This pays where the matrix is held and updated in such a
+    falls only as :math:`1 / \sqrt r`. With :math:`E` the sum of the two differences above,
+    whatever was drawn,
+
+    .. math:: |S_l^2 - \sigma_l^2| \le E, \qquad
+              \|A - \hat A\|_F^2 \le \|A - A_k\|_F^2 + 2 \sqrt k\, E
+
+    for the values and for the matrix :math:`\hat A` of `lowrank`. So singular values far below
+    :math:`\|A\|_F / r^{1/4}` may be missed, and rows that hold little of :math:`\|A\|_F` are
+    rarely drawn at all: where rows differ by orders of magnitude and the small ones matter, scale
+    them first. This pays where the matrix is held and updated in such a
     structure anyway, is far too large for one pass, and few digits of a low rank are enough.
     ``td.relative_error`` measures the error of what was found.
 
