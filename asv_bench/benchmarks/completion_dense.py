@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -14,18 +15,41 @@ import tdecomp as td
 from ._problems import FULL
 
 SIZES = ((1000, 1000, 10), (1000, 1000, 32), (4000, 1000, 10)) if FULL else ((120, 80, 4),)
+METHODS = ("gradient", "als", "em")
 KINDS = ("random", "gradients", "holes") if FULL else ("holes",)
+# Kind of weights, size and rank, and noise in units of the data: the table of the page.
+ROWS = (
+    (
+        ("random", 1000, 1000, 10, 0.5),
+        ("random", 1000, 1000, 10, 2.0),
+        ("gradients", 1000, 1000, 10, 0.5),
+        ("holes", 1000, 1000, 10, 0.5),
+        ("random", 1000, 1000, 32, 0.5),
+        ("gradients", 1000, 1000, 32, 0.5),
+        ("holes", 1000, 1000, 32, 0.5),
+        ("gradients", 4000, 1000, 10, 0.5),
+        ("holes", 4000, 1000, 10, 0.5),
+        ("gradients", 4000, 1000, 32, 2.0),
+    )
+    if FULL
+    else (("random", 120, 80, 4, 0.5),)
+)
+# How near to the best error of any method steps are counted to, and how many are made to find it.
+NEAR = 1e-6
+MOST = 300 if FULL else 30
 # Where the peers are stopped, relative to the best error that is known.
 CLOSE = 1e-4
 LIMIT = 60.0 if FULL else 1.0
 
 
-def weighted(kind: str, m: int, n: int, rank: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """A matrix of low rank with noise of half its size, and weights."""
-    rng = np.random.default_rng(seed)
+def weighted(
+    kind: str, m: int, n: int, rank: int, noise: float = 0.5
+) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix of low rank with noise, half as large unless told otherwise, and weights."""
+    rng = np.random.default_rng(0)
     x = rng.standard_normal((m, rank)) * np.geomspace(1, 0.1, rank)
     x = x @ rng.standard_normal((rank, n))
-    x = x / np.sqrt(np.mean(x**2)) + 0.5 * rng.standard_normal((m, n))
+    x = x / np.sqrt(np.mean(x**2)) + noise * rng.standard_normal((m, n))
     if kind == "random":
         return x, rng.random((m, n))
     if kind == "holes":
@@ -108,7 +132,7 @@ PEERS = {"textbook EM": textbook_em, "L-BFGS": quasi_newton, "tensorly": masked_
 class Methods:
     """All three to the default tolerance."""
 
-    params = (SIZES, KINDS, ("gradient", "als", "em"))
+    params = (SIZES, KINDS, METHODS)
     param_names = ("size", "weights", "method")
     timeout = 600
 
@@ -135,6 +159,65 @@ class Methods:
         return self._fit(method).n_iter
 
     track_relative_error.unit = "weighted |X - Z| / |X|"
+
+
+class Reach:
+    """Processor seconds and steps to nearly the best error that any method finds."""
+
+    params = (ROWS, METHODS)
+    param_names = ("row", "method")
+    timeout = 600
+
+    def setup(self, row: tuple[str, int, int, int, float], method: str) -> None:
+        kind, m, n, self.rank, noise = row
+        self.x, self.weights = weighted(kind, m, n, self.rank, noise)
+        ends = [self._curve(other, MOST)[-1][1] for other in METHODS]
+        self.enough = (1 + NEAR) * min(ends)
+
+    def _curve(self, method: str, steps: int, enough: float = 0.0) -> list[tuple[float, float]]:
+        """Return seconds from the call and errors, step by step."""
+        seen: list[tuple[float, float]] = []
+        start = time.process_time()
+
+        def watch(progress: td.Progress) -> bool:
+            seen.append((time.process_time() - start, progress.error))
+            return progress.error <= enough
+
+        options = {"rank": self.rank, "method": method, "tol": 0.0, "max_iter": steps, "rng": 0}
+        td.completion.weighted_low_rank(self.x, self.weights, callback=watch, **options)
+        return seen
+
+    def track_seconds(self, row: tuple[str, int, int, int, float], method: str) -> float:
+        curves = [self._curve(method, MOST, self.enough) for _ in range(2)]
+        reached = curves[0][-1][1] <= self.enough
+        return min(curve[-1][0] for curve in curves) if reached else float("nan")
+
+    def track_steps(self, row: tuple[str, int, int, int, float], method: str) -> float:
+        curve = self._curve(method, MOST, self.enough)
+        return len(curve) if curve[-1][1] <= self.enough else float("nan")
+
+    track_seconds.unit = "seconds of one processor"
+
+
+class Memory:
+    """What is held at once, as a multiple of data, weights and factors."""
+
+    params = (((1000, 1000, 32), (1000, 1000, 128)) if FULL else ((120, 80, 16),), METHODS)
+    param_names = ("size", "method")
+    timeout = 600
+
+    def setup(self, size: tuple[int, int, int], method: str) -> None:
+        self.x, self.weights = weighted("random", *size)
+
+    def track_multiple(self, size: tuple[int, int, int], method: str) -> float:
+        (m, n, rank), options = size, {"method": method, "max_iter": 2, "tol": 0.0, "rng": 0}
+        tracemalloc.start()
+        try:
+            td.completion.weighted_low_rank(self.x, self.weights, rank=rank, **options)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        return most / (2 * self.x.nbytes + (m + n) * rank * self.x.itemsize)
 
 
 class Peers:

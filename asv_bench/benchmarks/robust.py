@@ -18,7 +18,11 @@ from tdecomp.completion import robust
 from ._problems import FULL
 
 # Side, rank, fraction of outliers.
-CASES = ((500, 25, 0.1), (1000, 50, 0.05)) if FULL else ((120, 5, 0.1),)
+CASES = (
+    ((500, 25, 0.05), (500, 25, 0.1), (1000, 20, 0.1), (1000, 50, 0.05), (200, 20, 0.25))
+    if FULL
+    else ((120, 5, 0.1),)
+)
 METHODS = ("pursuit", "godec", "scaled")
 # Side of the matrix, rank, number of measurements, steps.
 SIDE, RANK, COUNT, STEPS = (20, 3, 1200, 2000) if FULL else (10, 2, 300, 300)
