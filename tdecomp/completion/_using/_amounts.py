@@ -25,7 +25,7 @@ def read_amounts(
     xp, entries = read(x, duplicates=means, may_be_empty=may_be_empty)
     _refuse_negative(entries, xp)
     values = entries.values
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         if duplicates == "sum" and entries.weights is not None:
             values = values * entries.weights
         more = rate * values

@@ -41,7 +41,8 @@ class Part(NamedTuple):
         shape = row_penalties(side, 1.0, self.ridge.by_count, k, xp)
         # Beyond that nothing is left of a row, and squares must not overflow.
         most = eps(shape.dtype, xp) ** -3
-        penalty = shape * xp.clip(self.ridge.factors / self.length / self.length, max=most)
+        size = float(self.length)
+        penalty = shape * min(self.ridge.factors / size / size, most)
         if self.ridge.biases is None:
             return penalty
         return with_offsets(penalty, self.ridge.biases, xp)

@@ -26,11 +26,15 @@ def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Na
     gram = xp.matrix_transpose(right) @ right
     shift = min(ridge / size / size, CRUSHING)
     gram = gram + shift * xp.eye(k, dtype=right.dtype, device=device(right))
-    values, axes = xp.linalg.eigh(gram)
+    # Of columns far smaller than others, eigenvalues would see nothing.
+    unit = xp.sqrt(xp.linalg.diagonal(gram))
+    small = (unit > 0) & (unit < eps(right.dtype, xp) ** 0.25 * xp.max(unit))
+    unit = xp.where(small, unit, xp.ones_like(unit))
+    values, axes = xp.linalg.eigh(gram / unit[:, None] / unit)
     seen = values > k * eps(right.dtype, xp) * xp.max(values)
     root = xp.sqrt(xp.where(seen, values, 0.0))
     inverse = xp.where(seen, 1 / xp.where(seen, root, 1.0), 0.0)
     targets = side._replace(values=1 + 1 / side.values, weights=side.values)
-    start = ((left * length) @ axes) * root
-    found = solve_rows(targets, start, (right @ axes) * inverse, xp.ones_like(left), xp)
-    return (found * inverse) @ xp.matrix_transpose(axes) / length
+    start = ((left * length * unit) @ axes) * root
+    found = solve_rows(targets, start, ((right / unit) @ axes) * inverse, xp.ones_like(left), xp)
+    return (found * inverse) @ xp.matrix_transpose(axes) / unit / length

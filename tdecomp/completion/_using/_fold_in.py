@@ -7,17 +7,17 @@ from typing import Any
 from tdecomp._errors import check_bool, check_choice, check_size
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import device, eps, equilibrate
+from tdecomp._xp import device, eps, equilibrate, floats
 from tdecomp.completion._biases import ridge_of_biases
 from tdecomp.completion._entries import read
 from tdecomp.completion._format import Completion
 from tdecomp.completion._masked import solve_rows, times
 from tdecomp.completion._observed import Side, group
-from tdecomp.completion._penalties import row_penalties, with_offsets
+from tdecomp.completion._penalties import CRUSHING, row_penalties, with_offsets
 from tdecomp.completion._together import with_ones
 from tdecomp.completion._using._amounts import read_amounts
 from tdecomp.completion._using._everywhere import solve_everywhere
-from tdecomp.completion._using._model import Model, alike, as_model, in_unit
+from tdecomp.completion._using._model import Model, alike, as_model
 
 
 @full_precision
@@ -179,15 +179,17 @@ def _fold_in(
     values = side.values - mean - xp.take(columns, side.indices, axis=0)
     values, scale = equilibrate(values, xp, axis=(0,), always=True)
     side = side._replace(values=values, weights=weights)
-    right, length = in_unit(model.right, xp)
-    size, k = float(length), right.shape[1]
-    ridge = ridge / size / size
-    penalty = row_penalties(side, ridge if by_count else ridge / heaviest, by_count, k, xp)
+    right, length = _in_units(model.right, xp)
+    k = right.shape[1]
+    ridges = _ridges(ridge if by_count else ridge / heaviest, length, xp)
+    penalty = row_penalties(side, 1.0, by_count, k, xp) * ridges
+    share = length / xp.max(length) if k else length
     if bias_ridge is not None:
         right = with_ones(right, xp)
         penalty = with_offsets(penalty, bias_ridge / heaviest, xp)
+        share = xp.concat([share, xp.ones_like(scale)])
     found = xp.zeros_like(penalty, dtype=right.dtype)
-    for held in (penalty + _shortening(side, right, xp), penalty):
+    for held in (penalty + _shortening(side, right, share, xp), penalty):
         found = solve_rows(side, found, right, held, xp)
     # Their quotient may be beyond the range where the rows are not.
     left = found[:, :k] * scale[0] / length
@@ -195,12 +197,33 @@ def _fold_in(
     return Model(left, model.right, type(model.biases)(mean, rows, columns))
 
 
-def _shortening(side: Side, right: Array, xp: Namespace) -> Array:
-    """Return a ridge (p, 1) of half the digits, with which rows have nothing their entries lack.
+def _in_units(factor: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Return a factor at unit scale, and what each column has been divided by.
+
+    That is one number, so that the shortest rows stay the shortest, but for columns so small that
+    half of the digits of their squares would be lost beside those of others.
+    """
+    _, lengths = equilibrate(factor, xp, axis=(0,), always=True)
+    length = lengths[0, :]
+    if length.shape[0]:
+        most = xp.max(length)
+        length = xp.where(length < eps(factor.dtype, xp) ** 0.25 * most, length, most)
+    return factor / length, length
+
+
+def _ridges(ridge: float, length: Array, xp: Namespace) -> Array:
+    """Return the ridges of numbers that are multiplied with columns divided by a length."""
+    found = [min(ridge / size / size, CRUSHING) for size in floats(length)]
+    return xp.asarray(found, dtype=length.dtype, device=device(length))
+
+
+def _shortening(side: Side, right: Array, share: Array, xp: Namespace) -> Array:
+    """Return ridges (p, k) of half the digits, with which rows have nothing their entries lack.
 
     Without it the part of a row that no entry sees is rounding; the solution that corrects for it
-    adds as little again.
+    adds as little again. Columns of `right` have been that `share` of the largest.
     """
-    squares = xp.sum(xp.abs(right) ** 2, axis=1, keepdims=True)
+    share = xp.clip(share, min=eps(right.dtype, xp) ** 2)
+    squares = xp.sum(xp.abs(right * share) ** 2, axis=1, keepdims=True)
     heavy = xp.ones_like(xp.abs(side.values)) if side.weights is None else side.weights
-    return eps(right.dtype, xp) ** 0.5 * times(side, heavy, squares, xp)
+    return eps(right.dtype, xp) ** 0.5 * times(side, heavy, squares, xp) * _ridges(1.0, share, xp)

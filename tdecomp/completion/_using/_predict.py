@@ -89,7 +89,10 @@ def places(rows: Any, columns: Any, model: Model, xp: Namespace) -> tuple[Array,
 def indices(part: Any, size: int, like: Array, xp: Namespace, name: str) -> Array:
     """Return integers of any shape as indices that count from the start."""
     if not is_array_api_obj(part):
-        part = np.asarray(part)
+        try:
+            part = np.asarray(part)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} must be integers: {error}") from None
     own = np if isinstance(part, np.ndarray | np.generic) else namespace(part, like)
     empty = 0 in part.shape
     if not (own.isdtype(part.dtype, "integral") or empty):

@@ -49,6 +49,26 @@ def test_what_makes_no_sense_is_refused(options, error, message):
         implicit_als(np.full((6, 5), 10.0), rank=1, **options)
 
 
+def test_amounts_beyond_single_precision_are_refused_without_a_warning():
+    with pytest.raises(ValueError, match=r"alpha=1e\+39 times the largest"):
+        implicit_als(np.eye(6, 5, dtype="float32"), rank=1, alpha=1e39)
+
+
+def test_a_start_is_the_matrix_that_its_factors_make():
+    x, rng = np.random.default_rng(0).poisson(0.7, (7, 5)).astype(float), np.random.default_rng(1)
+    left, right = rng.standard_normal((7, 2)), rng.standard_normal((2, 5))
+    fits = [
+        implicit_als(x, rank=2, init=td.LowRank(a, b), max_iter=3)
+        for a, b in (
+            (left, right),
+            (left * 1e200, right / 1e200),
+            (left * [1.0, 1e20], right / [[1.0], [1e20]]),
+        )
+    ]
+    for fit in fits[1:]:
+        assert fit.error == pytest.approx(fits[0].error, rel=1e-10)
+
+
 def test_an_entry_that_is_not_finite_is_named_by_its_place():
     x = scipy.sparse.coo_array(([1.0, np.inf, 2.0], ([0, 2, 3], [1, 3, 0])), shape=(5, 4))
     with pytest.raises(ValueError, match=r"x has 1 non-finite .* x\[2, 3\]"):

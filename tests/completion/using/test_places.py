@@ -88,6 +88,7 @@ def test_factors_may_be_lists_or_integers():
     ("call", "error", "message"),
     [
         (lambda z: predict(z, slice(3), 0), TypeError, "rows must be integers, got object"),
+        (lambda z: predict(z, [[1], [1, 2]], 0), TypeError, "rows must be integers: "),
         (lambda z: predict(z, 0, [True]), TypeError, "columns must be integers, got bool"),
         (lambda z: top_n(z, 1, rows=3), TypeError, "rows must be a 1-d array of ints"),
         (lambda z: top_n(z, 1, columns=[400]), ValueError, "columns has an index outside"),

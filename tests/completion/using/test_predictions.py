@@ -218,6 +218,27 @@ def test_folding_in_follows_the_scale_of_the_data(scale):
     np.testing.assert_allclose(found, truth[:4], atol=1e-10)
 
 
+@pytest.mark.parametrize("alpha", [None, 2.0])
+@pytest.mark.parametrize("spread", [1e-10, 1e-100])
+def test_no_column_of_a_factor_hides_another(alpha, spread):
+    truth, x = noisy(sigma=0.1)
+    z = td.truncated_svd(truth, rank=2)
+    x = x[:5] if alpha is None else np.round(np.abs(np.nan_to_num(x[:5])))
+    plain = td.LowRank(z.U * z.S, z.Vh)
+    other = td.LowRank(z.U * z.S / [1.0, spread], z.Vh * [[1.0], [spread]])
+    own, found = (fold_in(model, x, alpha=alpha).to_array() for model in (plain, other))
+    np.testing.assert_allclose(found, own, atol=1e-11)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_a_penalty_of_rows_of_any_size_is_no_warning(scale):
+    _, x = noisy(shape=(7, 5))
+    z = td.LowRank(model().left / scale, model().right * scale)
+    rules = {"regularization": 1.0, "by_count": True}
+    for part in (fold_in(z, x, **rules).left, variance(z, x, 0, 0, noise=1.0, **rules).values):
+        assert np.isfinite(part).all()
+
+
 def test_the_variance_is_that_of_bayesian_regression_where_columns_are_known(xp):
     not_compiled(xp)
     rng = np.random.default_rng(0)
