@@ -22,6 +22,7 @@ from tdecomp.completion.sampling._forest import (
     replaced,
     roots,
     sums_of,
+    wide,
 )
 
 
@@ -140,7 +141,11 @@ def picked(x: Array, index: np.ndarray, xp: Namespace) -> Array:
 
 def shifted(x: Array, exponent: int, xp: Namespace) -> Array:
     """Return ``x * 2 ** exponent`` for an array."""
-    return times_power(x, float(exponent), xp) if exponent else x
+    if not exponent:
+        return x
+    # An array, as some libraries take a number of Python for one of single precision.
+    power = xp.asarray(float(exponent), dtype=wide(xp), device=device(x))
+    return times_power(x, power, xp)
 
 
 def scaled(x: float, exponent: int) -> float:

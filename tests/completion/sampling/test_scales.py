@@ -109,3 +109,16 @@ def test_singular_values_above_the_range_of_numbers_are_refused(dtype, size):
             call()
     assert LengthSquaredMatrix(a).row_norms[0] == np.inf
     assert LengthSquaredMatrix(a).sample(3, rng=0)[0].shape == (3,)
+
+
+def test_scales_cancel_in_every_library(xp):
+    held = LengthSquaredMatrix(xp.asarray(np.asarray([[3.0, 0.0, 4.0], [0.0, 1e-200, 0.0]])))
+    u = combine(xp.asarray(np.asarray([1.0, 5e200])), held)
+    held.update(0, [0, 2], [0.0, 0.0])  # all but the least entry
+    assert held.norm == 1e-200
+    np.testing.assert_allclose(xp.to_numpy(u.query([0, 1, 2])), [0.0, 5.0, 0.0], rtol=1e-14)
+    x, y = (xp.asarray(np.full(n, 1e200)) for n in (2, 3))
+    form = bilinear(x, held, y, samples=8, groups=1, rng=0)
+    assert float(form) == pytest.approx(1e200, rel=1e-13)
+    found = sampled_svd(xp.asarray(np.full((3, 2), 1e-200)), rank=1, samples=3, rng=0)
+    np.testing.assert_allclose(xp.to_numpy(found.right()), np.full((2, 1), 0.5**0.5), rtol=1e-13)
