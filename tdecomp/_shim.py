@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 import array_api_compat as compat
 import numpy as np
 
 from tdecomp._program import one_program
+from tdecomp._quiet import multiplications, quiet_runs
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import all_finite, is_numpy
 
@@ -63,16 +64,28 @@ def _substitute(t: Array, b: Array, xp: Namespace, *, lower: bool) -> Array:
     """
     n = t.shape[-1]
     blocks = [slice(i, min(i + _BLOCK, n)) for i in range(0, n, _BLOCK)]
-    out = xp.empty_like(b)
-    for rows in blocks if lower else reversed(blocks):
-        known = slice(0, rows.start) if lower else slice(rows.stop, n)
-        rest = -t[..., rows, known] @ out[..., known, :]
-        rest += b[..., rows, :]
+    blocks = blocks if lower else blocks[::-1]
+    inverses = []
+    for rows in blocks:
         corner = t[..., rows, rows]
         scale = xp.astype(xp.max(xp.abs(corner), axis=-1), t.dtype)
-        inverse = xp.linalg.inv(corner / scale[..., :, None]) / scale[..., None, :]
-        out[..., rows, :] = inverse @ rest
+        inverses.append(xp.linalg.inv(corner / scale[..., :, None]) / scale[..., None, :])
+    out = xp.empty_like(b)
+    for columns in _runs_of_columns(t, b):
+        for rows, inverse in zip(blocks, inverses, strict=True):
+            known = slice(0, rows.start) if lower else slice(rows.stop, n)
+            rest = -t[..., rows, known] @ out[..., known, columns]
+            rest += b[..., rows, columns]
+            out[..., rows, columns] = inverse @ rest
     return out
+
+
+def _runs_of_columns(t: Array, b: Array) -> Iterable[slice]:
+    """Cut the columns of a right-hand side so that substitution wakes nobody."""
+    width = b.shape[-1]
+    if not (is_numpy(t) and is_numpy(b)):
+        return [slice(0, width)]
+    return quiet_runs(width, multiplications(_BLOCK * t.shape[-1], t, b))
 
 
 def cholesky(a: Array, xp: Namespace) -> Array | None:

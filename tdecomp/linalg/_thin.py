@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from tdecomp._program import one_program
+from tdecomp._quiet import multiplications, quiet_runs, wakes
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, is_numpy
 
-# Multiplications for which OpenBLAS wakes no threads, not even for a matrix times its own
-# transpose, and from which on they are worth waking: they go on spinning for a tenth of a second,
-# and compiled loops that follow lose half of a core. Complex ones count eight times.
-_QUIET, _WORTH = 3 << 17, 1 << 24
+# Multiplications from which on threads are worth waking.
+_WORTH = 1 << 24
 
 
 def thin_product(a: Array, x: Array, xp: Namespace) -> Array:
@@ -62,16 +61,17 @@ def _adjoint_product(a: Array, y: Array, xp: Namespace) -> Array:
 
 def _small(a: Array, x: Array) -> bool:
     """Tell whether a product is too small for threads, but would wake them."""
-    return is_numpy(a) and is_numpy(x) and a.ndim == 2 and _QUIET < _work(a, x) < _WORTH
+    if not (is_numpy(a) and is_numpy(x) and a.ndim == 2):
+        return False
+    work = _work(a, x)
+    return wakes(work) and work < _WORTH
 
 
 def _work(a: Array, x: Array) -> int:
-    """Return the multiplications of a product of `a` and the columns of `x`, as they count."""
-    return int(a.size * x.shape[-1]) << (3 if a.dtype.kind == "c" or x.dtype.kind == "c" else 0)
+    """Return what the product of `a` and the columns of `x` counts."""
+    return multiplications(a.size * x.shape[-1], a, x)
 
 
 def _runs(a: Array, x: Array) -> Iterator[slice]:
     """Cut the rows of `a` into runs whose products wake nobody."""
-    length = a.shape[0]
-    step = max(1, _QUIET * length // _work(a, x))
-    return (slice(start, start + step) for start in range(0, length, step))
+    return quiet_runs(a.shape[0], _work(a[:1], x))
