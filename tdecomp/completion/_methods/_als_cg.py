@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from tdecomp._iterate import Step
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, conj, eps
+from tdecomp._xp import conj, eps
 from tdecomp.completion._gradients import Effort, improve_rows
 from tdecomp.completion._masked import solve_rows
 from tdecomp.completion._methods._balanced import balanced
 from tdecomp.completion._methods._judged import judged
 from tdecomp.completion._observed import Side
 from tdecomp.completion._problem import Problem, Solver
+from tdecomp.linalg._thin import inner_product, mixed_columns
 
 # The most steps for a row: with the axes of its factor, three to five are usual.
 _STEPS = 16
@@ -97,8 +98,9 @@ def _along_axes(left: Array, right: Array, rank: int, xp: Namespace) -> tuple[Ar
 
     Offsets behind them stay.
     """
-    _, axes = xp.linalg.eigh(adjoint(right[:, :rank], xp) @ right[:, :rank])
-    turned = left[:, :rank] @ conj(axes, xp), right[:, :rank] @ axes
+    first, second = left[:, :rank], right[:, :rank]
+    _, axes = xp.linalg.eigh(inner_product(second, second, xp))
+    turned = mixed_columns(first, conj(axes, xp)), mixed_columns(second, axes)
     if left.shape[1] == rank:
         return turned
     return tuple(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import adjoint, conj, eps
+from tdecomp._xp import conj, eps
+from tdecomp.linalg._thin import inner_product, mixed_columns
 
 
 def in_metric(
@@ -26,9 +27,10 @@ def in_metric(
     xp : namespace
         Their library.
     """
-    values, axes = xp.linalg.eigh(adjoint(other, xp) @ other)
+    values, axes = xp.linalg.eigh(inner_product(other, other, xp))
     floor = max(damp, eps(slope.dtype, xp)) * float(values[-1])
     metric = share[:, None] * (xp.clip(values, 0.0) + floor) + penalty
     metric = xp.where(metric > 0, metric, xp.ones_like(metric))
     # The Gram matrix of the model, which has no conjugates, is the conjugate of this one.
-    return ((slope @ conj(axes, xp)) / metric) @ xp.matrix_transpose(axes)
+    turned = mixed_columns(slope, conj(axes, xp)) / metric
+    return mixed_columns(turned, xp.matrix_transpose(axes))
