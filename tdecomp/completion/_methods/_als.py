@@ -9,6 +9,7 @@ from tdecomp._iterate import Step
 from tdecomp._typing import Array
 from tdecomp.completion._masked import solve_and_judge, solve_rows
 from tdecomp.completion._methods._balanced import balanced
+from tdecomp.completion._methods._extrapolated import extrapolated
 from tdecomp.completion._methods._judged import judged
 from tdecomp.completion._nonnegative import descend_rows
 from tdecomp.completion._observed import Side
@@ -21,8 +22,9 @@ def als(problem: Problem) -> Solver:
     With one factor fixed, every row of the other is a ridge regression of its own on the
     :math:`n_i` entries that are known of it, and no step raises the objective. From a spectral
     start on entries that are known at random, the misfit of a matrix of low rank falls
-    geometrically [2]_. Between sweeps the factors of the same matrix are balanced. Offsets are
-    one number more of each row. Nonnegative rows descend coordinate by coordinate instead.
+    geometrically [2]_. Between sweeps the factors of the same matrix are balanced, and from the
+    seventh on they begin where the last six point to. Offsets are one number more of each row.
+    Nonnegative rows descend coordinate by coordinate instead, each time from where they are.
 
     Notes
     -----
@@ -38,11 +40,11 @@ def als(problem: Problem) -> Solver:
     """
     (rows, columns, _), xp = problem.observed, problem.xp
 
-    def step(state: tuple[Array, Array]) -> Step[tuple[Array, Array]]:
-        left, right = state
+    def sweep(left: Array, right: Array) -> tuple[Array, Array, Step[None]]:
         left = half(solve_rows, rows, left, right, problem.row_penalty)
         right, loss = half(solve_and_judge, columns, right, left, problem.column_penalty)
-        return judged(problem, left, right, balanced(problem, left, right), loss=loss)
+        found = judged(problem, left, right, None, loss=loss)
+        return *balanced(problem, left, right), found
 
     def half(solve: Callable[..., Any], side: Side, own: Array, other: Array, ridge: Array) -> Any:
         seen, fixed = problem.facing(side, other)
@@ -54,5 +56,6 @@ def als(problem: Problem) -> Solver:
         right = descend_rows(columns, right, left, problem.column_penalty, xp)
         return judged(problem, left, right, balanced(problem, left, right))
 
-    chosen = descend if problem.nonnegative else step
-    return Solver((problem.left, problem.right), chosen, lambda state: problem.joined(*state))
+    if not problem.nonnegative:
+        return extrapolated(problem, sweep)
+    return Solver((problem.left, problem.right), descend, lambda state: problem.joined(*state))

@@ -18,7 +18,9 @@ def balanced(problem: Problem, left: Array, right: Array) -> tuple[Array, Array]
     is attained where both factors, each times the roots of its penalties, have the singular
     values of that matrix for their Gram matrix. Then what offsets and factors can tell alike goes
     where it costs least. Half steps do all this slowly where the penalty is small: sweeps that
-    begin from balanced factors are a tenth as many, or fewer. Without a penalty all factors of a
+    begin from balanced factors are a tenth as many, or fewer. Of all factors that are balanced
+    these are the nearest, in that they come by a positive definite change of columns: what is
+    balanced stays, and small changes remain small. Without a penalty all factors of a
     matrix are alike, and these stay as they are, but for what they take over from offsets, which
     have a ridge of their own.
     """
@@ -64,9 +66,10 @@ def evened(
 def _change(a: Array, b: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     r"""Return `G` and :math:`H = G^{-T}` that make Gram matrices alike, and what is gained.
 
-    :math:`G^* A G` and :math:`H^* B H` are then one diagonal matrix; the gain is the sum of both
-    traces, before less after. Directions of little weight are changed less, so that nothing of the
-    product is lost to rounding, and may gain nothing.
+    :math:`G^* A G` is then the conjugate of :math:`H^* B H`. Of all such matrices `G` is the
+    positive definite one, whose square is the geometric mean of :math:`A^{-1}` and the conjugate
+    of `B`. The gain is the sum of both traces, before less after. Directions of little weight are
+    changed less, so that nothing of the product is lost to rounding, and may gain nothing.
     """
     values, axes = xp.linalg.eigh(a)
     root = xp.astype(xp.sqrt(_above(values, xp)), a.dtype)
@@ -75,6 +78,9 @@ def _change(a: Array, b: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     fourth = xp.astype(_above(squares, xp) ** 0.25, a.dtype)
     g = (axes / root) @ turn * fourth
     h = conj((axes * root) @ turn, xp) / fourth
+    u, _, vh = xp.linalg.svd(g, full_matrices=False)
+    back = adjoint(u @ vh, xp)  # any turn serves; this one makes `g` positive definite
+    g, h = g @ back, h @ conj(back, xp)
     before = _trace(a, xp) + _trace(b, xp)
     after = _trace(adjoint(g, xp) @ a @ g, xp) + _trace(adjoint(h, xp) @ b @ h, xp)
     return g, h, before - after

@@ -141,10 +141,11 @@ def riemannian(problem: Problem) -> Solver:
         state = near.state
         for _ in range(_SWEEPS):
             state = near.step(state).state
-        loss, objective, slopes = space.at(state)
-        way = space.steepest(state, slopes)
+        factors = near.factors(state)
+        loss, objective, slopes = space.at(factors)
+        way = space.steepest(factors, slopes)
         size = space.dot(way, slopes)
-        return _State(state, loss, objective, slopes, way, way, size, math.inf)
+        return _State(factors, loss, objective, slopes, way, way, size, math.inf)
 
     def lowered(state: _State, way: Pair) -> _State | None:
         """Return the lowest point along a way, None where none is lower."""

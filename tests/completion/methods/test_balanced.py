@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tdecomp as td
+from tdecomp._xp import namespace
 from tdecomp.completion._entries import read
 from tdecomp.completion._methods._balanced import balanced, evened
 from tdecomp.completion._pose import Options, pose
@@ -136,3 +137,21 @@ def test_without_a_penalty_factors_stay():
     problem, left, right = posed(noisy())
     problem = problem._replace(regularization=0.0)
     assert all(a is b for a, b in zip(balanced(problem, left, right), (left, right), strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_factors_are_balanced_by_a_positive_definite_change_and_then_stay(dtype):
+    rng = np.random.default_rng(0)
+    left, right = (rng.standard_normal((size, 4)).astype(dtype) for size in (9, 7))
+    if dtype == "complex128":
+        left, right = left + 1j * rng.standard_normal(left.shape), right * (1 - 2j)
+    xp, one = namespace(left), np.ones((1, 1))
+    first, second = evened(left, right, (one, one), 4, xp)
+    gram, other = first.conj().T @ first, second.conj().T @ second
+    np.testing.assert_allclose(gram, other.conj(), atol=1e-12 * np.linalg.norm(gram))
+    change = np.linalg.lstsq(left, first)[0]
+    np.testing.assert_allclose(change, change.conj().T, atol=1e-12 * np.linalg.norm(change))
+    assert np.linalg.eigvalsh(change)[0] > 0
+    third, fourth = evened(first, second, (one, one), 4, xp)
+    np.testing.assert_allclose(third, first, atol=1e-12 * np.linalg.norm(first))
+    np.testing.assert_allclose(fourth, second, atol=1e-12 * np.linalg.norm(second))
