@@ -18,7 +18,7 @@ _AHEAD = 32
 # Entries of which the sums across vectors are shared out: as many as a vector has lanes, at most.
 _TOGETHER = min(8, VECTOR_BITS // 64)
 # Numbers of vectors for which a row to multiply with stays in registers.
-_FEW = (1, 2)
+_FEW = (1, 2) if VECTOR_BITS == 512 else (1, 2, 3, 4)
 
 
 def _pick(
@@ -177,7 +177,7 @@ _gaps_and_copies = _pick(gap=True, copy=True)
 _gaps_and_scaled = _pick(gap=True, copy=True, scaled=True)
 _placed = _pick(gap=True, copy=True, placed=True)
 _placed_and_scaled = _pick(gap=True, copy=True, placed=True, scaled=True)
-_row1, _row2, _row4 = tile(1, 1), tile(1, 2), tile(1, 4)
+_row1, _row2, _row4 = (tile(1, vectors, asking=False) for vectors in (1, 2, 4))
 
 
 @routine

@@ -36,10 +36,13 @@ _WIDE = 2 if ROWS[2] == _HIGH else 1
 _SHORT, _HALF = 12, 4
 _FULL = 2 * _HALF if VECTOR_BITS == 512 else 0
 _short = staircase(_SHORT, _HALF)
+# With 16 registers, the first rows of whole vectors are formed in one pass.
+_QUARTER = _HALF if VECTOR_BITS == 256 else 0
+_first = staircase(_HIGH, _HALF)
 
-_high1, _high2 = tile(_HIGH, 1), tile(_HIGH, _WIDE)
-_low1, _low2 = tile(_LOW, 1), tile(_LOW, 2)
-_row1, _row2, _row4 = tile(1, 1), tile(1, 2), tile(1, 4)
+_high1, _high2 = (tile(_HIGH, vectors, asking=False) for vectors in (1, _WIDE))
+_low1, _low2, _low3 = (tile(_LOW, vectors, asking=False) for vectors in (1, 2, 3))
+_row1, _row2, _row4 = (tile(1, vectors, asking=False) for vectors in (1, 2, 4))
 
 
 def equations(k: int) -> int:
@@ -62,6 +65,9 @@ def _panel(
         elif rows == _HIGH:
             _high1(buffer, i, 1, stride, buffer, j, stride, depth, h, to, width, 0, 0)
             j += lanes
+        elif rows == _LOW and left == 3:
+            _low3(buffer, i, 1, stride, buffer, j, stride, depth, h, to, width, 0, 0)
+            j += 3 * lanes
         elif rows == _LOW and left >= 2:
             _low2(buffer, i, 1, stride, buffer, j, stride, depth, h, to, width, 0, 0)
             j += 2 * lanes
@@ -88,6 +94,9 @@ def add_squares(
         _short(buffer, stride, depth, h, width)
         return
     i = 0
+    if lanes == _QUARTER and k >= _HIGH:
+        _first(buffer, stride, depth, h, width)
+        i = _HIGH
     while i <= k:
         left = k + 1 - i
         rows = _HIGH if left > _LOW else _LOW if left > 1 else 1
@@ -204,7 +213,7 @@ def solve_filled(
 
 @routine
 def wide_row(k: int, width: int, shifted: bool, like: Any) -> Any:
-    """Return room for a row of `k` numbers that is filled up, with a one behind it if `shifted`."""
+    """Return room for a row of `k` numbers filled up, with a one behind them if `shifted`."""
     wide = np.zeros(width, like.dtype)
     if shifted:
         wide[k] = 1

@@ -19,6 +19,9 @@ from tdecomp.completion._observed import Side
 # How many numbers a pass over entries may hold at a time.
 _ROOM = 1 << 22
 
+# Starts, indices, values, weights and offsets.
+_Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
 
 def entries(side: Side, left: Array, right: Array, xp: Namespace) -> Array:
     """Return the entries of a model where the matrix is known, in the order of `side`."""
@@ -191,7 +194,7 @@ def listed(side: Side) -> np.ndarray:
     return np.empty(0, side.values.dtype) if side.weights is None else side.weights
 
 
-def laid_out(side: Side) -> tuple[np.ndarray, ...]:
+def laid_out(side: Side) -> _Arrays:
     """Return a side as kernels take it, with no weights where all are 1, and no offsets."""
     offsets = np.empty(0, side.values.dtype) if side.offsets is None else side.offsets
     return side.starts, side.indices, side.values, listed(side), offsets
