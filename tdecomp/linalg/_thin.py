@@ -11,8 +11,8 @@ from tdecomp._quiet import multiplications, quiet_runs, wakes
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, is_numpy
 
-# Multiplications from which on threads are worth waking.
-_WORTH = 1 << 24
+# Multiplications from which on threads are worth waking: some milliseconds.
+_WORTH = 1 << 26
 
 
 def thin_product(a: Array, x: Array, xp: Namespace) -> Array:

@@ -8,6 +8,7 @@ from tdecomp.completion._masked import solve_rows
 from tdecomp.completion._observed import Side
 from tdecomp.completion._penalties import CRUSHING
 from tdecomp.completion._using._model import in_unit
+from tdecomp.linalg._thin import inner_product, mixed_columns
 
 
 def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Namespace) -> Array:
@@ -23,7 +24,7 @@ def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Na
     k = right.shape[1]
     right, length = in_unit(right, xp)
     size = float(length)
-    gram = xp.matrix_transpose(right) @ right
+    gram = inner_product(right, right, xp)
     shift = min(ridge / size / size, CRUSHING)
     gram = gram + shift * xp.eye(k, dtype=right.dtype, device=device(right))
     # Of columns far smaller than others, eigenvalues would see nothing.
@@ -35,6 +36,7 @@ def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Na
     root = xp.sqrt(xp.where(seen, values, 0.0))
     inverse = xp.where(seen, 1 / xp.where(seen, root, 1.0), 0.0)
     targets = side._replace(values=1 + 1 / side.values, weights=side.values)
-    start = ((left * length * unit) @ axes) * root
-    found = solve_rows(targets, start, ((right / unit) @ axes) * inverse, xp.ones_like(left), xp)
-    return (found * inverse) @ xp.matrix_transpose(axes) / unit / length
+    start = mixed_columns(left * length * unit, axes) * root
+    fixed = mixed_columns(right / unit, axes) * inverse
+    found = solve_rows(targets, start, fixed, xp.ones_like(left), xp)
+    return mixed_columns(found * inverse, xp.matrix_transpose(axes)) / unit / length

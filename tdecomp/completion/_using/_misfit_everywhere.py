@@ -8,6 +8,7 @@ from tdecomp._xp import device, eps, squared_norm
 from tdecomp.completion._masked import entries as model_entries
 from tdecomp.completion._observed import Side
 from tdecomp.completion._using._model import in_unit
+from tdecomp.linalg._thin import inner_product
 
 # How many entries of the matrix are formed at a time.
 _BLOCK = 1 << 20
@@ -35,7 +36,7 @@ def misfit_everywhere(
 def _squares(left: Array, right: Array, xp: Namespace) -> float:
     """Return the squares of a model, however its factors share its size."""
     (left, tall), (right, wide) = (in_unit(factor, xp) for factor in (left, right))
-    grams = [xp.matrix_transpose(factor) @ factor for factor in (left, right)]
+    grams = [inner_product(factor, factor, xp) for factor in (left, right)]
     size = float(tall * wide)
     return float(xp.sum(grams[0] * grams[1])) * size * size
 
