@@ -290,7 +290,10 @@ def quotient(part: Array, whole: Array, xp: Namespace, *, of_nothing: float = 0.
 
 def times_power(x: Array, exponent: Array | float, xp: Namespace) -> Array:
     """Return ``x * 2 ** exponent`` in two steps, so that no factor leaves the range alone."""
-    half = xp.floor(xp.asarray(exponent, device=device(x)) / 2)
+    if isinstance(exponent, int | float):
+        # The default of a library may be single precision, which has fewer powers.
+        exponent = xp.asarray(exponent, dtype=real_dtype(x.dtype, xp), device=device(x))
+    half = xp.floor(exponent / 2)
     with np.errstate(over="ignore", under="ignore"):
         for part in (half, exponent - half):
             x = x * xp.astype(xp.pow(xp.ones_like(part) * 2.0, part), x.dtype)

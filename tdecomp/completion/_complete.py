@@ -114,8 +114,8 @@ def complete(
     Returns
     -------
     Fit
-        ``tensor``, a `Completion`; ``error``, the true relative residual on the entries that were
-        fitted; ``n_iter``; ``status``.
+        ``tensor``, a `Completion`; ``error``, the true residual on the entries that were fitted,
+        relative to these unless all are 0; ``n_iter``; ``status``.
 
     Raises
     ------
@@ -228,9 +228,9 @@ def _held_out(
     if others.shape != entries.shape:
         raise ValueError(f"holdout must have shape {entries.shape}, got {others.shape}")
     namespace(others.values, entries.values)
-    scaled = xp.astype(
-        times_power(others.values, -float(units.exponent), xp), entries.values.dtype
-    )
+    dtype = entries.values.dtype
+    wide = xp.astype(others.values, xp.result_type(others.values.dtype, dtype))
+    scaled = xp.astype(times_power(wide, -float(units.exponent), xp), dtype)
     return entries, others._replace(values=scaled)
 
 

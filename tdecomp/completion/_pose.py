@@ -53,7 +53,7 @@ class Posed(NamedTuple):
         return shown((left, right), offsets, self.units, self.problem.xp)
 
     def error(self, factors: tuple[Array, Array]) -> float:
-        """Return the weighted residual on the known entries, relative to these."""
+        """Return the weighted residual on the known entries, relative to these if any is not 0."""
         loss = misfit(self.problem.observed.rows, *factors, self.problem.xp)
         return math.sqrt(loss / self.problem.total)
 
@@ -67,9 +67,8 @@ def pose(entries: Entries, units: Units, options: Options, xp: Namespace) -> Pos
     none, own = no_biases(entries, xp), (options.biases or 0.0) / units.heaviest
     offsets = none if options.biases is None else fit_biases(entries, own, xp)
     observed = group(entries if options.biases is None else _less(entries, offsets, xp), xp)
-    total = max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0))
-    ridge = options.regularization / units.scale
-    ridge = ridge if options.by_count else ridge / units.heaviest
+    total = weighted_squares(entries.values, observed.rows, xp) or 1.0
+    ridge = units.penalty(options.regularization, by_count=options.by_count)
     rows, columns = (
         row_penalties(side, ridge, options.by_count, options.rank, xp)
         for side in (observed.rows, observed.columns)

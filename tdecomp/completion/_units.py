@@ -31,6 +31,18 @@ class Units(NamedTuple):
         """What each of two factors has been divided by."""
         return 2.0 ** (self.exponent // 2)
 
+    def penalty(self, regularization: float, *, by_count: bool) -> float:
+        """Return the penalty of scaled factors, infinite where it is beyond all numbers.
+
+        Both scales are powers of two. Their product is taken, as one of them alone could leave the
+        range; penalties by count have the scale of the weights from these.
+        """
+        exponent = self.exponent + (0 if by_count else math.frexp(self.heaviest)[1] - 1)
+        try:
+            return math.ldexp(regularization, -exponent)
+        except OverflowError:
+            return math.inf
+
 
 def in_units(entries: Entries, xp: Namespace) -> tuple[Entries, Units]:
     """Bring values and weights to unit scale.

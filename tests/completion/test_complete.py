@@ -6,6 +6,8 @@ import scipy.sparse
 
 import tdecomp as td
 from tdecomp import Status
+from tdecomp.completion._complete import METHODS
+from tdecomp.completion._units import Units
 from tdecomp.ops import COO
 
 M, N, K = 40, 30, 3
@@ -125,6 +127,45 @@ def test_entries_of_their_own_judge_as_those_set_aside_do():
     np.testing.assert_allclose(fit.tensor.to_array(), seen[best].to_array(), atol=1e-8)
     with pytest.raises(ValueError, match="holdout must have shape"):
         td.complete(x, rank=2, holdout=judge[1:])
+
+
+@pytest.mark.parametrize("scale", [2.0**-700, 2.0**700])
+def test_entries_at_the_ends_of_the_range_judge_on_every_library(scale, xp):
+    _, x = problem(share=0.7, noise=0.5)
+    judged = np.arange(N) % 3 == 0
+    known, others = np.where(judged, np.nan, x), np.where(judged, x, np.nan)
+    rules = {"rank": 2, "max_iter": 3, "tol": -1, "rng": 0}
+    expected = td.complete(known, holdout=others, **rules).tensor.to_array()
+    fit = td.complete(xp.asarray(known * scale), holdout=xp.asarray(others * scale), **rules)
+    found = xp.to_numpy(fit.tensor.to_array())
+    np.testing.assert_allclose(found / scale, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("kinds", [("float64", "float32"), ("float32", "float64")])
+def test_entries_of_another_precision_judge_by_what_they_are(kinds):
+    """Neither can hold the scale of the other, or what it is divided by."""
+    _, x = problem(share=0.7, noise=0.5)
+    judged = np.arange(N) % 3 == 0
+    known, others = (np.where(part, np.nan, 1e-35 * x) for part in (judged, ~judged))
+    rules = {"rank": 2, "max_iter": 3, "tol": -1, "rng": 0}
+    same, other = (
+        td.complete(known.astype(kinds[0]), holdout=others.astype(kind), **rules)
+        for kind in (kinds[0], kinds[1])
+    )
+    np.testing.assert_array_equal(other.tensor.to_array(), same.tensor.to_array())
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("biases", [False, 1.0])
+def test_of_zeros_the_error_is_the_residual_itself(method, biases):
+    _, x = problem()
+    start = td.complete(x, rank=2, biases=biases, rng=0).tensor
+    rules = {"rank": 2, "method": method, "biases": biases, "regularization": 1.0}
+    fit = td.complete(0 * x, init=start, max_iter=40, tol=0, **rules)
+    assert fit.status != Status.NONFINITE
+    z = fit.tensor.to_array()
+    assert fit.error == pytest.approx(np.linalg.norm(z[~np.isnan(x)]), rel=1e-12)
+    assert np.max(np.abs(z)) < 1e-3
 
 
 def test_biases_do_not_see_what_is_held_out():
@@ -266,6 +307,23 @@ def test_a_penalty_beyond_all_bounds_makes_zeros(method):
     assert fit.status in (Status.CONVERGED, Status.MAX_ITER)
     assert fit.error == pytest.approx(1)
     assert np.linalg.norm(fit.tensor.to_array()) < 1e-6
+
+
+def test_a_penalty_counts_beside_the_scales_of_data_and_weights_together():
+    """Either one alone would take it out of the range, or down to numbers of few digits."""
+    _, x = problem(noise=0.5)
+    known, rules = ~np.isnan(x), {"rank": 2, "rng": 0, "max_iter": 5, "tol": -1}
+    expected = td.complete(x, weights=known, regularization=0.7, **rules).tensor.to_array()
+    scale, heavy = 2.0**300, 2.0**-1060
+    found = td.complete(
+        x * scale, weights=known * heavy, regularization=0.7 * (heavy * scale), **rules
+    ).tensor.to_array()
+    np.testing.assert_allclose(found / scale, expected, rtol=1e-9, atol=1e-10)
+    units = Units(600, 2.0**-900)
+    assert units.penalty(3 * 2.0**-700, by_count=False) == 3 * 2.0**-400
+    assert units.penalty(3 * 2.0**-700, by_count=True) == 0
+    assert Units(-600, 2.0**900).penalty(2.0**700, by_count=False) == 2.0**400
+    assert Units(-600, 1.0).penalty(2.0**700, by_count=False) == np.inf
 
 
 @pytest.mark.parametrize("by_count", [False, True])
