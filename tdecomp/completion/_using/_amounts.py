@@ -21,8 +21,9 @@ def read_amounts(
     """
     check_choice(duplicates, ("error", "sum", "mean"), name="duplicates")
     rate = check_size(alpha, name="alpha")
-    means = "mean" if duplicates == "sum" else duplicates
-    xp, entries = read(x, duplicates=means, may_be_empty=may_be_empty)
+    xp, entries = read(x, duplicates="mean", may_be_empty=may_be_empty)
+    if duplicates == "error":
+        _refuse_several(entries, xp)
     _refuse_negative(entries, xp)
     values = entries.values
     with np.errstate(over="ignore", invalid="ignore"):
@@ -36,6 +37,17 @@ def read_amounts(
     more = xp.where(done, xp.clip(more, min=eps(more.dtype, xp) ** 2), more)
     entries = entries._replace(values=more, weights=None)
     return xp, entries if bool(xp.all(done)) else entries.take(xp.nonzero(done)[0], xp)
+
+
+def _refuse_several(entries: Entries, xp: Namespace) -> None:
+    """Refuse several entries at one place, which the mean of them weighs as so many."""
+    if entries.weights is not None:
+        first = int(xp.argmax(xp.astype(entries.weights > 1, xp.int32)))
+        place = int(entries.rows[first]), int(entries.columns[first])
+        raise ValueError(
+            f'x has several entries at {place}; pass duplicates="sum" to add up what lies at one '
+            "place"
+        )
 
 
 def _refuse_negative(entries: Entries, xp: Namespace) -> None:
