@@ -147,11 +147,16 @@ def nonfinite(
     count: int,
     *,
     name: str,
-    way: str = (
-        "clean the data, or use a method that takes weights= and give those entries weight 0"
-    ),
+    way: str | None = None,
 ) -> ValueError:
-    """Build the refusal of an array from its first bad entry in C order, and their number."""
+    """Build the refusal of an array from its first bad entry in C order, and their number.
+
+    The way out is that of `name`: data may have weights, and what goes with them has none.
+    """
+    if way is None:
+        way = "pass finite numbers"
+        if name in {"a", "x"}:
+            way = "clean the data, or use a method that takes weights= and give them weight 0"
     index: list[str] = []
     for size in reversed(shape):
         first, position = divmod(first, size)

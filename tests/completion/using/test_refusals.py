@@ -124,3 +124,19 @@ def test_penalties_that_leave_the_range_of_numbers_are_refused():
     for scale, weight in ((1e300, 1e200), (1e-300, 1e-200)):
         with pytest.raises(ValueError, match="pass weights of another unit"):
             completion.soft_impute_path(scale * x, rank=1, weights=np.full(x.shape, weight))
+
+
+def test_weights_are_no_way_out_for_what_takes_none():
+    x, bad = np.ones((4, 3)), np.full((4, 1), np.nan)
+    calls = {
+        "row_features": lambda: inductive(x, bad, np.ones((3, 1)), rank=1),
+        "model": lambda: fold_in(td.LowRank(bad, np.ones((1, 3))), x),
+        "weights": lambda: td.complete(x, rank=1, weights=bad),
+        "init.left": lambda: implicit_als(x, rank=1, init=td.LowRank(bad, np.ones((1, 3)))),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ValueError, match=rf"{name} has \d+ non-finite") as caught:
+            call()
+        assert "weights=" not in str(caught.value)
+    with pytest.raises(ValueError, match="a method that takes weights="):
+        td.truncated_svd(bad, rank=1)
