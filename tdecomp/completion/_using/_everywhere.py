@@ -6,7 +6,7 @@ from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps
 from tdecomp.completion._masked import solve_rows
 from tdecomp.completion._observed import Side
-from tdecomp.completion._penalties import CRUSHING
+from tdecomp.completion._using._crushed import in_unit_of
 from tdecomp.completion._using._model import in_unit
 from tdecomp.linalg._thin import inner_product, mixed_columns
 
@@ -23,9 +23,10 @@ def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Na
     """
     k = right.shape[1]
     right, length = in_unit(right, xp)
-    size = float(length)
+    shift, over = in_unit_of(float(length), ridge)
+    # What a ridge leaves nothing of would be no start, but rounding.
+    left = left * length if over == float(length) else xp.zeros_like(left)
     gram = inner_product(right, right, xp)
-    shift = min(ridge / size / size, CRUSHING)
     gram = gram + shift * xp.eye(k, dtype=right.dtype, device=device(right))
     # Of columns far smaller than others, eigenvalues would see nothing.
     unit = xp.sqrt(xp.linalg.diagonal(gram))
@@ -36,7 +37,8 @@ def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Na
     root = xp.sqrt(xp.where(seen, values, 0.0))
     inverse = xp.where(seen, 1 / xp.where(seen, root, 1.0), 0.0)
     targets = side._replace(values=1 + 1 / side.values, weights=side.values)
-    start = mixed_columns(left * length * unit, axes) * root
+    start = mixed_columns(left * unit, axes) * root
     fixed = mixed_columns(right / unit, axes) * inverse
     found = solve_rows(targets, start, fixed, xp.ones_like(left), xp)
-    return mixed_columns(found * inverse, xp.matrix_transpose(axes)) / unit / length
+    over = min(over, float(xp.finfo(left.dtype).max))
+    return mixed_columns(found * inverse, xp.matrix_transpose(axes)) / unit / over

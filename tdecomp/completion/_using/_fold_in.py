@@ -13,9 +13,10 @@ from tdecomp.completion._entries import read
 from tdecomp.completion._format import Completion
 from tdecomp.completion._masked import solve_rows, times
 from tdecomp.completion._observed import Side, group
-from tdecomp.completion._penalties import CRUSHING, row_penalties, with_offsets
+from tdecomp.completion._penalties import row_penalties, with_offsets
 from tdecomp.completion._together import with_ones
 from tdecomp.completion._using._amounts import read_amounts
+from tdecomp.completion._using._crushed import in_unit_of
 from tdecomp.completion._using._everywhere import solve_everywhere
 from tdecomp.completion._using._model import Model, alike, as_model
 
@@ -181,7 +182,7 @@ def _fold_in(
     side = side._replace(values=values, weights=weights)
     right, length = _in_units(model.right, xp)
     k = right.shape[1]
-    ridges = _ridges(ridge if by_count else ridge / heaviest, length, xp)
+    ridges, over = _ridges(ridge if by_count else ridge / heaviest, length, xp)
     penalty = row_penalties(side, 1.0, by_count, k, xp) * ridges
     share = length / xp.max(length) if k else length
     if bias_ridge is not None:
@@ -192,7 +193,7 @@ def _fold_in(
     for held in (penalty + _shortening(side, right, share, xp), penalty):
         found = solve_rows(side, found, right, held, xp)
     # Their quotient may be beyond the range where the rows are not.
-    left = found[:, :k] * scale[0] / length
+    left = found[:, :k] * scale[0] / over
     rows = xp.zeros_like(left[:, 0]) if bias_ridge is None else found[:, -1] * scale[0]
     return Model(left, model.right, type(model.biases)(mean, rows, columns))
 
@@ -211,10 +212,13 @@ def _in_units(factor: Array, xp: Namespace) -> tuple[Array, Array]:
     return factor / length, length
 
 
-def _ridges(ridge: float, length: Array, xp: Namespace) -> Array:
-    """Return the ridges of numbers that are multiplied with columns divided by a length."""
-    found = [min(ridge / size / size, CRUSHING) for size in floats(length)]
-    return xp.asarray(found, dtype=length.dtype, device=device(length))
+def _ridges(ridge: float, length: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Return the ridges of numbers that columns over a length meet, and what those are over."""
+    pairs = [in_unit_of(size, ridge) for size in floats(length)]
+    most = float(xp.finfo(length.dtype).max)
+    where = {"dtype": length.dtype, "device": device(length)}
+    ridges, over = ([min(number, most) for number in part] for part in zip(*pairs, strict=True))
+    return xp.asarray(ridges, **where), xp.asarray(over, **where)
 
 
 def _shortening(side: Side, right: Array, share: Array, xp: Namespace) -> Array:
@@ -226,4 +230,6 @@ def _shortening(side: Side, right: Array, share: Array, xp: Namespace) -> Array:
     share = xp.clip(share, min=eps(right.dtype, xp) ** 2)
     squares = xp.sum(xp.abs(right * share) ** 2, axis=1, keepdims=True)
     heavy = xp.ones_like(xp.abs(side.values)) if side.weights is None else side.weights
-    return eps(right.dtype, xp) ** 0.5 * times(side, heavy, squares, xp) * _ridges(1.0, share, xp)
+    return (
+        eps(right.dtype, xp) ** 0.5 * times(side, heavy, squares, xp) * _ridges(1.0, share, xp)[0]
+    )

@@ -17,7 +17,7 @@ from tdecomp._iterate import Callback, Fit, Status, Step, iterate
 from tdecomp._precision import full_precision
 from tdecomp._random import generator, normal
 from tdecomp._typing import Array, Namespace, Seed
-from tdecomp._xp import device, squared_norm
+from tdecomp._xp import device, equilibrate, squared_norm
 from tdecomp.completion._entries import Entries
 from tdecomp.completion._methods._balanced import evened
 from tdecomp.completion._observed import Observed, group
@@ -170,7 +170,7 @@ def _start(task: _Task, rank: int, init: Any, rng: Seed) -> tuple[Array, Array]:
                 f"init must have shape {(m, n)} and rank {rank}, got {init.shape} and {init.rank}"
             )
         left, right = (given(init, name, like, 1.0, xp) for name in ("left", "right"))
-        return left, xp.matrix_transpose(right)
+        return xp.zeros_like(left), _shared(left, xp.matrix_transpose(right), xp)
     if not isinstance(init, str):
         raise TypeError(f"init must be 'random' or a LowRank, got {type(init).__name__}")
     check_choice(init, ("random",), name="init")
@@ -178,6 +178,25 @@ def _start(task: _Task, rank: int, init: Any, rng: Seed) -> tuple[Array, Array]:
     left, right = (normal(draw, (size, rank), like, xp) for size in (m, n))
     share = (task.observed.nnz / (m * n)) ** 0.5
     return left * (share / rank) ** 0.5, right * (share / rank) ** 0.5
+
+
+def _shared(left: Array, right: Array, xp: Namespace) -> Array:
+    """Return the right one of two factors of their product that are alike in size.
+
+    The first half sweep solves for the left one, wherever that starts.
+    """
+    (left, tall), (right, wide) = (
+        equilibrate(factor, xp, axis=(0,), always=True) for factor in (left, right)
+    )
+    size = xp.sqrt(tall) * xp.sqrt(wide)
+    most = xp.max(size)
+    return _evened(left * (size / most), right * (size / most), xp)[1] * most
+
+
+def _evened(left: Array, right: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Return the factors of the same matrix that one penalty for all likes best."""
+    one = xp.ones((1, 1), dtype=left.dtype, device=device(left))
+    return evened(left, right, (one, one), left.shape[1], xp)
 
 
 def _sweep(task: _Task, left: Array, right: Array) -> Step[tuple[Array, Array]]:
@@ -191,6 +210,5 @@ def _sweep(task: _Task, left: Array, right: Array) -> Step[tuple[Array, Array]]:
     exact = merit <= rounding(left.dtype, xp)
     verdict = Status.CONVERGED if exact else None
     if task.ridge:
-        one = xp.ones((1, 1), dtype=left.dtype, device=device(left))
-        left, right = evened(left, right, (one, one), left.shape[1], xp)
+        left, right = _evened(left, right, xp)
     return Step((left, right), math.sqrt(loss / task.total), merit=merit, verdict=verdict)

@@ -103,6 +103,18 @@ def test_rows_follow_the_scale_of_the_model(scale):
     np.testing.assert_allclose(found * scale, fold_in(z, x, alpha=2.0).left, rtol=1e-11)
 
 
+@pytest.mark.parametrize("alpha", [None, 2.0])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scale", [1e-4, 1e-12, 1e-25])
+def test_rows_of_a_tiny_model_are_what_its_penalty_makes_of_them(scale, dtype, alpha):
+    """Where nothing but the penalty counts, rows are sums over it: none is any larger."""
+    z, x = model(dtype=dtype), plays(5, (4, 9)).astype(dtype)
+    tiny = td.LowRank(z.left, z.right * scale)
+    found = fold_in(tiny, x, alpha=alpha, regularization=1e8).left
+    wanted = x if alpha is None else (1 + alpha * x) * (x > 0)
+    np.testing.assert_allclose(found / scale * 1e8, wanted @ z.right.T, rtol=1e-5, atol=1e-5)
+
+
 def test_amounts_of_any_size_are_weights():
     z = model()
     x = np.zeros((2, 9))
@@ -159,6 +171,18 @@ def test_what_makes_no_sense_of_amounts_is_refused(z, options, error, message):
         fold_in(z, 5 * plays(), **({"alpha": 1.0} | options))
     with pytest.raises(ValueError, match=r"x must be nonnegative, got -1\.0 at \(0, 2\)"):
         fold_in(model(), np.eye(1, 9, 2) * -1, alpha=1.0)
+
+
+def test_events_at_one_place_are_told_to_be_added_up():
+    events = COO(np.array([[0, 2, 2], [1, 4, 4]]), np.ones(3), (5, 9))
+    message = r"x has several entries at \(2, 4\); pass duplicates=\"sum\" to add up"
+    for call in (
+        lambda **rules: fold_in(model(), events, alpha=1.0, **rules),
+        lambda **rules: implicit_als(events, rank=1, **rules),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+        call(duplicates="sum")
 
 
 def test_sums_of_duplicates_are_amounts_only():

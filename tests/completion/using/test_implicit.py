@@ -69,6 +69,46 @@ def test_a_start_is_the_matrix_that_its_factors_make():
         assert fit.error == pytest.approx(fits[0].error, rel=1e-10)
 
 
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_with_a_penalty_too_it_starts_as_that_matrix_whatever_shares_its_size(dtype, ridge):
+    rng = np.random.default_rng(1)
+    x = rng.poisson(0.7, (7, 5)).astype(dtype)
+    left, right = rng.standard_normal((7, 2)), rng.standard_normal((2, 5))
+    turn, most = rng.standard_normal((2, 2)), 1e30 if dtype == "float32" else 1e300
+    pairs = (
+        (left, right),
+        (left * most, right / most),
+        (left / most, right * most),
+        (left @ turn, np.linalg.solve(turn, right)),
+        (left * [1.0, 1e20], right / [[1.0], [1e20]]),
+    )
+    fits = [
+        implicit_als(
+            x,
+            rank=2,
+            regularization=ridge,
+            init=td.LowRank(a.astype(dtype), b.astype(dtype)),
+            max_iter=2,
+            tol=-1,
+        )
+        for a, b in pairs
+    ]
+    for fit in fits[1:]:
+        np.testing.assert_allclose(
+            fit.tensor.to_array(), fits[0].tensor.to_array(), atol=1e4 * np.finfo(dtype).eps
+        )
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-80, 1e80, 1e300])
+def test_a_start_of_any_size_overflows_nowhere(size):
+    x = np.random.default_rng(0).poisson(0.7, (7, 5)).astype(float)
+    start = td.LowRank(size * np.ones((7, 1)), size * np.ones((1, 5)))
+    fit = implicit_als(x, rank=1, init=start, regularization=0.1, max_iter=3)
+    assert fit.error <= 1
+    assert np.isfinite(fit.tensor.to_array()).all()
+
+
 def test_an_entry_that_is_not_finite_is_named_by_its_place():
     x = scipy.sparse.coo_array(([1.0, np.inf, 2.0], ([0, 2, 3], [1, 3, 0])), shape=(5, 4))
     with pytest.raises(ValueError, match=r"x has 1 non-finite .* x\[2, 3\]"):
