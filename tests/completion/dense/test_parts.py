@@ -203,8 +203,9 @@ def test_a_row_solves_its_own_least_squares_problem(xp, dtype):
         np.testing.assert_allclose(damped[i], truth, rtol=0, atol=1e-9)
 
 
-def test_a_row_with_fewer_entries_than_unknowns_fits_them_and_changes_no_more_than_it_must():
-    objective, pair = problem("float64", penalty=0.0)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_row_with_fewer_entries_than_unknowns_fits_them_and_changes_no_more_than_it_must(seed):
+    objective, pair = problem("float64", penalty=0.0, seed=seed)
     objective.weights[0] = 0
     objective.weights[1, 1:] = 0
     objective.weights[1, 0] = 2.0**-600
@@ -212,10 +213,19 @@ def test_a_row_with_fewer_entries_than_unknowns_fits_them_and_changes_no_more_th
     assert not np.any(step[0])
     assert (pair.left[1] + step[1]) @ pair.right[0] == pytest.approx(objective.values[1, 0])
     # Least where columns are measured in their own units: as the diagonal of the curvature says.
-    units = np.abs(pair.right[0])
-    least = pair.right[0] / units**2
-    # What damps them is so many roundings, and tells them from nothing to that part.
-    np.testing.assert_allclose(step[1] / step[1][0], least / least[0], rtol=1 / _SHIFT)
+    least = 1 / pair.right[0]
+    # The curvature is singular, and right to three roundings of k entries in a row; what is added
+    # to it is _SHIFT times as much.
+    np.testing.assert_allclose(step[1] / step[1][0], least / least[0], rtol=4 / _SHIFT)
+
+
+def test_where_nothing_is_rounded_that_least_change_is_found_but_for_the_damping():
+    objective, pair = problem("float64", penalty=0.0)
+    objective.weights[1] = 0
+    objective.weights[1, 0], objective.values[1, 0] = 2.0**-600, 1.0
+    pair.left[1], pair.right[0] = 0.0, [1.0, -2.0, 0.5]
+    step = solved(objective, pair.right, objective.slopes(*pair).left)
+    np.testing.assert_allclose(step[1], np.asarray([1, -0.5, 2]) / K, rtol=_SHIFT * K * EPS)
 
 
 @pytest.mark.when_compiled(dtype="complex128")
