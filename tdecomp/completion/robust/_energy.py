@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -47,12 +48,20 @@ def unit_map(
     seen = _returned(operator.measure(x, eye), tuple(y.shape), xp, name="forward", of="x")
     peak = float(xp.max(xp.abs(seen)))
     scale = 2.0 ** (math.frexp(peak)[1] - 1) if peak > 0 else 1.0
-    forward, backward = operator.forward, operator.backward
     scaled = operator._replace(
-        forward=lambda matrix: forward(matrix) / scale,
-        backward=lambda vector: backward(vector) / scale,
+        forward=_shrunk(operator.forward, scale), backward=_shrunk(operator.backward, scale)
     )
     return scaled, scale
+
+
+def _shrunk(function: Callable[[Array], Array], scale: float) -> Callable[[Array], Array]:
+    """Return a function divided by a number; what it returns and is no array stays as it is."""
+
+    def divided(x: Array) -> Array:
+        found = function(x)
+        return found / scale if hasattr(found, "shape") else found
+
+    return divided
 
 
 def _probed(operator: LinearMeasurements, y: Array, xp: Namespace) -> float:

@@ -211,9 +211,9 @@ def _step(
     # The product of two factors whose columns are orthonormal up to a common matrix.
     size = math.sqrt(max(inner(left @ (adjoint(right, xp) @ right), left, xp), 0.0))
     change = eta * root / size if size > 0 else 0.0
-    done = Status.CONVERGED if error <= rounding(d.dtype, xp) or change <= tol else None
-    if done is not None and cut:
-        done = Status.STAGNATED
+    done = Status.CONVERGED if error <= rounding(d.dtype, xp) else None
+    if done is None and change <= tol:
+        done = Status.STAGNATED if cut else Status.CONVERGED
     return Step(_State(left, right, residual, length * (lengths.decay or 1.0)), error, None, done)
 
 

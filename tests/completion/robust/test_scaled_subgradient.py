@@ -82,3 +82,11 @@ def test_where_columns_lose_one_another_nothing_explodes_and_nothing_is_promised
     fit = scaled_subgradient(y, stack, rank=8)
     assert fit.error < 1
     assert fit.status is not td.Status.CONVERGED or far(fit, u @ u.T) < 1e-6
+
+
+def test_a_step_that_is_cut_and_ends_at_the_solution_has_converged():
+    """Of one number p = l r a cut step makes (1 + sqrt(2))^2 p."""
+    start = td.LowRank(np.full((1, 1), 2**0.5 - 1), np.full((1, 1), 2**0.5 - 1))
+    fit = scaled_subgradient(np.ones(1), np.ones((1, 1, 1)), rank=1, optimum=0.0, init=start)
+    assert (fit.n_iter, fit.status) == (1, td.Status.CONVERGED)
+    assert fit.tensor.to_array()[0, 0] == pytest.approx(1, rel=8 * np.finfo(float).eps)
