@@ -77,7 +77,8 @@ def implicit_als(
     duplicates : {"error", "sum", "mean"}
         What becomes of several entries at one place: ``"sum"`` counts a list of events.
     init : "random" or LowRank
-        Where to start: `rng` draws, or factors of the same shape and rank.
+        Where to start: `rng` draws, or a matrix of the same shape and rank, however its factors
+        share it.
     max_iter : int
         The largest number of sweeps.
     tol : float

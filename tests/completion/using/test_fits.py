@@ -65,8 +65,11 @@ def test_implicit_feedback_is_completion_of_all_entries_with_weights():
 
 def test_a_sweep_of_implicit_feedback_solves_for_each_row_in_turn():
     x, rng = plays(), np.random.default_rng(1)
-    u, v = rng.standard_normal((14, 2)), rng.standard_normal((9, 2))
-    fit = implicit_als(x, rank=2, regularization=0.3, init=td.LowRank(u, v.T), max_iter=1)
+    start = td.LowRank(rng.standard_normal((14, 2)), rng.standard_normal((2, 9)))
+    fit = implicit_als(x, rank=2, regularization=0.3, init=start, max_iter=1)
+    # It starts as that matrix, from factors that share it evenly.
+    u, s, vh = td.truncated_svd(start.to_array(), rank=2)
+    u, v = u * np.sqrt(s), vh.T * np.sqrt(s)
     for own, other, r in ((u, v, x), (v, u, x.T)):
         for i in range(own.shape[0]):
             a = (other.T * (1 + r[i])) @ other + 0.3 * np.eye(2)
