@@ -1,4 +1,8 @@
-"""Normal equations of few unknowns, which never leave the registers while entries are read."""
+"""Normal equations of few unknowns, which never leave the registers while entries are read.
+
+Where there are 16 registers, the entries of a row are read several times, for some of the
+equations each time: mostly from the first level of the cache, as nothing is copied.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,10 @@ from numba.extending import intrinsic
 
 from tdecomp._kernels._tile import VECTOR_BITS, Writer, lanes, prefetch
 
-# Accumulators that leave room for operands among 32 registers.
-_ROOM = 27
+# Sums that leave room for operands among 32 registers, and among 16.
+_ROOM = {512: 27, 256: 12}
+# The most unknowns, and vectors of them, where there are 16.
+_FEW, _VECTORS = 24, 4
 # Entries of which the residuals are found at a time.
 _TOGETHER = 2
 # How many entries ahead of the computation memory is asked for a row, and the bytes of a line.
@@ -20,20 +26,41 @@ _AHEAD, _LINE = 24, 64
 
 
 def short(k: int, itemsize: int) -> int:
-    """Return the numbers of a vector in which `k` equations fit into registers, 0 for none.
+    """Return the numbers of a vector in which `k` equations are formed in registers, 0 for none.
 
-    Half vectors are preferred: the steps of the triangle are lower, and twice as many are
-    multiplied at a time.
+    Where there are 32 registers, all are formed at once, and half vectors are preferred: the steps
+    of the triangle are lower, and twice as many are multiplied at a time.
     """
+    whole = lanes(itemsize)
+    if VECTOR_BITS == 256:
+        return whole if k <= min(_FEW, _VECTORS * whole) else 0
     if VECTOR_BITS != 512:
         return 0
-    whole = lanes(itemsize)
-    fitting = [width for width in (whole // 2, whole) if _accumulators(k, width) <= _ROOM]
+    fitting = [width for width in (whole // 2, whole) if len(runs(k, width)) == 1]
     return fitting[0] if fitting else 0
 
 
-def _accumulators(k: int, width: int) -> int:
-    return sum(a // width + 1 for a in range(k)) + -(-k // width)
+def _heights(k: int, width: int) -> list[int]:
+    """Return the vectors of each equation up to its diagonal, and of the right-hand side."""
+    return [a // width + 1 for a in range(k)] + [-(-k // width)]
+
+
+def runs(k: int, width: int) -> list[range]:
+    """Cut the equations into runs whose sums fit into registers, the right-hand side last.
+
+    Among 16 registers it has a run of its own, beside the row that is multiplied with.
+    """
+    heights, stop = _heights(k, width), k + 1
+    found = [range(k, k + 1)] if VECTOR_BITS == 256 else []
+    stop -= len(found)
+    while stop:
+        start, sums = stop, 0
+        while start and sums + heights[start - 1] <= _ROOM[VECTOR_BITS]:
+            start -= 1
+            sums += heights[start]
+        found.append(range(start, stop))
+        stop = start
+    return found[::-1]
 
 
 def _squares(*, weighted: bool) -> Any:
@@ -83,10 +110,9 @@ class _Equations(Writer):
         self.together = width // 2
         self.vectors = len(signature.args[9])
         self.length = self.vectors * width
-        heights = [a // width + 1 for a in range(self.count)] + [-(-self.count // width)]
         self.sums = [
-            [cgutils.alloca_once_value(builder, self.zero) for _ in range(height)]
-            for height in heights
+            [cgutils.alloca_once(builder, self.vector) for _ in range(height)]
+            for height in _heights(self.count, width)
         ]
         self.factor, self.values, self.weights, self.row_, self.h = (
             self.start(k, arguments[k]) for k in (0, 4, 5, 6, 7)
@@ -100,21 +126,21 @@ class _Equations(Writer):
     def passes(self, low: Any, high: Any) -> Any:
         """Write the loops over entries, and what comes of them; return the loss."""
         builder = self.builder
-        for row in self.sums:
-            for total in row:
-                builder.store(self.zero, total)
+        *others, last = runs(self.count, self.width)
         zero = ir.Constant(self.integer, 0)
         known = [self.load(self.row_, zero, j) for j in range(self.vectors)]
         count = builder.sub(high, low)
         whole = builder.add(low, builder.and_(count, ir.Constant(self.integer, -self.together)))
+        self._clear(last)
         losses = [
-            self._loop(low, whole, self.together, known),
-            self._loop(whole, high, 1, known),
+            self._loop(low, whole, self.together, known, last),
+            self._loop(whole, high, 1, known, last),
         ]
-        for i, row in enumerate(self.sums):
-            place = ir.Constant(self.integer, i * self.length)
-            for j, total in enumerate(row):
-                self.store(builder.load(total), self.h, place, j)
+        self._keep(last)
+        for run in others:
+            self._clear(run)
+            self._pass(low, high, run)
+            self._keep(run)
         parts = [
             builder.extract_element(loss, ir.Constant(ir.IntType(32), i))
             for loss in losses
@@ -125,7 +151,26 @@ class _Equations(Writer):
             total = builder.fadd(total, part)
         return total
 
-    def _loop(self, start: Any, stop: Any, size: int, known: list[Any]) -> Any:
+    def _clear(self, run: range) -> None:
+        """Set the sums of a run of equations to zero."""
+        for i in run:
+            for total in self.sums[i]:
+                self.builder.store(self.zero, total)
+
+    def _keep(self, run: range) -> None:
+        """Write the sums of a run to memory."""
+        for i in run:
+            place = ir.Constant(self.integer, i * self.length)
+            for j, total in enumerate(self.sums[i]):
+                self.store(self.builder.load(total), self.h, place, j)
+
+    def _pass(self, low: Any, high: Any, run: range) -> None:
+        """Write a loop over entries whose residuals are not asked for."""
+        step = ir.Constant(self.integer, 1)
+        with cgutils.for_range_slice(self.builder, low, high, step, self.integer) as (p, _):
+            self._entry(self._origin(p), None, p, run)
+
+    def _loop(self, start: Any, stop: Any, size: int, known: list[Any], run: range) -> Any:
         """Write a loop over so many entries at a time, and return the loss of each of these."""
         builder, double = self.builder, ir.VectorType(ir.DoubleType(), size)
         nothing = ir.Constant(double, [0.0] * size)
@@ -140,7 +185,7 @@ class _Equations(Writer):
             self._lose(loss, gaps, heavy)
             for i, (place, origin) in enumerate(zip(places, origins, strict=True)):
                 share = self._everywhere(gaps, i)
-                self._entry(origin, share, place)
+                self._entry(origin, share, place, run)
         return builder.load(loss)
 
     def _ask(self, place: Any) -> Any:
@@ -192,19 +237,19 @@ class _Equations(Writer):
         mask = ir.Constant(ir.VectorType(ir.IntType(32), self.width), [i] * self.width)
         return self.builder.shuffle_vector(few, few, mask)
 
-    def _entry(self, origin: Any, share: Any, place: Any) -> None:
-        """Add the products of one row."""
-        builder = self.builder
-        operands = [self.load(self.factor, origin, j) for j in range(self.vectors)]
+    def _entry(self, origin: Any, share: Any, place: Any, run: range) -> None:
+        """Add the products of one row to a run of equations."""
+        builder, tall = self.builder, max(len(self.sums[i]) for i in run)
+        operands = [self.load(self.factor, origin, j) for j in range(tall)]
         if self.weighted:
             weight = self.spread(builder.load(builder.gep(self.weights, [place])))
             operands = [builder.fmul(weight, operand) for operand in operands]
-        for a, row in enumerate(self.sums):
+        for a in run:
             entry = share
             if a < self.count:
                 item = builder.add(origin, ir.Constant(self.integer, a))
                 entry = self.spread(builder.load(builder.gep(self.factor, [item])))
-            for operand, total in zip(operands, row, strict=False):
+            for operand, total in zip(operands, self.sums[a], strict=False):
                 builder.store(self.plus_product(builder.load(total), entry, operand), total)
 
 

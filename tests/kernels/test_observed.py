@@ -1,5 +1,6 @@
 """Kernels over known entries give what sums over the entries give, compiled or not."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -115,13 +116,20 @@ def test_solutions_of_rows(compiled, dtype, weighted, shifted):
     ("k", "dtype"), [(3, "float64"), (4, "float64"), (10, "float32"), (14, "float64")]
 )
 def test_solutions_of_rows_without_a_buffer(k, dtype, monkeypatch):
-    # As if there were registers for them: a compiler without has memory instead.
-    monkeypatch.setattr(small, "VECTOR_BITS", 512)
     monkeypatch.setattr(kernels, "_MANY", 0)
     if not kernels.short(k, np.dtype(dtype).itemsize) > 1:
         pytest.skip("vectors are short")
     for weighted, shifted in KINDS:
         check_rows(k, dtype, weighted=weighted, shifted=shifted)
+
+
+def test_a_compiler_without_so_many_registers_has_memory_instead(monkeypatch):
+    monkeypatch.setattr(small, "VECTOR_BITS", 256 if small.VECTOR_BITS == 512 else 512)
+    monkeypatch.setattr(kernels, "_MANY", 0)
+    fresh = numba.njit(kernels.small.solve_small_by_row.py_func, error_model="numpy")
+    monkeypatch.setattr(kernels.small, "solve_small_by_row", fresh)
+    check_rows(10, "float64", weighted=True, shifted=True)
+    assert fresh.signatures
 
 
 def check_rows(k, dtype, *, weighted, shifted):
@@ -148,7 +156,22 @@ def test_equations_that_fit_into_registers_come_in_the_shortest_vectors(monkeypa
     assert [small.short(k, 8) for k in (1, 12, 13, 16, 17)] == [4, 4, 8, 8, 0]
     assert [small.short(k, 4) for k in (1, 16, 17, 20, 21)] == [8, 8, 16, 16, 0]
     monkeypatch.setattr(small, "VECTOR_BITS", 256)
+    monkeypatch.setattr(small, "lanes", lambda itemsize: 32 // itemsize)
+    assert [small.short(k, 8) for k in (1, 16, 17)] == [4, 4, 0]
+    assert [small.short(k, 4) for k in (1, 24, 25)] == [8, 8, 0]
+    monkeypatch.setattr(small, "VECTOR_BITS", 128)
     assert small.short(3, 8) == 0
+
+
+@pytest.mark.parametrize(("bits", "width", "most", "room"), [(512, 4, 12, 27), (256, 4, 16, 12)])
+def test_every_equation_belongs_to_a_run_that_fits(monkeypatch, bits, width, most, room):
+    monkeypatch.setattr(small, "VECTOR_BITS", bits)
+    for k in range(1, most + 1):
+        found = small.runs(k, width)
+        assert [i for run in found for i in run] == list(range(k + 1))
+        sums = [sum((min(i, k - 1)) // width + 1 for i in run) for run in found]
+        assert max(sums) <= room
+        assert (len(found) == 1) == (bits == 512)
 
 
 def test_rows_that_are_filled_up_start_at_lines_of_memory():
