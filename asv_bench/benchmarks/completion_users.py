@@ -1,16 +1,19 @@
-"""What is done around a completed matrix: implicit feedback, look-ups, best columns.
+"""What is done around a completed matrix: implicit feedback, newcomers, look-ups, best columns.
 
 Floors: a sweep of implicit feedback over ``nnz`` entries at rank ``k`` makes ``nnz k^2`` fused
 multiplications and additions on both sides together for the lower halves of the normal equations,
-``(m + n) k^3 / 6`` for their Cholesky factors and ``3 (m + n) k^2`` for what all rows share. The
-best columns cost ``m n k`` to form and the reading of ``m n`` numbers to choose from.
+``(m + n) k^3 / 6`` for their Cholesky factors and ``3 (m + n) k^2`` for what all rows share.
+Folding rows in costs half of a sweep twice, the second time as a correction. The best columns cost
+``m n k`` to form and the reading of ``m n`` numbers to choose from.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -93,6 +96,85 @@ class ImplicitPeer:
     def track_ratio_to_implicit(self) -> float:
         """Seconds of the package implicit over ours."""
         return peer_sweep(self.x) / sweep(self.x)
+
+
+def model() -> td.LowRank:
+    """Draw factors of the plays, in the precision of the package implicit."""
+    rng = np.random.default_rng(0)
+    left, right = (rng.standard_normal((size, RANK)).astype(np.float32) for size in SHAPE)
+    return td.LowRank(left / RANK**0.5, right.T)
+
+
+def peer_model(z: td.LowRank) -> Any:
+    """Return the same model of the package implicit, what all rows share made beforehand."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from implicit.als import AlternatingLeastSquares
+
+    peer = AlternatingLeastSquares(
+        factors=RANK, regularization=RIDGE, use_gpu=False, num_threads=2
+    )
+    peer.user_factors, peer.item_factors = z.left, np.ascontiguousarray(z.right.T)
+    _ = peer.YtY
+    return peer
+
+
+def best_of(call: Callable[[], object], times: int = 5) -> float:
+    """Return the seconds of the fastest of some calls."""
+    seconds = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds)
+
+
+class Newcomers:
+    """Rows folded into a fit to what was done, zeros too."""
+
+    params = ((1, SHAPE[0] // 20, SHAPE[0]),)
+    param_names = ("rows",)
+
+    def setup(self, rows: int) -> None:
+        """Draw a model and who comes, and compile."""
+        self.z, self.x = model(), plays()[:rows]
+        self.folded()
+
+    def folded(self) -> td.Completion:
+        """Fold all rows in."""
+        return completion.fold_in(self.z, self.x, alpha=ALPHA, regularization=RIDGE)
+
+    def time_fold_in(self, rows: int) -> None:
+        """All rows at once."""
+        self.folded()
+
+    def peakmem_fold_in(self, rows: int) -> None:
+        """The most memory that takes."""
+        self.folded()
+
+
+class NewcomersPeer(Newcomers):
+    """The same beside ``recalculate_user`` of the package implicit."""
+
+    def setup(self, rows: int) -> None:
+        """Draw a model and who comes, and compile."""
+        if find_spec("implicit") is None:
+            raise NotImplementedError("implicit is not installed")
+        super().setup(rows)
+        self.peer, self.users = peer_model(self.z), scipy.sparse.csr_matrix(self.x)
+        self.users.data = 1 + ALPHA * self.users.data  # its values are whole weights
+
+    def recalculated(self) -> np.ndarray:
+        """Let the peer do it."""
+        return self.peer.recalculate_user(np.arange(self.users.shape[0]), self.users)
+
+    def track_ratio_to_implicit(self, rows: int) -> float:
+        """Seconds of the package implicit over ours."""
+        return best_of(self.recalculated) / best_of(self.folded)
+
+    def track_difference(self, rows: int) -> float:
+        """By how much its rows differ from ours, beside ours."""
+        own = self.folded().left
+        return float(np.linalg.norm(self.recalculated() - own) / np.linalg.norm(own))
 
 
 class LookUps:
