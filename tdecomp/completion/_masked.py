@@ -6,6 +6,7 @@ holds the known entries grouped by the rows of `left`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -146,7 +147,8 @@ def solve_and_judge(
     """
     if compiled(side, left, right, penalty):
         out, loss, doubt = _solved(side, left, right, penalty)
-        if doubt <= np.sqrt(np.finfo(out.dtype).eps) * loss:
+        # In Python's numbers: single precision would take the smallest for zeros.
+        if doubt <= math.sqrt(eps(out.dtype, xp)) * loss:
             return out, loss
     else:
         out = solve_rows(side, left, right, penalty, xp)

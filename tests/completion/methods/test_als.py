@@ -115,6 +115,15 @@ def test_the_loss_that_comes_with_a_solution_is_true(dtype, noise):
     assert loss == pytest.approx(misfit(side, left, right, XP), rel=digits)
 
 
+def test_a_loss_below_the_numbers_of_single_precision_is_doubted_all_the_same(monkeypatch):
+    """As zeros both would be alike, and a negative one a sum of squares."""
+    side = side_of(np.asarray([[1.0, 2.0], [3.0, np.nan]]))
+    side = side._replace(values=side.values.astype("float32"))
+    left = right = np.ones((2, 1), "float32")
+    monkeypatch.setattr(_masked, "_solved", lambda *_: (left, -1e-60, 1e-60))
+    assert solve_and_judge(side, left, right, np.zeros_like(left), XP)[1] == 5
+
+
 @METHODS
 def test_rows_and_columns_may_be_named_in_any_order(method):
     x, rng = noisy(), np.random.default_rng(3)
