@@ -48,14 +48,11 @@ def _sweep(precision: str) -> Measure:
         contest, peer = completion.Peers(), _PACKAGES[precision]
         contest.setup(peer)
         x, rank = contest.x, contest.rank
-        contest.fit(1)
-        completion.sweeps(x, "als", rank)
+        runs = contest.ours, contest.fit
+        for run in runs:
+            run(1)
         ours, theirs = zip(
-            *(
-                (completion.sweeps(x, "als", rank)[1], completion.between(contest.fit))
-                for _ in range(repeats)
-            ),
-            strict=True,
+            *([completion.between(run) for run in runs] for _ in range(repeats)), strict=True
         )
         flops = 2 * x.nnz * (rank**2 + 5 * rank) + sum(x.shape) * rank**3 / 3
         shape = f"{x.shape[0]}^2, {x.nnz / 1e6:.1f} M entries, rank {rank}"
@@ -97,7 +94,7 @@ def _impute(rank: int | None) -> Measure:
 
 def _pursuit(limit: Limits, repeats: int, clock: Clock) -> Row:
     """Compare with augmented Lagrange multipliers and whole SVDs, as the method is distributed."""
-    n, rank, share = robust.CASES[-1]
+    n, rank, share = max(robust.CASES)
     low, x = robust.spoiled(n, rank, share)
     runs = {"ours": lambda: principal_component_pursuit(x), "theirs": lambda: robust.published(x)}
     times = medians(runs, repeats, clock)

@@ -42,7 +42,9 @@ Rows = Iterable[tuple[str, int, str, Measure]]
 def tell(rows: Callable[[], Rows], about: str) -> None:
     """Print rows of one thread, and then of two: name, threads, peer and measurement of each."""
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
-    parser.add_argument("--row", default="", help="part of the names, or peers, of the wanted rows")
+    parser.add_argument(
+        "--row", default="", help="part of the names, or peers, of the wanted rows"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--threads", type=int, choices=(1, 2), help="only rows with as many")
