@@ -78,9 +78,10 @@ class Solver(NamedTuple):
     """An iteration: where it starts, how it goes on, and the factors of the matrix it stands for.
 
     Its steps tell the relative error on the known entries and, as merit, the square root of the
-    objective over `total`.
+    objective over `total`. Where that error is `exact`, it is that of the factors to rounding.
     """
 
     state: Any
     step: Callable[[Any], Step[Any]]
     factors: Callable[[Any], tuple[Array, Array]]
+    exact: bool = False

@@ -23,7 +23,8 @@ def als(problem: Problem) -> Solver:
     :math:`n_i` entries that are known of it, and no step raises the objective. From a spectral
     start on entries that are known at random, the misfit of a matrix of low rank falls
     geometrically [2]_. Between sweeps the factors of the same matrix are balanced, and from the
-    seventh on they begin where the last six point to. Offsets are one number more of each row.
+    seventh on they begin where the last six point to. These are kept of the factor with fewer
+    rows: it is solved for last, whichever it is. Offsets are one number more of each row.
     Nonnegative rows descend coordinate by coordinate instead, each time from where they are.
 
     Notes
@@ -38,13 +39,16 @@ def als(problem: Problem) -> Solver:
     .. [2] P. Jain, P. Netrapalli, S. Sanghavi, "Low-rank matrix completion using alternating
        minimization", STOC 2013. doi:10.1145/2488608.2488693
     """
-    (rows, columns, _), xp = problem.observed, problem.xp
+    (rows, columns, (m, n)), xp = problem.observed, problem.xp
+    tall = problem if m >= n else problem.mT
 
     def sweep(left: Array, right: Array) -> tuple[Array, Array, Step[None]]:
-        left = half(solve_rows, rows, left, right, problem.row_penalty)
-        right, loss = half(solve_and_judge, columns, right, left, problem.column_penalty)
-        found = judged(problem, left, right, None, loss=loss)
-        return *balanced(problem, left, right), found
+        left = half(solve_rows, tall.observed.rows, left, right, tall.row_penalty)
+        right, loss = half(
+            solve_and_judge, tall.observed.columns, right, left, tall.column_penalty
+        )
+        found = judged(tall, left, right, None, loss=loss)
+        return *balanced(tall, left, right), found
 
     def half(solve: Callable[..., Any], side: Side, own: Array, other: Array, ridge: Array) -> Any:
         seen, fixed = problem.facing(side, other)
@@ -57,5 +61,10 @@ def als(problem: Problem) -> Solver:
         return judged(problem, left, right, balanced(problem, left, right))
 
     if not problem.nonnegative:
-        return extrapolated(problem, sweep)
-    return Solver((problem.left, problem.right), descend, lambda state: problem.joined(*state))
+        solver = extrapolated(tall, sweep)
+        if m >= n:
+            return solver
+        return solver._replace(factors=lambda state: problem.joined(state.right, state.left))
+    return Solver(
+        (problem.left, problem.right), descend, lambda state: problem.joined(*state), True
+    )

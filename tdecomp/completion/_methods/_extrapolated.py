@@ -87,7 +87,7 @@ def extrapolated(problem: Problem, sweep: Sweep) -> Solver:
     Notes
     -----
     Ten inner products and seven sums of arrays like the right factor go with a sweep, and twelve
-    such arrays are kept.
+    such arrays are kept: let it be the one with fewer rows.
 
     References
     ----------

@@ -6,9 +6,13 @@ import pytest
 import tdecomp as td
 from tdecomp._iterate import Step
 from tdecomp._xp import namespace
+from tdecomp.completion._entries import read
 from tdecomp.completion._methods import _extrapolated
+from tdecomp.completion._methods._als import als
 from tdecomp.completion._methods._extrapolated import extrapolated
+from tdecomp.completion._pose import Options, pose
 from tdecomp.completion._problem import Problem
+from tdecomp.completion._units import in_units
 
 
 def penalised(m=120, n=90, rank=6, noise=0.3):
@@ -71,6 +75,35 @@ def test_no_step_raises_the_objective(options, weights):
         x, rank=8, weights=weights * known, tol=-1, max_iter=60, rng=0, callback=watch, **options
     )
     assert np.max(np.diff(merits)) <= 1e-11 * merits[0]
+
+
+@pytest.mark.parametrize("biases", [False, 0.5])
+def test_the_transpose_is_completed_by_the_transposed_sweeps(biases):
+    """So what is kept of past sweeps is as small for a wide matrix as for a tall one."""
+    x = penalised(60, 25, 3) + np.arange(25) / 10
+    rules = {"rank": 4, "biases": biases, "regularization": 0.5, "tol": -1, "max_iter": 12}
+    z = td.complete(x, **rules | {"max_iter": 1, "rng": 0}).tensor
+    turned = td.Completion(z.right.T, z.left.T, z.mean, z.column_bias, z.row_bias)
+    tall, wide = td.complete(x, init=z, **rules), td.complete(x.T, init=turned, **rules)
+    np.testing.assert_allclose(wide.tensor.to_array().T, tall.tensor.to_array(), atol=1e-8)
+    np.testing.assert_allclose(wide.tensor.right.T, tall.tensor.left, atol=1e-8)
+    np.testing.assert_allclose(wide.tensor.column_bias, tall.tensor.row_bias, atol=1e-8)
+    assert wide.error == pytest.approx(tall.error, rel=1e-9)
+
+
+def test_what_is_kept_of_sweeps_is_like_the_factor_with_fewer_rows():
+    m, n, k = 7, 40, 2
+    x = np.random.default_rng(0).standard_normal((m, n))
+    options = Options(k, 1.0, False, False, None, False, "spectral", np.random.default_rng(0))
+    for data in (x, x.T):
+        xp, entries = read(data)
+        solver = als(pose(*in_units(entries, xp), options, xp).problem)
+        state = solver.state
+        for _ in range(4):
+            state = solver.step(state).state
+        kept = {part.shape for part in (*state.past.ends, *state.past.changes)}
+        assert kept == {(m * k,)}
+        assert [factor.shape[0] for factor in solver.factors(state)] == list(data.shape)
 
 
 def affine(jumps):
