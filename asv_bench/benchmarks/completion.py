@@ -11,11 +11,11 @@ ms of two cores at 3.7 GHz, of 12 that are measured. The copies of equations int
 solutions take 3 ms, and factors that come from the other core's cache 2 more; the loss comes with
 the solutions. That was measured to be a sweep of 17 to 24 ms in double precision, where cmfrec
 takes 157 to 190, and of 14 to 18 ms in single, where lenskit takes 128 to 151. With vectors of 256
-bits and 16 registers an entry is read three times and takes 24 vector instructions, of which a core
-was measured to make 4.8 billion in a second: 15 ms of two cores, of 33 to 65 that are measured
-beside 240 to 670 of cmfrec. With a penalty the factors are balanced, which takes 2 ms more, and
-where it is small saves nine sweeps of ten. The inexact method needs ``4 nnz k`` for each of its two
-or three passes.
+bits and 16 registers an entry is read three times and takes 24 vector instructions, of which a
+core was measured to make 4.8 billion in a second: 15 ms of two cores, of 33 to 65 that are
+measured beside 240 to 670 of cmfrec. With a penalty the factors are balanced, which takes 2 ms
+more, and where it is small saves nine sweeps of ten. The inexact method needs ``4 nnz k`` for each
+of its two or three passes.
 """
 
 from __future__ import annotations
