@@ -14,7 +14,7 @@ from tdecomp._errors import (
     check_rank,
     check_size,
 )
-from tdecomp._iterate import Callback, Fit
+from tdecomp._iterate import Callback, Fit, Progress
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._typing import Namespace, Seed
@@ -191,12 +191,13 @@ def complete(
         generator(rng),
     )
     posed, judge = _posed(entries, holdout, options, xp)
+    solver = minimise(posed.problem)
     fit = drive(
-        minimise(posed.problem),
+        solver,
         judge,
         max_iter=check_count(max_iter, name="max_iter", least=1),
         tol=check_number(tol, name="tol"),
-        callback=_seeing(callback, posed),
+        callback=_seeing(callback, posed, told=solver.exact and judge is None),
         rounding=rounding(entries.values.dtype, xp),
         xp=xp,
     )
@@ -234,16 +235,17 @@ def _held_out(
     return entries, others._replace(values=scaled)
 
 
-def _seeing(callback: Callback | None, posed: Posed) -> Callback | None:
+def _seeing(callback: Callback | None, posed: Posed, *, told: bool) -> Callback | None:
     """Let a callback see the matrix that would be returned, at the scale of the data.
 
-    Its error is told too: the last step may have been to other factors than those shown.
+    Its error is found unless the step has told it: the last one may have been to other factors.
     """
     check_callback(callback)
     if callback is None:
         return None
-    return lambda progress: callback(
-        progress._replace(
-            error=posed.error(progress.tensor), tensor=posed.completion(progress.tensor)
-        )
-    )
+
+    def see(progress: Progress) -> object:
+        error = progress.error if told else posed.error(progress.tensor)
+        return callback(progress._replace(error=error, tensor=posed.completion(progress.tensor)))
+
+    return see

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from tdecomp._errors import check_choice
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import as_array, finite, namespace
+from tdecomp._xp import as_array, equilibrate, finite, namespace, times_power
 from tdecomp.completion._biases import Biases
 from tdecomp.completion._format import Completion
 from tdecomp.completion._methods._spectral import spectral
@@ -33,7 +34,7 @@ def start(
                 f"init must have shape {(m, n)} and rank {rank}, got {init.shape} and {init.rank}"
             )
         left, right = (given(init, name, like, root, xp) for name in ("left", "right"))
-        return left, xp.matrix_transpose(right)
+        return _alike(left, xp.matrix_transpose(right), xp)
     if not isinstance(init, str):
         kind = type(init).__name__
         ways = {
@@ -46,6 +47,16 @@ def start(
         return spectral(observed, rank, rng, xp)
     left, right = (normal(rng, (size, rank), like, xp) / rank**0.25 for size in (m, n))
     return left, right
+
+
+def _alike(left: Array, right: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Share the size of two factors, by powers of two, where squares of either could overflow."""
+    (a, one), (b, other) = (equilibrate(part, xp, axis=(0, 1)) for part in (left, right))
+    sizes = [math.frexp(float(part[0, 0]))[1] - 1 for part in (one, other)]
+    if not any(sizes):
+        return left, right
+    half = sum(sizes) // 2
+    return times_power(a, float(half), xp), times_power(b, float(sum(sizes) - half), xp)
 
 
 def with_offsets_of(

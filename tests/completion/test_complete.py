@@ -7,6 +7,7 @@ import scipy.sparse
 import tdecomp as td
 from tdecomp import Status
 from tdecomp.completion._complete import METHODS
+from tdecomp.completion._pose import Posed
 from tdecomp.completion._units import Units
 from tdecomp.ops import COO
 
@@ -335,16 +336,46 @@ def test_light_weights_bear_a_penalty_beyond_them(by_count):
 
 
 @pytest.mark.parametrize("holdout", [None, 0.2])
-@pytest.mark.parametrize("method", ["als", "riemannian", "soft_impute_als"])
+@pytest.mark.parametrize("method", [*METHODS, "nonnegative"])
 def test_the_callback_is_told_the_error_of_what_it_is_shown(method, holdout):
     _, x = problem(noise=0.5)
-    seen = []
-    fit = td.complete(
-        x, rank=5, method=method, regularization=2.0, holdout=holdout, rng=0, max_iter=4, tol=-1,
-        callback=seen.append,
-    )  # fmt: skip
+    x, seen = 3 + x, []
+    rules = {"rank": 5, "regularization": 2.0, "tol": -1, "max_iter": 9}
+    rules |= {"nonnegative": True} if method == "nonnegative" else {"method": method}
+    fit = td.complete(x, holdout=holdout, rng=0, callback=seen.append, **rules)
     np.testing.assert_array_equal(seen[-1].tensor.to_array(), fit.tensor.to_array())
-    assert seen[-1].error == fit.error
+    digits = 16 * np.finfo(x.dtype).eps
+    assert seen[-1].error == pytest.approx(fit.error, abs=digits)
+    if holdout is None:
+        errors = [np.linalg.norm(np.nan_to_num(x - p.tensor.to_array())) for p in seen]
+        errors /= np.linalg.norm(np.nan_to_num(x))
+        np.testing.assert_allclose([p.error for p in seen], errors, rtol=0, atol=digits)
+
+
+@pytest.mark.parametrize(("method", "passes"), [("als", 1), ("als_cg", 0), ("soft_impute", 0)])
+def test_the_callback_costs_no_pass_over_the_entries_where_a_step_has_told(
+    method, passes, monkeypatch
+):
+    """That of `als` tells half of the digits at least, and not all."""
+    _, x = problem(noise=0.5)
+    calls = []
+    error = Posed.error
+    monkeypatch.setattr(Posed, "error", lambda *given: calls.append(0) or error(*given))
+    td.complete(x, rank=2, method=method, tol=-1, max_iter=3, rng=0, callback=lambda _: None)
+    assert len(calls) == 1 + 3 * passes
+
+
+@pytest.mark.parametrize("exponent", [-100, 100])
+@pytest.mark.parametrize("method", list(METHODS))
+def test_a_start_is_the_matrix_whatever_its_factors_share(method, exponent):
+    """In single precision squares of these leave the range; what a step finds is the same."""
+    x = problem(noise=0.5)[1].astype("float32")
+    start = td.complete(x, rank=3, rng=0, max_iter=2).tensor
+    powers = np.float32(2.0) ** np.asarray([exponent, -exponent], "float32")
+    turned = start._replace(left=start.left * powers[0], right=start.right * powers[1])
+    rules = {"rank": 3, "method": method, "regularization": 0.5, "tol": -1, "max_iter": 2}
+    expected, found = (td.complete(x, init=z, **rules).tensor for z in (start, turned))
+    np.testing.assert_allclose(found.to_array(), expected.to_array(), atol=2e-2)
 
 
 def test_a_start_of_another_shape_is_refused():

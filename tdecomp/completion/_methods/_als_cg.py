@@ -90,7 +90,7 @@ def als_cg(problem: Problem) -> Solver:
 
     first = judged(problem, problem.left, problem.right, None).merit or 0.0
     begun = _State(problem.left, problem.right, _FIRST, first)
-    return Solver(begun, step, lambda state: problem.joined(state.left, state.right))
+    return Solver(begun, step, lambda state: problem.joined(state.left, state.right), True)
 
 
 def _along_axes(left: Array, right: Array, rank: int, xp: Namespace) -> tuple[Array, Array]:

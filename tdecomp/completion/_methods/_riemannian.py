@@ -168,7 +168,7 @@ def riemannian(problem: Problem) -> Solver:
         found = told(problem, after, after.loss, after.objective)
         return found._replace(change=max(after.gain, state.gain))
 
-    return Solver(begin(), step, lambda state: state.factors)
+    return Solver(begin(), step, lambda state: state.factors, True)
 
 
 def _conjugate(space: _Manifold, before: _State, after: _State, way: Pair) -> Pair:

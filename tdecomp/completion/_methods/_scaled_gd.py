@@ -103,9 +103,8 @@ def scaled_gd(problem: Problem) -> Solver:
         verdict = None if resting else Status.STAGNATED
         return told(problem, state, loss, objective)._replace(change=0.0, verdict=verdict)
 
-    return Solver(
-        at(problem.left, problem.right, _STEP), step, lambda state: (state.left, state.right)
-    )
+    begun = at(problem.left, problem.right, _STEP)
+    return Solver(begun, step, lambda state: (state.left, state.right), True)
 
 
 def _shares(side: Side, size: int, xp: Namespace) -> Array:

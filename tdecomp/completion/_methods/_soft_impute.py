@@ -133,7 +133,7 @@ def soft_impute(problem: Problem) -> Solver:
     model = singular(problem.left, problem.right, xp)
     seen, start = _seen(model, rows, xp), _widened(model.v, widest, xp)
     begun = _State(model, seen, model, seen, start, math.inf, math.inf, 1.0, math.sqrt(longest))
-    return Solver(begun, step, factors)
+    return Solver(begun, step, factors, True)
 
 
 def _kept(state: _State, start: Array, length: float) -> _State:
