@@ -122,7 +122,7 @@ REFUSED = [
     ({"a": RankOneMeasurements(np.ones((60, 4)), np.ones((3, 4)))}, "one row for each"),
     ({"a": LinearMeasurements(lambda x: x[0], backward, (4, 4), 60)}, "forward must return"),
     ({"a": LinearMeasurements(lambda x: SEEN + x[0, 0], lambda v: v, (4, 4), 60)}, "backward"),
-    ({"a": LinearMeasurements(forward, lambda v: None, (4, 4), 60)}, r"backward must .* got \(\)"),
+    ({"a": LinearMeasurements(forward, lambda _: None, (4, 4), 60)}, r"backward must .* got \(\)"),
     ({"a": LinearMeasurements(forward, lambda v: np.nan * backward(v), (4, 4), 60)}, "has 16"),
     ({"a": LinearMeasurements(forward, lambda v: -backward(v), (4, 4), 60)}, "the adjoint of"),
     ({"max_iter": 0}, "max_iter"), ({"tol": -1.0}, "tol"),
