@@ -28,10 +28,15 @@ _RACE = 10
 
 
 class _State(NamedTuple):
-    """Both parts, and the right singular vectors from which the next step begins."""
+    """Both parts, the data without outliers, and right singular vectors to begin a step from.
+
+    Where there is an outlier, `rest` is what the part of low rank has there: of the outlier less
+    itself nothing would be left but rounding.
+    """
 
     triplets: tuple[Array, Array, Array]
     sparse: Array
+    rest: Array
     basis: Array
 
 
@@ -128,23 +133,23 @@ def godec(
     check_callback(callback)
     begin, draws = time.monotonic(), generator(rng)
     x, scale = equilibrate(x, xp, axis=(0, 1))
-    norm = math.sqrt(squared_norm(x, xp))
+    norm = _norm(x, xp)
     if norm == 0:
         return Fit(assembled(nothing(x, xp)[:3], x, scale, xp), 0.0, 0, Status.CONVERGED)
     width = min(rank + _SPARE, m, n)
     basis = normal(draws, (n, width), x, xp)
 
     def step(state: _State) -> Step[_State]:
-        following = _godec_step(x, state, rank, cardinality, xp=xp)
-        u, s, vh = following.triplets
-        gap = x - (u * s) @ vh - following.sparse
-        error = math.sqrt(squared_norm(gap, xp)) / norm
-        exact = Status.CONVERGED if error <= rounding(x.dtype, xp) else None
-        return Step(following, error, None, exact)
+        following, gap = _godec_step(x, state, rank, cardinality, xp=xp)
+        size = _norm(gap, xp)
+        exact = size <= rounding(x.dtype, xp) * _norm(following.rest, xp)
+        return Step(following, size / norm, None, Status.CONVERGED if exact else None)
 
     raced = min(_RACE, max_iter - 1) if cardinality else 0
     sparse = (xp.zeros_like(x), largest(x, cardinality, xp))
-    starts = [_State(nothing(x, xp)[:3], part, basis) for part in sparse[: 2 if raced else 1]]
+    starts = [
+        _State(nothing(x, xp)[:3], part, x - part, basis) for part in sparse[: 2 if raced else 1]
+    ]
     fit = iterate(
         step,
         _winner(step, starts, raced),
@@ -180,14 +185,27 @@ def _winner(step: Callable[[_State], Step[_State]], starts: list[_State], length
     return best
 
 
-def _godec_step(x: Array, state: _State, rank: int, cardinality: int, *, xp: Namespace) -> _State:
-    """Project what is not sparse onto its image of the present rows; then take out what is."""
-    rest = x - state.sparse
+def _godec_step(
+    x: Array, state: _State, rank: int, cardinality: int, *, xp: Namespace
+) -> tuple[_State, Array]:
+    """Project what is not sparse onto its image of the present rows; then take out what is.
+
+    The second part of the answer is what neither part explains.
+    """
+    rest = state.rest
     q = orthonormalize(thin_product(rest, state.basis, xp), xp).Q
     p, r = orthonormalize(thin_product(adjoint(rest, xp), q, xp), xp)
     w, s, zh = robust_svd(adjoint(r, xp), xp)
     basis = thin_product(p, adjoint(zh, xp), xp)
     u = thin_product(q, w[:, :rank], xp)
     triplets = (u, s[:rank], adjoint(basis[:, :rank], xp))
-    sparse = largest(x - (triplets[0] * triplets[1]) @ triplets[2], cardinality, xp)
-    return _State(triplets, sparse, basis)
+    low = (triplets[0] * triplets[1]) @ triplets[2]
+    sparse = largest(x - low, cardinality, xp)
+    rest = xp.where(sparse != 0, low, x)
+    return _State(triplets, sparse, rest, basis), rest - low
+
+
+def _norm(x: Array, xp: Namespace) -> float:
+    """Return the Frobenius norm, however small entries are."""
+    x, scale = equilibrate(x, xp, axis=(0, 1))
+    return math.sqrt(squared_norm(x, xp)) * float(xp.real(scale[0, 0]))

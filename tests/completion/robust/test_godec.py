@@ -51,6 +51,14 @@ def test_outliers_of_any_size_are_recovered_by_godec(size):
     assert far(fit, low) < 1e-10
 
 
+@pytest.mark.parametrize("size", [1e20, 1e250])
+def test_beside_outliers_beyond_all_digits_of_the_rest_godec_finds_it_to_its_own(size):
+    low, sparse = instance(size=size)
+    fit = godec(low + sparse, rank=3, cardinality=int(np.count_nonzero(sparse)), rng=0, tol=0.0)
+    assert fit.status is td.Status.CONVERGED
+    assert far(fit, low) < 1e-10
+
+
 def test_with_noise_godec_finds_no_worse_a_fit_than_the_truth():
     low, sparse = instance()
     noise = 0.01 * np.random.default_rng(2).standard_normal(low.shape)
