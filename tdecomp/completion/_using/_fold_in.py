@@ -217,7 +217,7 @@ def _ridges(ridge: float, length: Array, xp: Namespace) -> tuple[Array, Array]:
     pairs = [in_unit_of(size, ridge) for size in floats(length)]
     most = float(xp.finfo(length.dtype).max)
     where = {"dtype": length.dtype, "device": device(length)}
-    ridges, over = ([min(number, most) for number in part] for part in zip(*pairs, strict=True))
+    ridges, over = ([min(pair[i], most) for pair in pairs] for i in range(2))
     return xp.asarray(ridges, **where), xp.asarray(over, **where)
 
 
