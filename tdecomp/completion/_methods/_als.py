@@ -47,8 +47,8 @@ def als(problem: Problem) -> Solver:
         right, loss = half(
             solve_and_judge, tall.observed.columns, right, left, tall.column_penalty
         )
-        found = judged(tall, left, right, None, loss=loss)
-        return *balanced(tall, left, right), found
+        left, right = balanced(tall, left, right)
+        return left, right, judged(tall, left, right, None, loss=loss)
 
     def half(solve: Callable[..., Any], side: Side, own: Array, other: Array, ridge: Array) -> Any:
         seen, fixed = problem.facing(side, other)

@@ -6,7 +6,9 @@ import pytest
 import tdecomp as td
 from tdecomp._xp import namespace
 from tdecomp.completion._entries import read
+from tdecomp.completion._methods._als import als
 from tdecomp.completion._methods._balanced import balanced, evened
+from tdecomp.completion._methods._judged import judged
 from tdecomp.completion._pose import Options, pose
 from tdecomp.completion._units import in_units
 from tdecomp.linalg._thin import mixed_columns
@@ -131,6 +133,15 @@ def test_mixed_columns_are_a_product_in_runs():
         found = mixed_columns(a[:, ::-1], x)
         assert found.flags.c_contiguous
         np.testing.assert_allclose(found, a[:, ::-1] @ x, atol=1e-12)
+
+
+@pytest.mark.parametrize("biases", [None, 2.0])
+def test_a_sweep_is_judged_by_the_factors_that_it_leaves(biases):
+    problem, left, right = posed(noisy(), biases=biases)
+    solver = als(problem._replace(left=left, right=right))
+    found = solver.step(solver.state)
+    factors = found.state.left, found.state.right
+    assert found.merit == pytest.approx(judged(problem, *factors, None).merit, rel=1e-12)
 
 
 def test_without_a_penalty_factors_stay():
