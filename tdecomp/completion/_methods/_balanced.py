@@ -5,6 +5,7 @@ from __future__ import annotations
 from tdecomp._program import one_program
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import adjoint, conj, device, eps
+from tdecomp.completion._inner import inner
 from tdecomp.completion._problem import Problem
 from tdecomp.linalg._thin import inner_product, mixed_columns
 
@@ -136,19 +137,19 @@ def _sheared(problem: Problem, left: Array, right: Array) -> tuple[Array, Array]
     most = xp.maximum(ridge, xp.max(penalty))
     if not float(most) > 0:
         return left, right
-    ridge, heavy = ridge / most, known * (penalty / most)
+    # Of rows of which nothing is known, `left` has none.
+    weight = xp.sum(known * penalty, axis=0) / most
+    pulled = xp.sum(penalty * left, axis=0)[:, None] / most
+    ridge = ridge / most
     square = ridge * inner_product(fixed, fixed, xp)
-    square = square + xp.sum(heavy, axis=0) * xp.eye(k, dtype=left.dtype, device=device(left))
-    slope = ridge * inner_product(fixed, right[:, -1:], xp)
-    slope = slope - xp.sum(heavy * left, axis=0)[:, None]
+    square = square + weight * xp.eye(k, dtype=left.dtype, device=device(left))
+    slope = ridge * inner_product(fixed, right[:, -1:], xp) - pulled
     row = _damped_solution(square, slope, xp)
-    after = left + known * xp.matrix_transpose(row)
-    offsets = right[:, -1:] - fixed @ row
-    gain = xp.sum(xp.abs(heavy) * (xp.abs(left) ** 2 - xp.abs(after) ** 2))
-    gain = gain + ridge * xp.sum(xp.abs(right[:, -1]) ** 2 - xp.abs(offsets[:, 0]) ** 2)
-    if not float(gain) > 0:
+    if not inner(row, 2 * slope - square @ row, xp) > 0:
         return left, right
-    return after, xp.concat([right[:, :-1], offsets], axis=1)
+    offsets = right[:, -1:] - mixed_columns(fixed, row)
+    left = left + known * xp.matrix_transpose(row)
+    return left, xp.concat([right[:, :-1], offsets], axis=1)
 
 
 def _damped_solution(square: Array, slope: Array, xp: Namespace) -> Array:
