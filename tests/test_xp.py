@@ -175,9 +175,9 @@ def test_the_first_bad_entry_is_named(xp, dtype, shape, data):
     values.flat[positions] = data.draw(st.sampled_from([np.nan, np.inf, -np.inf]))
     index = ", ".join(str(i) for i in np.unravel_index(min(positions), shape))
     with pytest.raises(ValueError, match="weights=") as info:
-        prepare(xp.asarray(values), ndim=len(shape), name="data")
-    assert f"data has {len(positions)} non-finite entries" in str(info.value)
-    assert f"the first at data[{index}];" in str(info.value)
+        prepare(xp.asarray(values), ndim=len(shape), name="x")
+    assert f"x has {len(positions)} non-finite entries" in str(info.value)
+    assert f"the first at x[{index}];" in str(info.value)
 
 
 def test_an_imaginary_infinity_counts(xp):
