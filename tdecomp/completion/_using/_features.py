@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from tdecomp._errors import check_callback, check_count, check_number, check_rank, check_size
@@ -135,7 +134,7 @@ def inductive(
     entries, units = in_units(entries, xp)
     observed = group(entries, xp)
     ridges = tuple(
-        ridge / units.scale / units.heaviest
+        units.penalty(ridge, by_count=False)
         for ridge in _penalties(regularization, residual_regularization)
     )
     check_callback(callback)
@@ -148,7 +147,7 @@ def inductive(
         )
         return Inductive(pair[0], a, xp.matrix_transpose(b), pair[1], *left)
 
-    total = max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0))
+    total = weighted_squares(entries.values, observed.rows, xp) or 1.0
     rows, columns = (
         Sought(side, base.basis, ridges)
         for side, base in zip((observed.rows, observed.columns), bases, strict=True)

@@ -147,7 +147,7 @@ def variational_als(
     if biases:
         start = fit_biases(entries, _RIDGE / units.heaviest, xp)
     observed = group(entries._replace(values=entries.values - start.mean), xp)
-    total = max(weighted_squares(entries.values, observed.rows, xp), math.ulp(0.0))
+    total = weighted_squares(entries.values, observed.rows, xp) or 1.0
     most, draw = check_count(max_iter, name="max_iter", least=1), generator(rng)
     least, begun = check_number(tol, name="tol"), time.monotonic()
 

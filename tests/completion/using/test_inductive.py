@@ -233,3 +233,22 @@ def test_data_that_features_explain_wholly_leave_nothing(value):
     np.testing.assert_allclose(z.tensor.to_array(), value, atol=1e-12)
     np.testing.assert_allclose(z.tensor.explained.to_array(), value, atol=1e-12)
     assert z.status == Status.CONVERGED
+
+
+@pytest.mark.parametrize("power", [-600, 600])
+def test_units_of_data_and_of_weights_may_be_far_apart(power):
+    """Their product alone counts for the penalty, and it stays where it is."""
+    _, x, p, q = described()
+    weights = np.where(np.isnan(x), 0.0, 1.0)
+    rules = {"rng": 0, "max_iter": 5, "tol": -1}
+    plain = inductive(x, p, q, weights=weights, **BOTH, **rules)
+    scaled = inductive(x * 2.0**power, p, q, weights=weights * 2.0**-power, **BOTH, **rules)
+    assert scaled.error == pytest.approx(plain.error, rel=1e-13)
+    expected = plain.tensor.to_array() * 2.0**power
+    np.testing.assert_allclose(scaled.tensor.to_array(), expected, rtol=1e-12)
+
+
+def test_of_zeros_an_error_is_the_residual_itself():
+    p, q = np.ones((4, 1)), np.ones((3, 1))
+    fit = inductive(np.zeros((4, 3)), p, q, rank=1, rng=0, max_iter=1)
+    assert fit.error <= np.linalg.norm(fit.tensor.to_array()) * (1 + 1e-14)
