@@ -65,7 +65,8 @@ def plain_als(x, factors, sweeps, target):
 @pytest.mark.parametrize("noise", [0.0, 1e-10])
 def test_collinear_components_are_fitted_to_the_noise(gap, noise):
     x, truth = collinear(1 - gap, noise)
-    fit = cp_gauss_newton(x, rank=5, rng=0)
+    # How many steps rounding costs depends on the machine.
+    fit = cp_gauss_newton(x, rank=5, max_iter=2000, rng=0)
     assert fit.error == pytest.approx(true_error(x, fit), rel=1e-9, abs=EPS)
     assert fit.error <= 1.05 * noise + 50 * EPS
     if gap >= 1e-4:
