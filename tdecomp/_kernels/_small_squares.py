@@ -19,8 +19,6 @@ from tdecomp._kernels._tile import VECTOR_BITS, Writer, lanes, prefetch
 _ROOM = {512: 27, 256: 12}
 # The most unknowns, and vectors of them, where there are 16.
 _FEW, _VECTORS = 24, 4
-# Entries of which the residuals are found at a time.
-_TOGETHER = 2
 # How many entries ahead of the computation memory is asked for a row, and the bytes of a line.
 _AHEAD, _LINE = 24, 64
 
