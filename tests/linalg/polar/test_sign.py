@@ -55,7 +55,8 @@ def test_signs_are_those_of_scipy(dtype):
 def test_a_sign_that_rounding_hides_is_refused():
     a = np.triu(gaussian((8, 8)) * 1e3, 1) + np.diag([1.0, -1.0] * 4)
     q = np.linalg.qr(gaussian((8, 8), rng=1))[0]
-    with pytest.raises(ValueError, match="less than half of the digits"):
+    # Rounding decides whether an iterate is singular or never comes to rest.
+    with pytest.raises(ValueError, match="no sign"):
         matrix_sign(q @ a @ q.T)
 
 
