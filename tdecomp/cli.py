@@ -311,11 +311,8 @@ def _print_outcome(done: Proposal | Outcome) -> None:
     if others:
         reasons = "; ".join(f"{count}: {why}" for why, count in Counter(others).most_common())
         _console().print(f"{len(others)} other tensors are not factored ({reasons})")
-    for name, unit in (
-        ("numbers", ""),
-        ("bytes", ""),
-        ("multiply_adds", " of all matrices, once"),
-    ):
+    units = {"numbers": "", "bytes": "", "multiply_adds": " of all matrices, once"}
+    for name, unit in units.items():
         before, after = content["totals"][name].values()
         share = f" ({after / before:.1%})" if before else ""
         _console().print(f"{name.replace('_', '-')}{unit}: {before:,} -> {after:,}{share}")

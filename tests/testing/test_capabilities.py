@@ -18,7 +18,7 @@ import tdecomp.tt
 import tdecomp.tucker
 from tdecomp.completion import sampling
 from tdecomp.testing import capabilities_table, limitation, matrix
-from tdecomp.testing._capabilities import COLUMNS, CONDITIONS, LIMITS
+from tdecomp.testing._capabilities import COLUMNS, CONDITIONS, FUNCTIONS, LIMITS
 
 
 def cp(x, start=0):
@@ -484,8 +484,9 @@ def test_the_table_is_complete():
         f"chebyshev.potentials.{name}"
         for name in ("gaussian_sum", "newton", "read_pqr", "slater", "split", "yukawa")
     }
-    assert set(CONDITIONS) == set(CALLS) == set(functions) - others
-    assert {name for name, _, _ in LIMITS} <= set(CONDITIONS)
+    assert set(FUNCTIONS) == set(CALLS) == set(functions) - others
+    assert len(FUNCTIONS) == len(set(FUNCTIONS))
+    assert {name for name, _, _ in LIMITS} | set(CONDITIONS) <= set(FUNCTIONS)
     assert {(library, mode) for _, library, mode in LIMITS} <= set(COLUMNS)
 
 
@@ -493,15 +494,14 @@ def test_the_table_is_rendered():
     head, rule, *rows = capabilities_table().split("\n\n")[0].splitlines()
     width = len(COLUMNS) + 1
     assert head.count("|") == rule.count("|") == width + 1
-    assert [row.split("`")[1] for row in rows] == list(CONDITIONS)
+    assert [row.split("`")[1] for row in rows] == list(FUNCTIONS)
     assert all(row.count("|") == width + 1 for row in rows)
 
 
 def test_every_note_is_explained(monkeypatch):
     monkeypatch.setitem(LIMITS, ("ops.fold", "torch", "grad"), "out of order")
     table, notes = capabilities_table().split("\n\n")
-    reasons = {reason for conditions in CONDITIONS.values() for reason in conditions.values()}
-    reasons |= set(LIMITS.values())
+    reasons = {*CONDITIONS.values(), *LIMITS.values()}
     assert {note.split(". ", 1)[1] for note in notes.splitlines()} == reasons
     marks = {int(mark.split(")")[0]) for mark in table.split("(")[1:]}
     assert marks == set(range(1, len(reasons) + 1))
