@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps
 from tdecomp.completion._masked import solve_rows
@@ -9,6 +11,28 @@ from tdecomp.completion._observed import Side
 from tdecomp.completion._using._crushed import in_unit_of
 from tdecomp.completion._using._model import in_unit
 from tdecomp.linalg._thin import inner_product, mixed_columns
+
+
+class Shared(NamedTuple):
+    r"""What all rows share: coordinates in which :math:`V^T V + \lambda I` is the identity.
+
+    `V` is divided by its `length` and then by `unit` (k,), and turned to `axes` (k, k), of which
+    `root` (k,) are the square roots of the eigenvalues and `inverse` (k,) those over one, both
+    zero in directions that `V` does not have. Solutions are divided by `over`, and `kept` tells
+    whether the ridge leaves anything of a row to start from.
+    """
+
+    length: Array
+    unit: Array
+    axes: Array
+    root: Array
+    inverse: Array
+    over: float
+    kept: bool
+
+    def turned(self, right: Array) -> Array:
+        """Return rows, divided by the length, in these coordinates."""
+        return mixed_columns(right / self.unit, self.axes) * self.inverse
 
 
 def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Namespace) -> Array:
@@ -21,11 +45,15 @@ def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Na
     targets :math:`1 + 1 / w` and a ridge of one give that sum over what is stored, but for a
     constant. Directions that `right` does not have stay out.
     """
-    k = right.shape[1]
     right, length = in_unit(right, xp)
+    shared = shared_by(right, length, ridge, xp)
+    return solve_sharing(shared, side, left, shared.turned(right), xp)
+
+
+def shared_by(right: Array, length: Array, ridge: float, xp: Namespace) -> Shared:
+    """Return what all rows share, of a factor that has been divided by its length."""
+    k = right.shape[1]
     shift, over = in_unit_of(float(length), ridge)
-    # What a ridge leaves nothing of would be no start, but rounding.
-    left = left * length if over == float(length) else xp.zeros_like(left)
     gram = inner_product(right, right, xp)
     gram = gram + shift * xp.eye(k, dtype=right.dtype, device=device(right))
     # Of columns far smaller than others, eigenvalues would see nothing.
@@ -36,9 +64,16 @@ def solve_everywhere(side: Side, left: Array, right: Array, ridge: float, xp: Na
     seen = values > k * eps(right.dtype, xp) * xp.max(values)
     root = xp.sqrt(xp.where(seen, values, 0.0))
     inverse = xp.where(seen, 1 / xp.where(seen, root, 1.0), 0.0)
+    return Shared(length, unit, axes, root, inverse, over, over == float(length))
+
+
+def solve_sharing(shared: Shared, side: Side, left: Array, fixed: Array, xp: Namespace) -> Array:
+    """Do what `solve_everywhere` does with rows that are in the coordinates of what is shared."""
+    _, unit, axes, root, inverse, over, kept = shared
+    # What a ridge leaves nothing of would be no start, but rounding.
+    left = left * shared.length if kept else xp.zeros_like(left)
     targets = side._replace(values=1 + 1 / side.values, weights=side.values)
     start = mixed_columns(left * unit, axes) * root
-    fixed = mixed_columns(right / unit, axes) * inverse
     found = solve_rows(targets, start, fixed, xp.ones_like(left), xp)
     over = min(over, float(xp.finfo(left.dtype).max))
     return mixed_columns(found * inverse, xp.matrix_transpose(axes)) / unit / over

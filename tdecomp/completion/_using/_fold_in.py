@@ -9,16 +9,18 @@ from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, eps, equilibrate, floats
 from tdecomp.completion._biases import ridge_of_biases
-from tdecomp.completion._entries import read
+from tdecomp.completion._entries import Entries, read
 from tdecomp.completion._format import Completion
 from tdecomp.completion._masked import solve_rows, times
-from tdecomp.completion._observed import Side, group
+from tdecomp.completion._observed import Side
 from tdecomp.completion._penalties import row_penalties, with_offsets
 from tdecomp.completion._together import with_ones
 from tdecomp.completion._using._amounts import read_amounts
 from tdecomp.completion._using._crushed import in_unit_of
-from tdecomp.completion._using._everywhere import solve_everywhere
-from tdecomp.completion._using._model import Model, alike, as_model
+from tdecomp.completion._using._curvature import Ridge
+from tdecomp.completion._using._everywhere import shared_by, solve_sharing
+from tdecomp.completion._using._facing import facing
+from tdecomp.completion._using._model import Model, alike, as_model, in_unit
 
 
 @full_precision
@@ -112,24 +114,26 @@ def fold_in(
     else:
         _refuse_beside_amounts(model, weights, by_count, biases, xp)
         _, entries = read_amounts(x, alpha, duplicates, may_be_empty=True)
-    xp, model, entries = alike(model, entries)
-    model = model.mT if across else model
+    xp, model, entries = alike(_without_rows(model.mT if across else model), entries)
     width = entries.shape[0 if across else 1]
     if width != model.shape[1]:
         kind = "rows" if across else "columns"
         raise ValueError(f"x must have the {model.shape[1]} {kind} of the model, got {width}")
     bias_ridge = ridge_of_biases(biases)
-    if entries.values.shape[0] and (model.right.shape[1] or bias_ridge is not None):
-        observed = group(entries, xp)
-        side = observed.columns if across else observed.rows
-        if alpha is None:
-            found = _fold_in(model, side, ridge, by_count, bias_ridge, xp=xp)
-        else:
-            found = _amounts_folded_in(model, side, ridge, xp=xp)
-    else:
+    if not (entries.values.shape[0] and (model.right.shape[1] or bias_ridge is not None)):
         found = _nothing(model, entries.shape[1 if across else 0], xp)
+    elif alpha is None:
+        found = _fold_in(model, entries, across, Ridge(ridge, by_count, bias_ridge), xp=xp)
+    else:
+        found = _amounts_folded_in(model, entries, across, ridge, xp=xp)
     left, right, (mean, new, old) = found.mT if across else found
     return Completion(left, xp.matrix_transpose(right), mean, new, old)
+
+
+def _without_rows(model: Model) -> Model:
+    """Return a model without the rows that it has, of which those that are new know nothing."""
+    mean, rows, columns = model.biases
+    return Model(model.left[:0, :], model.right, type(model.biases)(mean, rows[:0], columns))
 
 
 def _nothing(model: Model, count: int, xp: Namespace) -> Model:
@@ -154,62 +158,69 @@ def _refuse_beside_amounts(
         raise ValueError("alpha= takes a model without offsets, as implicit_als returns it")
 
 
-def _amounts_folded_in(model: Model, side: Side, ridge: float, *, xp: Namespace) -> Model:
+def _amounts_folded_in(
+    model: Model, entries: Entries, across: bool, ridge: float, *, xp: Namespace
+) -> Model:
     """Make the half step of a fit to amounts, and correct it."""
+    right, length = in_unit(model.right, xp)
+    shared = shared_by(right, length, ridge, xp)
+    side, seen = facing(entries, right, across, xp)
+    fixed = shared.turned(seen)
     found = _nothing(model, side.starts.shape[0] - 1, xp)
     for _ in range(2):
-        found = found._replace(left=solve_everywhere(side, found.left, model.right, ridge, xp))
+        found = found._replace(left=solve_sharing(shared, side, found.left, fixed, xp))
     return found
 
 
 def _fold_in(
-    model: Model,
-    side: Side,
-    ridge: float,
-    by_count: bool,
-    bias_ridge: float | None,
-    *,
-    xp: Namespace,
+    model: Model, entries: Entries, across: bool, ridge: Ridge, *, xp: Namespace
 ) -> Model:
     """Solve for rows, in units in which values and the right factor are about 1."""
     mean, _, columns = model.biases
+    picked = entries.rows if across else entries.columns
+    values = entries.values - mean - xp.take(columns, picked, axis=0)
+    side, right = facing(entries._replace(values=values), model.right, across, xp)
     weights, heaviest = side.weights, 1.0
     if weights is not None:
         weights, most = equilibrate(weights, xp, axis=(0,), always=True)
         heaviest = float(most[0])
-    values = side.values - mean - xp.take(columns, side.indices, axis=0)
-    values, scale = equilibrate(values, xp, axis=(0,), always=True)
+    values, scale = equilibrate(side.values, xp, axis=(0,), always=True)
     side = side._replace(values=values, weights=weights)
-    right, length = _in_units(model.right, xp)
-    k = right.shape[1]
-    ridges, over = _ridges(ridge if by_count else ridge / heaviest, length, xp)
+    length = _units(model.right, xp)
+    right, k = right / length, right.shape[1]
+    factors, by_count, biases = ridge
+    ridges, over = _ridges(factors if by_count else factors / heaviest, length, xp)
     penalty = row_penalties(side, 1.0, by_count, k, xp) * ridges
     share = length / xp.max(length) if k else length
-    if bias_ridge is not None:
+    if biases is not None:
         right = with_ones(right, xp)
-        penalty = with_offsets(penalty, bias_ridge / heaviest, xp)
+        penalty = with_offsets(penalty, biases / heaviest, xp)
         share = xp.concat([share, xp.ones_like(scale)])
     found = xp.zeros_like(penalty, dtype=right.dtype)
     for held in (penalty + _shortening(side, right, share, xp), penalty):
         found = solve_rows(side, found, right, held, xp)
     # Their quotient may be beyond the range where the rows are not.
     left = found[:, :k] * scale[0] / over
-    rows = xp.zeros_like(left[:, 0]) if bias_ridge is None else found[:, -1] * scale[0]
+    rows = xp.zeros_like(left[:, 0]) if biases is None else found[:, -1] * scale[0]
     return Model(left, model.right, type(model.biases)(mean, rows, columns))
 
 
-def _in_units(factor: Array, xp: Namespace) -> tuple[Array, Array]:
-    """Return a factor at unit scale, and what each column has been divided by.
+def _units(factor: Array, xp: Namespace) -> Array:
+    """Return what brings each column of a factor to unit scale.
 
     That is one number, so that the shortest rows stay the shortest, but for columns so small that
     half of the digits of their squares would be lost beside those of others.
     """
-    _, lengths = equilibrate(factor, xp, axis=(0,), always=True)
-    length = lengths[0, :]
+    if xp.isdtype(factor.dtype, "complex floating"):
+        top = xp.max(xp.abs(factor), axis=0, keepdims=True)
+    else:
+        high, low = (take(factor, axis=0, keepdims=True) for take in (xp.max, xp.min))
+        top = xp.maximum(high, -low)
+    length = equilibrate(top, xp, axis=(0,), always=True)[1][0, :]
     if length.shape[0]:
         most = xp.max(length)
         length = xp.where(length < eps(factor.dtype, xp) ** 0.25 * most, length, most)
-    return factor / length, length
+    return length
 
 
 def _ridges(ridge: float, length: Array, xp: Namespace) -> tuple[Array, Array]:

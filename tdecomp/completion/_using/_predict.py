@@ -11,6 +11,7 @@ from tdecomp._errors import check_number
 from tdecomp._precision import full_precision
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import namespace
+from tdecomp.completion._using._facing import rows_of
 from tdecomp.completion._using._model import Model, as_scores
 from tdecomp.ops._region import indices_of
 
@@ -108,7 +109,7 @@ def _predict(model: Model, rows: Array, columns: Array, *, xp: Namespace) -> Arr
     parts = []
     for start in range(0, max(count, 1), height):
         i, j = (index[start : min(start + height, count)] for index in (rows, columns))
-        left, right = xp.take(model.left, i, axis=0), xp.take(model.right, j, axis=0)
+        left, right = rows_of(model.left, i, xp), rows_of(model.right, j, xp)
         parts.append(xp.sum(left * right, axis=1) + model.biases.at(i, j, xp))
     return parts[0] if len(parts) == 1 else xp.concat(parts)
 

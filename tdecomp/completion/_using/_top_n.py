@@ -13,7 +13,8 @@ from tdecomp._shim import host
 from tdecomp._typing import Array, Namespace
 from tdecomp._xp import device, is_numpy, namespace
 from tdecomp.completion._biases import Biases
-from tdecomp.completion._entries import places
+from tdecomp.completion._entries import checked_indices, places
+from tdecomp.completion._using._facing import rows_of
 from tdecomp.completion._using._model import Model, as_scores
 from tdecomp.completion._using._predict import indices as indices_of
 
@@ -133,7 +134,7 @@ def _restricted(model: Model, among: Array, xp: Namespace) -> Model:
     """Return some columns of a model."""
     mean, rows, columns = model.biases
     some = Biases(mean, rows, xp.take(columns, among, axis=0))
-    return Model(model.left, xp.take(model.right, among, axis=0), some)
+    return Model(model.left, rows_of(model.right, among, xp), some)
 
 
 class _Seen(NamedTuple):
@@ -147,6 +148,10 @@ class _Seen(NamedTuple):
 def _seen(exclude: Any, shape: tuple[int, int]) -> _Seen:
     """Return what is excluded."""
     exclude = np.asarray(exclude) if isinstance(exclude, list) else exclude
+    if "scipy.sparse" in type(exclude).__module__ and exclude.format == "csr":
+        # Of one row among millions, others need not be read.
+        _refuse_shape(tuple(exclude.shape), shape)
+        return _Seen(exclude.indptr, exclude.indices, shape[1])
     if is_array_api_obj(exclude) and namespace(exclude).isdtype(exclude.dtype, "integral"):
         if str(getattr(exclude, "layout", "torch.strided")) == "torch.strided":
             raise TypeError(
@@ -154,11 +159,15 @@ def _seen(exclude: Any, shape: tuple[int, int]) -> _Seen:
                 "pass an array of bool, exclude != 0"
             )
     rows, columns, found = places(exclude, name="exclude")
-    if found != shape:
-        raise ValueError(f"exclude must have the shape {shape} of the model, got {found}")
+    _refuse_shape(found, shape)
     starts = np.zeros(shape[0] + 1, np.int64)
     np.cumsum(np.bincount(host(rows), minlength=shape[0]), out=starts[1:])
     return _Seen(starts, host(columns), shape[1])
+
+
+def _refuse_shape(found: tuple[int, ...], shape: tuple[int, int]) -> None:
+    if found != shape:
+        raise ValueError(f"exclude must have the shape {shape} of the model, got {found}")
 
 
 def _mask(seen: _Seen, block: np.ndarray, among: np.ndarray | None) -> np.ndarray | None:
@@ -170,8 +179,11 @@ def _mask(seen: _Seen, block: np.ndarray, among: np.ndarray | None) -> np.ndarra
         return None
     first = np.cumsum(counts) - counts
     at = starts[block][owners] + np.arange(owners.size) - first[owners]
+    picked = checked_indices(
+        columns[at], width, columns, namespace(columns), name="column indices of exclude"
+    )
     mask = np.zeros((block.shape[0], width), bool)
-    mask[owners, columns[at]] = True
+    mask[owners, picked] = True
     return mask if among is None else mask[:, among]
 
 
@@ -180,7 +192,7 @@ def _best(
 ) -> tuple[Array, Array]:
     """Form a block of rows, and choose."""
     mean, row_bias, column_bias = model.biases
-    formed = xp.take(model.left, block, axis=0) @ xp.matrix_transpose(model.right)
+    formed = rows_of(model.left, block, xp) @ xp.matrix_transpose(model.right)
     formed += (mean + xp.take(row_bias, block, axis=0))[:, None]
     formed += column_bias[None, :]
     if is_numpy(formed):
