@@ -11,7 +11,7 @@ import numpy as np
 from tdecomp._anderson import anderson
 from tdecomp._iterate import Step
 from tdecomp._typing import Array, Namespace
-from tdecomp.completion._dense._factors import Pair
+from tdecomp.completion._dense._factors import Pair, cut, flat
 from tdecomp.completion._dense._line import lowest
 from tdecomp.completion._dense._majorant import Majorant
 from tdecomp.completion._dense._objective import Objective
@@ -59,9 +59,9 @@ class Alternating:
         if state.age % _LASTING == 0:
             pair, past = settled(objective, pair), ()
         after = self._swept(pair)
-        point, reached = _flat(pair, xp), _flat(after, xp)
+        point, reached = flat(pair, xp), flat(after, xp)
         past = (*past, (point, reached - point))[-_MEMORY - 1 :]
-        direction = _pair(_aim(past, xp) - reached, after, xp)
+        direction = cut(_aim(past, xp) - reached, after, xp)
         lines = objective.along(*after, *direction)
         t, _ = lowest(lines.sum(axis=0))
         misfit, excess = (float(part) for part in lines @ t ** np.arange(5))
@@ -78,17 +78,6 @@ class Alternating:
         left = left + self.halves[0](objective, right, objective.slopes(left, right).left)
         slopes = objective.slopes(left, right)
         return Pair(left, right + self.halves[1](self.turned, left, slopes.right))
-
-
-def _flat(pair: Pair, xp: Namespace) -> Array:
-    """Return both factors as one vector."""
-    return xp.concat([xp.reshape(factor, (-1,)) for factor in pair])
-
-
-def _pair(flat: Array, like: Pair, xp: Namespace) -> Pair:
-    """Cut a vector into factors."""
-    m, k = like.left.shape
-    return Pair(xp.reshape(flat[: m * k], (m, k)), xp.reshape(flat[m * k :], like.right.shape))
 
 
 def _aim(past: tuple[tuple[Array, Array], ...], xp: Namespace) -> Array:

@@ -41,6 +41,17 @@ def orthonormal(pair: Pair, xp: Namespace) -> Pair:
     return Pair(left, xp.matrix_transpose(right) * xp.astype(sizes, left.dtype))
 
 
+def flat(pair: tuple[Array, Array], xp: Namespace) -> Array:
+    """Return both factors as one vector."""
+    return xp.concat([xp.reshape(factor, (-1,)) for factor in pair])
+
+
+def cut(vector: Array, like: Pair, xp: Namespace) -> Pair:
+    """Cut a vector into factors."""
+    m, k = like.left.shape
+    return Pair(xp.reshape(vector[: m * k], (m, k)), xp.reshape(vector[m * k :], like.right.shape))
+
+
 def _decomposed(left: Array, right: Array, xp: Namespace) -> tuple[Array, Array, Array]:
     """Return the singular value decomposition of the product."""
     q, r = xp.linalg.qr(left)

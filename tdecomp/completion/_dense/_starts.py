@@ -15,12 +15,13 @@ from tdecomp.completion._dense._factors import Pair, balanced
 from tdecomp.completion._dense._majorant import Majorant
 from tdecomp.completion._dense._objective import Objective
 from tdecomp.completion._dense._rows import solved
-from tdecomp.completion._inner import inner
 from tdecomp.linalg import SVD, randomized_svd
 
 # Starts are that near to the best of their kind, where so many products are enough for it.
 _TOL = 1e-2
 _PRODUCTS = 4
+# Roots of means within such a factor of one another weigh alike.
+_ALIKE = 1.25
 
 
 def best_of_several(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
@@ -48,10 +49,15 @@ def _candidates(objective: Objective, rank: int, rng: np.random.Generator) -> It
     """Yield the solutions for weights of rank one that are like the given ones."""
     xp, weights = objective.xp, objective.weights
     rows, columns = (xp.sqrt(xp.mean(weights, axis=axis)) for axis in (1, 0))
-    for left in (None, rows):
-        for right in (None, columns):
+    for left in _sides(rows, xp):
+        for right in _sides(columns, xp):
             yield _weighted(objective, left, right, rank, rng)
     yield _majorised(objective, rank, rng)
+
+
+def _sides(roots: Array, xp: Namespace) -> tuple[Array | None, ...]:
+    """Return the metrics to try: none, and that of these roots unless it is hardly one."""
+    return (None,) if bool(xp.max(roots) <= _ALIKE * xp.min(roots)) else (None, roots)
 
 
 def _weighted(
@@ -97,12 +103,8 @@ def _of_rows_and_columns(
 
 def _stretched(objective: Objective, pair: Pair) -> tuple[float, Pair]:
     """Return the multiple of a start that the objective likes best, and its value."""
-    xp = objective.xp
-    pair = balanced(pair, xp)
-    slopes, excess = objective.slopes(*pair), objective.excess(*pair)
-    # What is left, times the model, and the model squared, both weighted.
-    gap = inner(slopes.left, pair.left, xp) + excess / 2
-    square = objective.total - slopes.misfit - 2 * gap
+    pair = balanced(pair, objective.xp)
+    (gap, square), excess = objective.overlaps(*pair), objective.excess(*pair)
     if not square > 0:
         return objective.total, pair
     length = 1 + (gap - excess / 2) / square

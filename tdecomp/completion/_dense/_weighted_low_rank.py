@@ -22,10 +22,10 @@ from tdecomp._typing import Array, Namespace, Seed
 from tdecomp._weights import elementwise
 from tdecomp._xp import differentiated, equilibrate, finite, is_numpy, namespace, prepare
 from tdecomp.completion._dense._alternating import Alternating
-from tdecomp.completion._dense._conjugate import Conjugate
 from tdecomp.completion._dense._escape import escaped
 from tdecomp.completion._dense._factors import Pair, orthonormal
 from tdecomp.completion._dense._objective import Objective
+from tdecomp.completion._dense._quasi_newton import QuasiNewton
 from tdecomp.completion._dense._race import race
 from tdecomp.completion._dense._search import search
 from tdecomp.completion._dense._separable import closed
@@ -76,16 +76,17 @@ def weighted_low_rank(
     rank : int
         At most ``min(m, n)``.
     method : {'gradient', 'als', 'em'}
-        Conjugate gradients in the metric that alternating least squares makes of the weights;
-        alternating least squares itself; or the EM algorithm, with products of row and column
-        factors above the weights in place of the largest weight.
+        Quasi-Newton steps (L-BFGS) in the metric that alternating least squares makes of the
+        weights; alternating least squares itself; or the EM algorithm, with products of row and
+        column factors above the weights in place of the largest weight.
     regularization : float
         The penalty :math:`\lambda`, on the scale of the weights times that of the data. The sum of
         squares is then least at twice the nuclear norm of the approximation.
     init : {'best', 'svd', 'random'} or LowRank
-        The best of the truncated SVD, those weighted by the means of rows, of columns and of both,
-        and the first step of EM from zero; the truncated SVD; a random factor; or your own start.
-        What has no weight is taken for zero. Weights of rank one need no start.
+        The best of the truncated SVD, those weighted by the means of rows, of columns and of both
+        unless these are alike, and the first step of EM from zero; the truncated SVD; a random
+        factor; or your own start. What has no weight is taken for zero. Weights of rank one need
+        no start.
     n_starts : int
         How many starts race, in rounds of 8, 16, 32, ... steps, after each of which the better
         half goes on; all but the first are random.
@@ -120,24 +121,27 @@ def weighted_low_rank(
 
     Notes
     -----
-    *Cost.* A step of ``'gradient'`` makes seven products with the data of width `k`,
-    :math:`14\,mnk` flops, and reads data and weights twice; curvatures cost :math:`2\,mnk^2`,
-    every 30 steps and after short ones, and in each sweep of ``'als'``. ``'gradient'`` keeps
-    them, :math:`(m + n) k^2` numbers, as long as they are no more than data and weights
-    themselves; beyond that, it keeps those within groups of columns, in a basis in which their
-    mean is diagonal. Memory is a few times that of data, weights and factors, at any rank.
-    ``'als'`` makes them for a block of rows at a time, and ``'em'`` does without.
-    A sweep of ``'em'`` costs a little more than a step of ``'gradient'``, and gets less far the
-    more weights vary within rows and columns.
+    *Cost.* Most steps of ``'gradient'`` make three products with the data of width `k`,
+    :math:`6\,mnk` flops, and read data and weights once; where a whole step does not pay, seven
+    more find the lowest point of its line. Curvatures cost :math:`2\,mnk^2`, every 30 steps and
+    after short ones, and in each sweep of ``'als'``. ``'gradient'`` keeps them,
+    :math:`(m + n) k^2` numbers, as long as they are no more than data and weights themselves;
+    beyond that, it keeps those within groups of columns, in a basis in which their mean is
+    diagonal. Memory is a few times that of data, weights and factors, at any rank. ``'als'``
+    makes them for a block of rows at a time, and ``'em'`` does without. A sweep of ``'em'`` costs
+    about twice a step of ``'gradient'``, and gets less far the more weights vary within rows and
+    columns.
 
     *Curvature.* Given the right factor, the objective splits into least-squares problems of the
     rows of the left one, with matrices :math:`H_i = \sum_j w_{ij} \bar v_j v_j^T`. ``'als'``
     solves them in turn with those of the right one; ``'gradient'`` keeps their inverses, a little
-    damped, as the metric of conjugate gradients. Weights of rows and columns, however uneven, are
+    damped, as the metric from which L-BFGS starts, and learns what is between rows of both
+    factors from the last five steps [5]_. Weights of rows and columns, however uneven, are
     thereby taken out of the problem.
 
     *Line search.* On a line the objective is a polynomial of degree four, whose coefficients take
-    one pass over the data; its least value is found exactly. Sweeps are extrapolated by Anderson's
+    one pass over the data; its least value is found exactly. ``'gradient'`` needs it only where a
+    whole step does not lower the objective enough. Sweeps are extrapolated by Anderson's
     method along such a line.
 
     *Precision.* Normal equations square condition numbers. They are solved for the change of a
@@ -161,6 +165,7 @@ def weighted_low_rank(
        arXiv:1410.2596
     .. [4] T. Hua et al., "Numerical optimizations for weighted low-rank estimation on language
        models", EMNLP 2022. arXiv:2211.09718
+    .. [5] J. Nocedal, S. J. Wright, "Numerical Optimization", 2nd ed., 2006, algorithm 7.4.
 
     Examples
     --------
@@ -198,7 +203,7 @@ def weighted_low_rank(
         pair = unspoilt(objective, pair, orthonormal)
         u, vh = canonical_signs(pair.left, xp.matrix_transpose(pair.right), xp)
         pair = Pair(u, xp.matrix_transpose(vh))
-        return shown(pair), math.sqrt(objective.slopes(*pair).misfit / objective.total)
+        return shown(pair), math.sqrt(objective.misfit(*pair) / objective.total)
 
     if objective.total == 0:
         nothing = drawn(objective, rank, draws)
@@ -206,7 +211,7 @@ def weighted_low_rank(
     exact = closed(objective, rank)
     if exact is not None:
         return Fit(*finished(exact), 0, Status.CONVERGED)
-    solver: Any = Conjugate(objective)
+    solver: Any = QuasiNewton(objective)
     if method != "gradient":
         solver = Alternating(objective, majorised=method == "em")
     starts = _starts(objective, rank, own or init, n_starts, draws)
