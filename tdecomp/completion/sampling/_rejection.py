@@ -93,4 +93,8 @@ def _chances(terms: list[Term], index: Array, whole: float) -> np.ndarray:
         squares = xp.astype(xp.abs(block), sizes.dtype) ** 2
         envelope = envelope + xp.sum(squares * inverse[:, None], axis=0)
     top = xp.astype(xp.abs(entry), envelope.dtype) ** 2
-    return host(top / (whole * envelope)).astype(np.float64)
+    # An index may be proposed, once in 2^53 times, whose squares underflow: it has no chance.
+    known = envelope > 0
+    envelope = xp.where(known, envelope, xp.ones_like(envelope))
+    chances = xp.where(known, top / (whole * envelope), xp.zeros_like(envelope))
+    return host(chances).astype(np.float64)

@@ -100,3 +100,28 @@ def test_nothing_but_what_is_drawn_is_looked_up():
 def test_bad_input_is_named(numbers, vectors, kind, message):
     with pytest.raises(kind, match=message):
         combine(numbers, vectors)
+
+
+class Zeros(np.random.Generator):
+    """Numbers that are as small as they can be: a generator draws one of them in 2^53."""
+
+    def __init__(self):
+        super().__init__(np.random.PCG64(0))
+
+    def random(self, size=None, *_, **__):
+        return np.zeros(size)
+
+
+@pytest.mark.parametrize(
+    ("rows", "numbers"),
+    [
+        ([[1e-200, 1.0, 1e-200], [0.0, 2.0, 1e-200]], [1.0, 1.0]),
+        ([[1.0, 0.0, 0.0], [0.0, 2.0, 1.0]], [1e-200, 1.0]),
+    ],
+)
+def test_indices_whose_squares_underflow_have_no_chance(rows, numbers):
+    found = combine(numbers, LengthSquaredMatrix(np.asarray(rows)))
+    assert found.estimate_norm(10, rng=Zeros()) == 0.0
+    with pytest.raises(ValueError, match="0 of 5 proposals were accepted"):
+        found.sample(1, rng=Zeros(), max_tries=5)
+    assert np.all(np.isin(found.sample(1000, rng=0), [1, 2]))
