@@ -91,6 +91,36 @@ class Condition:
     track_relative_error.unit = "|X - Z| / |X|"
 
 
+class Few:
+    """Twice as many entries as freedoms, condition 1000: what a start of rising rank is for."""
+
+    params = ("als", "als_cg", "riemannian")
+    param_names = ("method",)
+    timeout = 300
+
+    def setup(self, method: str) -> None:
+        m, n, self.rank = (600, 500, 10) if FULL else (200, 150, 5)
+        rng = np.random.default_rng(0)
+        left, right = (np.linalg.qr(rng.standard_normal((size, self.rank)))[0] for size in (m, n))
+        self.truth = (left * np.geomspace(1, 1e-3, self.rank)) @ right.T
+        known = np.zeros(m * n, bool)
+        known[rng.choice(m * n, 2 * self.rank * (m + n - self.rank), replace=False)] = True
+        self.x = np.where(known.reshape(m, n), self.truth, np.nan)
+        self._fit(method)
+
+    def _fit(self, method: str) -> td.Fit:
+        rules = {"max_iter": 500, "tol": 1e-10, "rng": 0, "init": "rising"}
+        return td.complete(self.x, rank=self.rank, method=method, **rules)
+
+    def time_to_all_digits(self, method: str) -> None:
+        self._fit(method)
+
+    def track_relative_error(self, method: str) -> float:
+        return float(td.relative_error(self.truth, self._fit(method).tensor))
+
+    track_relative_error.unit = "|X - Z| / |X|"
+
+
 class Impute:
     """Noisy entries with a penalty: the same objective, to a millionth, by us and by a peer."""
 

@@ -27,6 +27,7 @@ from tdecomp.completion._methods._allowed import check_allowed
 from tdecomp.completion._methods._als import als
 from tdecomp.completion._methods._als_cg import als_cg
 from tdecomp.completion._methods._riemannian import riemannian
+from tdecomp.completion._methods._rising import rising
 from tdecomp.completion._methods._scaled_gd import scaled_gd
 from tdecomp.completion._methods._soft_impute import soft_impute
 from tdecomp.completion._methods._soft_impute_als import soft_impute_als
@@ -93,14 +94,17 @@ def complete(
         Whether no entry of the factors may be negative.
     duplicates : {"error", "mean"}
         What becomes of several entries at one place.
-    init : {"spectral", "random"} or Completion
-        Where to start: of a completion its factors, and its offsets where these are fitted with
-        the factors. Zero factors are a saddle that most methods do not leave.
+    init : {"spectral", "rising", "random"} or Completion
+        Where to start: ``"rising"`` fits all lower ranks first, and leads to matrices of large
+        condition numbers of which few entries are known, where from other starts methods stay far
+        from them. Of a completion its factors are taken, and its offsets where these are fitted
+        with the factors. Zero factors are a saddle that most methods do not leave.
     holdout : float, COO, sparse matrix or array, optional
         The share of the entries to set aside, or others to judge by: the iterate that fits these
         best is returned, and three steps in a row that do not fit them better end the iteration.
     max_iter : int
-        The largest number of steps; the sweeps before the first step of ``"riemannian"`` are none.
+        The largest number of steps; the sweeps before the first step of ``"riemannian"`` are none,
+        and neither are those of a rising start.
     tol : float
         Stop when a step changes the root of the objective by at most this, relatively: by default
         when a step no longer matters beside noise. It says nothing of the distance to the minimum,
@@ -178,7 +182,7 @@ def complete(
     """
     minimise = METHODS[check_choice(method, tuple(METHODS), name="method")]
     check_allowed(method, nonnegative=nonnegative, by_count=by_count)
-    ridge = ridge_of_biases(biases)
+    ridge, draw, rises = ridge_of_biases(biases), generator(rng), _rises(init)
     xp, entries = read(x, weights, duplicates=duplicates)
     options = Options(
         check_rank(rank, min(entries.shape), way="pass a rank"),
@@ -187,10 +191,12 @@ def complete(
         nonnegative,
         ridge,
         ridge is not None and method in _TOGETHER and not nonnegative,
-        init,
-        generator(rng),
+        "spectral" if rises else init,
+        draw,
     )
     posed, judge = _posed(entries, holdout, options, xp)
+    if rises:
+        posed = posed._replace(problem=rising(posed.problem, draw))
     solver = minimise(posed.problem)
     fit = drive(
         solver,
@@ -202,6 +208,12 @@ def complete(
         xp=xp,
     )
     return Fit(posed.completion(fit.tensor), posed.error(fit.tensor), fit.n_iter, fit.status)
+
+
+def _rises(init: Any) -> bool:
+    """Tell whether to start from lower ranks."""
+    kinds = ("spectral", "rising", "random")
+    return isinstance(init, str) and check_choice(init, kinds, name="init") == "rising"
 
 
 def _posed(

@@ -44,8 +44,8 @@ def als_cg(problem: Problem) -> Solver:
     factor is turned to its principal axes first, which changes no model and no penalty. There
     the normal equations of a row whose entries are known at random are nearly diagonal, whatever
     the condition of the matrix. Where that is beyond a few hundred and few entries are known, the
-    first sweeps miss what is smallest: take `als`. A sweep that raises the objective, as it can
-    with rows that their entries do not determine, is made again as one of `als`.
+    first sweeps miss what is smallest: take ``init="rising"``. A sweep that raises the objective,
+    as it can with rows that their entries do not determine, is made again as one of `als`.
 
     Notes
     -----
