@@ -32,7 +32,7 @@ def rising(problem: Problem, rng: np.random.Generator) -> Problem:
 
     Notes
     -----
-    Five to fifteen sweeps of `als` for each rank are usual: as many operations as of a third of
+    Two to eight sweeps of `als` for each rank are usual: as many operations as of a third of
     them at full rank.
 
     References
