@@ -126,30 +126,43 @@ def _sheared(problem: Problem, left: Array, right: Array) -> tuple[Array, Array]
 
     Rows and columns without entries are zero and stay so.
     """
-    xp, penalty = problem.xp, problem.row_penalty
+    xp, dtype = problem.xp, right.dtype
+    penalty = xp.astype(problem.row_penalty, dtype, copy=False)
     known, other = (
-        xp.astype(side.counts() > 0, right.dtype)[:, None]
+        xp.astype(side.counts() > 0, dtype)[:, None]
         for side in (problem.observed.rows, problem.observed.columns)
     )
-    fixed = xp.concat([right[:, :-1], other], axis=1)
-    ridge, k = problem.column_penalty[0, -1], left.shape[1]
+    ridge = problem.column_penalty[0, -1]
     # Only the ratios of ridges count, and the smallest numbers have none.
-    most = xp.maximum(ridge, xp.max(penalty))
+    most = xp.maximum(ridge, xp.max(problem.row_penalty))
     if not float(most) > 0:
         return left, right
-    # Of rows of which nothing is known, `left` has none.
-    weight = xp.sum(known * penalty, axis=0) / most
-    pulled = xp.sum(penalty * left, axis=0)[:, None] / most
+    # Of rows of which nothing is known, factors have none.
+    weight = inner_product(known, penalty, xp)[0, :] / most
+    pulled = xp.matrix_transpose(inner_product(known, penalty * left, xp)) / most
     ridge = ridge / most
-    square = ridge * inner_product(fixed, fixed, xp)
-    square = square + weight * xp.eye(k, dtype=left.dtype, device=device(left))
-    slope = ridge * inner_product(fixed, right[:, -1:], xp) - pulled
+    square, slope = _with_ones(right, other, xp)
+    square = ridge * square + weight * xp.eye(left.shape[1], dtype=dtype, device=device(left))
+    slope = ridge * slope - pulled
     row = _damped_solution(square, slope, xp)
     if not inner(row, 2 * slope - square @ row, xp) > 0:
         return left, right
-    offsets = right[:, -1:] - mixed_columns(fixed, row)
+    told = mixed_columns(right[:, :-1], row[:-1, :]) + other * row[-1, 0]
     left = left + known * xp.matrix_transpose(row)
-    return left, xp.concat([right[:, :-1], offsets], axis=1)
+    return left, xp.concat([right[:, :-1], right[:, -1:] - told], axis=1)
+
+
+def _with_ones(right: Array, other: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Return the Gram matrix of rows :math:`(v_j, 1)`, and their products with the offsets.
+
+    Those stand behind the numbers of `right`, and `other` holds the ones: no such row is made.
+    """
+    gram, sums = inner_product(right, right, xp), inner_product(other, right, xp)
+    side = adjoint(sums[:, :-1], xp)
+    upper = xp.concat([gram[:-1, :-1], side], axis=1)
+    lower = xp.concat([sums[:, :-1], inner_product(other, other, xp)], axis=1)
+    slope = xp.concat([gram[:-1, -1:], sums[:, -1:]], axis=0)
+    return xp.concat([upper, lower], axis=0), slope
 
 
 def _damped_solution(square: Array, slope: Array, xp: Namespace) -> Array:

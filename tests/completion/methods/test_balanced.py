@@ -7,7 +7,7 @@ import tdecomp as td
 from tdecomp._xp import namespace
 from tdecomp.completion._entries import read
 from tdecomp.completion._methods._als import als
-from tdecomp.completion._methods._balanced import balanced, evened
+from tdecomp.completion._methods._balanced import _with_ones, balanced, evened
 from tdecomp.completion._methods._judged import judged
 from tdecomp.completion._pose import Options, pose
 from tdecomp.completion._units import in_units
@@ -93,6 +93,19 @@ def test_what_offsets_and_factors_can_tell_alike_goes_where_it_costs_least():
     heavy = problem.row_penalty[:, :3]
     slope = 2.0 * second[:, :3].T @ second[:, 3] - np.sum(heavy * first[:, :3], axis=0)
     assert np.max(abs(slope)) < 1e-4 * np.sum(heavy * abs(first[:, :3]))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_products_with_ones_need_no_ones(dtype):
+    rng = np.random.default_rng(0)
+    right = rng.standard_normal((N, 4)).astype(dtype)
+    right = right + 1j * rng.standard_normal(right.shape) if dtype == "complex128" else right
+    other = (np.arange(N) % 5 > 0).astype(dtype)[:, None]
+    right = right * other
+    joined = np.concatenate([right[:, :-1], other], axis=1)
+    square, slope = _with_ones(right, other, namespace(right))
+    np.testing.assert_allclose(square, joined.conj().T @ joined, atol=1e-13)
+    np.testing.assert_allclose(slope, joined.conj().T @ right[:, -1:], atol=1e-13)
 
 
 def test_rows_and_columns_without_entries_stay_zero():
