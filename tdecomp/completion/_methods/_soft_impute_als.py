@@ -26,6 +26,11 @@ def soft_impute_als(problem: Problem) -> Solver:
     refined by one exact minimisation over all matrices with the same row space, which sets
     singular values to zero.
 
+    A callback is shown what is so refined, while steps go on from what is not. So what it is shown
+    is at most what the steps have reached, which never rises, but may itself rise by as much as
+    the refinement before had gained: for models `Z` with refinements `S`,
+    :math:`F(S_{t+1}) \le F(Z_{t+1}) \le F(Z_t)`.
+
     Notes
     -----
     A step makes two passes over the entries, :math:`8 |\Omega| k` operations, and
