@@ -18,6 +18,7 @@ from tdecomp._xp import namespace
 from tdecomp.chebyshev import ChebyshevTucker
 from tdecomp.chebyshev._format import as_function
 from tdecomp.completion import Completion, Inductive
+from tdecomp.completion.robust import LowRankPlusSparse
 from tdecomp.compress import Adapted, Affine
 from tdecomp.cp import CP
 from tdecomp.io._atomic import AtomicFile
@@ -50,6 +51,7 @@ Format: TypeAlias = (
     | ChebyshevTucker
     | Completion
     | Inductive
+    | LowRankPlusSparse
 )
 
 _CLASS_KEY, _FIELDS_KEY, _SUM_KEY = "tdecomp.class", "tdecomp.fields", "tdecomp.crc32"
@@ -67,8 +69,8 @@ def save(path: str | os.PathLike[str], fmt: Format, /) -> None:
     fmt : format
         One of `SVD`, `LowRank`, `Tucker`, `CP`, `TensorTrain`, `TensorRing`, `COO`,
         `KroneckerSum`, `Monarch`, `Butterfly`, `KroneckerEigh`, `Adapted`, `Affine`,
-        `ChebyshevTucker`, `Completion`, `Inductive`: what to save; arrays of PyTorch and JAX, on
-        any device, are copied to NumPy.
+        `ChebyshevTucker`, `Completion`, `Inductive`, `LowRankPlusSparse`: what to save; arrays of
+        PyTorch and JAX, on any device, are copied to NumPy.
 
     Raises
     ------

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from tdecomp.chebyshev import ChebyshevTucker, evaluate, from_grid
+from tdecomp.completion.robust import LowRankPlusSparse, principal_component_pursuit
 from tdecomp.compress import Adapted, Affine, Allocation, soka
 from tdecomp.cp import CP
 from tdecomp.io import CheckpointError, load, open_checkpoint, save
 from tdecomp.kronecker import KroneckerSum, butterfly, eigh, monarch
-from tdecomp.linalg import LowRank
+from tdecomp.linalg import SVD, LowRank
 from tdecomp.ops import COO, coo
 from tdecomp.testing import gaussian
 from tdecomp.tt import TensorRing, TensorTrain
@@ -54,6 +55,13 @@ def examples(dtype="float64"):
         ),
         "coo": coo([[0, 1, 1], [2, 0, 5]], draw(3), (7, 6)),
         "empty": COO(np.zeros((2, 0), np.int64), draw(2)[:0], (7, 6)),
+        "robust": LowRankPlusSparse(
+            SVD(draw(7, 2), np.ones(2, draw(1).real.dtype), draw(2, 6)),
+            coo([[0, 1, 1], [2, 0, 5]], draw(3), (7, 6)),
+        ),
+        "robust without outliers": LowRankPlusSparse(
+            LowRank(draw(7, 2), draw(2, 6)), COO(np.zeros((2, 0), np.int64), draw(2)[:0], (7, 6))
+        ),
     }
 
 
@@ -148,6 +156,29 @@ def test_an_adapter_computes_as_it_did(tmp_path):
     assert type(found.adapter) is KroneckerSum
     assert found.residual.dtype.name == "bfloat16"
     assert np.array_equal(found.to_array(), narrow.to_array().numpy())
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_matrix_and_its_outliers_come_back(tmp_path, suffix):
+    x = np.outer(np.arange(1.0, 9.0), np.ones(6))
+    x[2, 3] = -100.0
+    fmt = principal_component_pursuit(x).tensor
+    save(tmp_path / f"t{suffix}", fmt)
+    found, b = load(tmp_path / f"t{suffix}"), gaussian((6, 2))
+    assert_same(found, fmt)
+    assert np.array_equal(found.to_array(), fmt.to_array())
+    assert np.array_equal(found @ b, fmt @ b)
+
+
+@pytest.mark.parametrize("missing", ["low_rank.S", "sparse.shape", "sparse.indices"])
+def test_a_part_that_lacks_an_array_is_refused(tmp_path, missing):
+    save(tmp_path / "t.npz", examples()["robust"])
+    with open_checkpoint(tmp_path / "t.npz") as checkpoint:
+        arrays = {name: array for name, array in checkpoint.items() if name != missing}
+        metadata = {k: v for k, v in checkpoint.metadata.items() if k != "tdecomp.crc32"}
+    np.savez(tmp_path / "u.npz", **arrays, __metadata__=np.asarray(json.dumps(metadata)))
+    with pytest.raises(CheckpointError, match="(SVD|COO) has the fields"):
+        load(tmp_path / "u.npz")
 
 
 def test_a_spectrum_solves_as_it_did(tmp_path):
