@@ -137,5 +137,5 @@ plt.show()
 # %%
 # AdamW is ahead for some forty steps, the polar factors from then on until all are near the floor
 # that the noise of the batches sets; there they differ less from each other than from one step to
-# the next. Digits of the factor do not matter here, and what is cheapest may be taken: for matrices
-# of this size the exact one costs hardly twice as much as five polynomials.
+# the next. Digits of the factor do not matter here, and what is cheapest may be taken: for
+# matrices of this size the exact one costs hardly twice as much as five polynomials.
