@@ -93,13 +93,13 @@ def _turned(side: Side, size: int) -> Side:
     from scipy.sparse import csr_array
 
     nnz, shape = side.indices.shape[0], (side.starts.shape[0] - 1, size)
-    places = np.arange(nnz, dtype=_narrow(nnz))
+    places = np.arange(nnz, dtype=narrow(nnz))
     counted = csr_array((places, side.indices, side.starts), shape=shape).tocsc()
     order = counted.data
     del places
     return Side(
         counted.indptr.astype(np.int64),
-        counted.indices.astype(_narrow(shape[0]), copy=False),
+        counted.indices.astype(narrow(shape[0]), copy=False),
         side.values[order],
         None if side.weights is None else side.weights[order],
     )
@@ -114,12 +114,12 @@ def _side(entries: Entries, xp: Namespace) -> Side:
         # Kernels read from one address on.
         values = np.ascontiguousarray(values)
         weights = None if weights is None else np.ascontiguousarray(weights)
-        return Side(starts, others.astype(_narrow(n)), values, weights)
+        return Side(starts, others.astype(narrow(n)), values, weights)
     groups = xp.arange(m + 1, dtype=owners.dtype, device=device(owners))
     starts = xp.astype(xp.searchsorted(owners, groups), owners.dtype)
     return Side(starts, others, values, weights)
 
 
-def _narrow(size: int) -> type[np.signedinteger[Any]]:
+def narrow(size: int) -> type[np.signedinteger[Any]]:
     """Return the integers that hold all places below a size in the least memory."""
     return np.int32 if size <= np.iinfo(np.int32).max else np.int64

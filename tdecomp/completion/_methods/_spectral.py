@@ -8,8 +8,9 @@ import numpy as np
 
 from tdecomp._random import normal
 from tdecomp._typing import Array, Namespace
-from tdecomp._xp import conj, device, real_dtype
+from tdecomp._xp import conj, device, real_dtype, squared_norm
 from tdecomp.completion._masked import times
+from tdecomp.completion._methods._parts import apart, parts
 from tdecomp.completion._methods._singular import of_columns, orthonormal
 from tdecomp.completion._observed import Observed, Side
 
@@ -33,6 +34,10 @@ def spectral(
     of the singular bases that are much longer than the others are cut back [2]_, which keeps them
     incoherent.
 
+    Where nothing but zeros connects parts of the matrix, each has a start of its own: the leading
+    vectors of the whole would be those of the largest, and of the others rounding, which exact
+    steps divide by. Parts of no more rows or columns than the rank start at random.
+
     References
     ----------
     .. [1] R. Keshavan, A. Montanari, S. Oh, "Matrix completion from a few entries", IEEE Trans.
@@ -40,6 +45,23 @@ def spectral(
     .. [2] P. Jain, P. Netrapalli, S. Sanghavi, "Low-rank matrix completion using alternating
        minimization", STOC 2013, algorithm 2. doi:10.1145/2488608.2488693
     """
+    found = parts(observed, rank, xp)
+    if found is None:
+        return _leading(observed, rank, rng, xp)
+    sides = observed.rows, observed.columns
+    size = math.sqrt(squared_norm(sides[0].values, xp) / observed.nnz)
+    random = [normal(rng, (side.starts.shape[0] - 1, rank), side.values, xp) for side in sides]
+    left, right = (
+        math.sqrt(size) / rank**0.25 * xp.where((side.counts() > 0)[:, None], factor, 0.0 * factor)
+        for side, factor in zip(sides, random, strict=True)
+    )
+    return apart((left, right), found, lambda part: _leading(part, rank, rng, xp), xp)
+
+
+def _leading(
+    observed: Observed, rank: int, rng: np.random.Generator, xp: Namespace
+) -> tuple[Array, Array]:
+    """Return the start of a matrix in one part."""
     m, n = observed.shape
     rows, columns = observed.rows, observed.columns
     heavy = [heaviness(side, xp) for side in (rows, columns)]
