@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from ._problems import FULL
 
 LENGTHS = (10_000, 1_000_000) if FULL else (10_000,)
 WIDTHS = (1_000, 100_000, 1_000_000) if FULL else (1_000,)
+SIDES = (2_000, 20_000, 200_000, 1_000_000) if FULL else (2_000,)
 DRAWS, CHANGES = 100_000, 10_000
 PEERS = ("searchsorted", "Generator.choice", "searchsorted, changed")
 
@@ -30,6 +32,15 @@ def ratings(n: int) -> Any:
     columns = np.repeat(np.arange(n), 8)
     values = (1 + rng.random(40))[rows] * (0.8**group * rng.standard_normal(n))[columns]
     return scipy.sparse.csr_array((values, (rows, columns)), shape=(40, n))
+
+
+def links(n: int) -> Any:
+    """Return a random matrix (n, n) of five entries in each row."""
+    import scipy.sparse
+
+    rng = np.random.default_rng(0)
+    stored = rng.standard_normal(5 * n), rng.integers(0, n, 5 * n), 5 * np.arange(n + 1)
+    return scipy.sparse.csr_array(stored, shape=(n, n))
 
 
 class Draws:
@@ -145,6 +156,33 @@ class Factorisation:
 
     def time_sample_a_vector(self, width: int) -> None:
         self.found.vector(0).sample(100, rng=0)
+
+
+class Products:
+    """The product of two sparse matrices from a hundred rows, whatever their side."""
+
+    params = (SIDES,)
+    param_names = ("side",)
+
+    def setup(self, side: int) -> None:
+        self.held = sampling.LengthSquaredMatrix(links(side))
+        self.places = np.random.default_rng(1).integers(0, side, (2, 100))
+        self.time_sampled_matmul(side)
+
+    def time_sampled_matmul(self, side: int) -> None:
+        self.product = sampling.sampled_matmul(self.held, self.held, samples=100, rng=0)
+
+    def time_a_hundred_entries(self, side: int) -> None:
+        self.product.query(*self.places)
+
+    def track_peak(self, side: int) -> int:
+        tracemalloc.start()
+        self.time_sampled_matmul(side)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    track_peak.unit = "bytes"
 
 
 class Accuracy:

@@ -177,7 +177,7 @@ def test_a_part_that_lacks_an_array_is_refused(tmp_path, missing):
         arrays = {name: array for name, array in checkpoint.items() if name != missing}
         metadata = {k: v for k, v in checkpoint.metadata.items() if k != "tdecomp.crc32"}
     np.savez(tmp_path / "u.npz", **arrays, __metadata__=np.asarray(json.dumps(metadata)))
-    with pytest.raises(CheckpointError, match="(SVD|COO) has the fields"):
+    with pytest.raises(CheckpointError, match=r"(SVD|COO) has the fields"):
         load(tmp_path / "u.npz")
 
 

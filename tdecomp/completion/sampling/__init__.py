@@ -4,8 +4,9 @@ from tdecomp.completion.sampling._bilinear import bilinear
 from tdecomp.completion.sampling._combination import Combination
 from tdecomp.completion.sampling._combine import combine
 from tdecomp.completion.sampling._inner import inner
-from tdecomp.completion.sampling._matmul import SampledProduct, sampled_matmul
+from tdecomp.completion.sampling._matmul import sampled_matmul
 from tdecomp.completion.sampling._matrix import LengthSquaredMatrix
+from tdecomp.completion.sampling._product import SampledProduct
 from tdecomp.completion.sampling._recommend import recommend
 from tdecomp.completion.sampling._rows import SampledRows
 from tdecomp.completion.sampling._singular import SampledSVD

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,79 +12,15 @@ from tdecomp._errors import check_count
 from tdecomp._precision import full_precision
 from tdecomp._random import generator
 from tdecomp._shim import host
-from tdecomp._typing import Array, DType, Seed
-from tdecomp._xp import adjoint, equilibrate, floats, namespace, prepare, squared_norm
+from tdecomp._typing import Array, Namespace, Seed
+from tdecomp._xp import conj, device, equilibrate, floats, namespace, prepare, squared_norm
 from tdecomp.completion.sampling import _stored as store
 from tdecomp.completion.sampling._forest import moved
 from tdecomp.completion.sampling._matrix import LengthSquaredMatrix, structure
-from tdecomp.completion.sampling._rows import drawn_rows
+from tdecomp.completion.sampling._product import SampledProduct
+from tdecomp.completion.sampling._rows import SampledRows, drawn_rows
 from tdecomp.completion.sampling._trees import scaled, shifted, total
-from tdecomp.linalg._formats import LowRank
-
-
-class SampledProduct(NamedTuple):
-    r"""An estimate ``left @ right`` of a product, with the error to expect.
-
-    Attributes
-    ----------
-    left : array, shape (n, s)
-        Columns, each an adjoint row of the first matrix.
-    right : array, shape (s, p)
-        Rows of the second.
-    bound : float
-        The root mean square of the error is at most this, in the Frobenius norm.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from tdecomp.completion import sampling
-    >>> product = sampling.sampled_matmul(np.eye(4), np.eye(4), samples=16, rng=0)
-    >>> product.shape, product.bound
-    ((4, 4), 1.0)
-    """
-
-    left: Array
-    right: Array
-    bound: float
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Shape of the product."""
-        return (int(self.left.shape[0]), int(self.right.shape[1]))
-
-    @property
-    def modes(self) -> int:
-        """Two: a matrix."""
-        return 2
-
-    @property
-    def rank(self) -> int:
-        """Number of samples."""
-        return int(self.left.shape[1])
-
-    @property
-    def dtype(self) -> DType:
-        """The dtype of the product."""
-        return self.left.dtype
-
-    @full_precision
-    def to_array(self, region: slice | None = None) -> Array:
-        """Return the estimate, or the rows of it in `region`."""
-        return self.lowrank.to_array(region)
-
-    @full_precision
-    def __matmul__(self, x: Array) -> Array:
-        """Multiply by a vector or a matrix, without forming the product."""
-        return self.lowrank @ x
-
-    @property
-    def lowrank(self) -> LowRank:
-        """The factors without the bound."""
-        return LowRank(self.left, self.right)
-
-
-# Else NumPy would take the tuple for a stack of matrices in ``array @ format``.
-setattr(SampledProduct, "__array_ufunc__", None)  # noqa: B010 - NamedTuple takes no other
+from tdecomp.ops._coo import COO
 
 
 @full_precision
@@ -111,7 +48,8 @@ def sampled_matmul(a: Any, b: Any, /, *, samples: int, rng: Seed = None) -> Samp
     Returns
     -------
     SampledProduct
-        Two factors of `samples` columns and rows, and the root of the bound.
+        The picked rows of both, rescaled, and the root of the bound. Rows of a sparse matrix
+        stay sparse.
 
     Raises
     ------
@@ -120,8 +58,9 @@ def sampled_matmul(a: Any, b: Any, /, *, samples: int, rng: Seed = None) -> Samp
 
     Notes
     -----
-    Beyond the look-up of `samples` rows the cost does not depend on `m`, where both are
-    LengthSquaredMatrix; the norm of an array is measured. A zero matrix gives zero.
+    Where both are LengthSquaredMatrix, the cost is that of the entries of the picked rows and does
+    not depend on `m`; if they are sparse, not on `n` and `p` either. The norm of an array is
+    measured. A zero matrix gives zero.
 
     References
     ----------
@@ -137,6 +76,14 @@ def sampled_matmul(a: Any, b: Any, /, *, samples: int, rng: Seed = None) -> Samp
     >>> product = sampling.sampled_matmul(a, a, samples=500, rng=0)
     >>> bool(np.linalg.norm(a.T @ a - product.to_array()) < 2 * product.bound)
     True
+
+    Of a sparse matrix nothing is formed but what is asked for:
+
+    >>> import scipy.sparse
+    >>> held = sampling.LengthSquaredMatrix(scipy.sparse.eye_array(100_000))
+    >>> product = sampling.sampled_matmul(held, held, samples=50, rng=0)
+    >>> product.shape, product.first.nnz
+    ((100000, 100000), 50)
     """
     samples = check_count(samples, name="samples", least=1)
     a = structure(a)
@@ -148,27 +95,49 @@ def sampled_matmul(a: Any, b: Any, /, *, samples: int, rng: Seed = None) -> Samp
         raise ValueError(
             f"a and b must have as many rows as each other, got {a.shape[0]} and {b.shape[0]}"
         )
-    if not total(a._trees) > 0:
-        zeros = a.to_array(slice(0, 1))
-        return SampledProduct(
-            adjoint(zeros, xp), _rows_of(b, moved(np.zeros(1, np.int64), zeros, xp), xp), 0.0
-        )
-    rows = drawn_rows(a, samples, generator(rng))
-    index = rows.indices
-    left = shifted(_rows_of(a, index, xp), -rows.unit, xp) * rows.weights[:, None]
-    right = _rows_of(b, index, xp)
-    dtype = xp.result_type(left.dtype, right.dtype)
-    left = xp.astype(shifted(left, rows.unit, xp), dtype)
-    right = xp.astype(right, dtype) * xp.astype(rows.weights, dtype)[:, None]
-    bound = a.norm / math.sqrt(samples) * _norm(b, xp)
-    return SampledProduct(adjoint(left, xp), right, bound)
+    if total(a._trees) > 0:
+        rows = drawn_rows(a, samples, generator(rng))
+        bound = a.norm / math.sqrt(samples) * _norm(b, xp)
+    else:
+        rows, bound = _nothing(a), 0.0
+    index, unit, weights = rows.indices, rows.unit, rows.weights
+    dtype = xp.result_type(a.dtype, b.dtype)
+    first = _weighed(
+        _rows_of(a, index, xp),
+        lambda x, w: conj(xp.astype(shifted(shifted(x, -unit, xp) * w, unit, xp), dtype), xp),
+        weights,
+    )
+    second = _weighed(
+        _rows_of(b, index, xp),
+        lambda x, w: xp.astype(x, dtype) * w,
+        xp.astype(weights, dtype),
+    )
+    return SampledProduct(first, second, bound)
 
 
-def _rows_of(b: Any, index: Array, xp: Any) -> Array:
-    """Return whole rows of a matrix that can be sampled, or of an array."""
-    if isinstance(b, LengthSquaredMatrix):
+def _nothing(a: LengthSquaredMatrix) -> SampledRows:
+    """Return a row that counts zero times, where there is none to draw."""
+    values, xp = a._stored.values, a._xp
+    weights = xp.zeros(1, dtype=a.dtype, device=device(values))
+    return SampledRows(a, moved(np.zeros(1, np.int64), values, xp), weights, 0)
+
+
+def _rows_of(b: Any, index: Array, xp: Namespace) -> Array | COO:
+    """Return rows of a matrix that can be sampled, or of an array; of a sparse one sparse."""
+    if not isinstance(b, LengthSquaredMatrix):
+        return xp.take(b, index, axis=0)
+    if b._stored.columns is None:
         return store.dense_rows(b._stored, host(index), xp)
-    return xp.take(b, index, axis=0)
+    return store.sparse_rows(b._stored, host(index))
+
+
+def _weighed(
+    rows: Array | COO, product: Callable[[Array, Array], Array], weights: Array
+) -> Array | COO:
+    """Return rows times weights, as `product` multiplies entries by those of their rows."""
+    if isinstance(rows, COO):
+        return rows._replace(values=product(rows.values, weights[rows.indices[0, ...]]))
+    return product(rows, weights[:, None])
 
 
 def _norm(b: Any, xp: Any) -> float:

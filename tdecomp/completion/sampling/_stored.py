@@ -145,6 +145,22 @@ def row(x: Stored, i: int) -> slice:
     return slice(int(x.starts[i]), int(x.starts[i + 1]))
 
 
+def spread(x: Stored, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return all entries of some rows: which of the rows each is of, and its place there."""
+    counts = x.starts[rows + 1] - x.starts[rows]
+    owner = np.repeat(np.arange(rows.size), counts)
+    begin = np.cumsum(counts) - counts
+    return owner, np.arange(owner.size) - begin[owner]
+
+
+def sparse_rows(x: Stored, rows: np.ndarray) -> COO:
+    """Return rows of compressed ones, at the cost of their entries."""
+    owner, leaves = spread(x, rows)
+    place = x.starts[rows][owner] + leaves
+    columns: Array = x.columns
+    return COO(np.stack((owner, columns[place])), x.values[place], (rows.size, x.shape[1]))
+
+
 def dense_rows(x: Stored, rows: np.ndarray, xp: Namespace) -> Array:
     """Return whole rows, zeros filled in."""
     if x.columns is None:

@@ -158,10 +158,8 @@ def scaled(x: float, exponent: int) -> float:
 
 def _rescaled(trees: Trees, x: store.Stored, rows: np.ndarray, xp: Namespace) -> Trees:
     """Give whole rows, none without entries, a scale and its squares."""
-    counts = x.starts[rows + 1] - x.starts[rows]
-    owner = np.repeat(np.arange(rows.size), counts)
-    begin = np.cumsum(counts) - counts
-    leaves = np.arange(owner.size) - begin[owner]
+    owner, leaves = store.spread(x, rows)
+    begin = np.flatnonzero(leaves == 0)
     entries = picked(x.values, x.starts[rows][owner] + leaves, xp)
     exponents = _exponents(_sizes(entries, xp), begin, x.columns is None, xp)
     exponents = xp.astype(exponents, trees.exponents.dtype)
