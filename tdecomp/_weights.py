@@ -15,19 +15,40 @@ def elementwise(
     weights: Any, x: Array, shape: Sequence[int], xp: Namespace, *, name: str = "x"
 ) -> Array:
     """Validate weights without coordinates, in the `shape` and the real dtype of the data."""
+    weights = nonnegative(weights, x, xp)
+    try:
+        return xp.broadcast_to(weights, tuple(shape))
+    except (ValueError, RuntimeError):
+        raise _misshapen(weights, shape, name) from None
+
+
+def at_places(
+    weights: Array, rows: Array, columns: Array, shape: Sequence[int], xp: Namespace, *, name: str
+) -> Array:
+    """Look up weights that `nonnegative` has seen, (m, n) or with a 1 for either, at places."""
+    sizes = tuple(weights.shape)
+    if any(size not in (1, whole) for size, whole in zip(sizes, shape, strict=True)):
+        raise _misshapen(weights, shape, name)
+    down, along = (int(size > 1) for size in sizes)
+    place = rows * sizes[1] * down + columns * along
+    return xp.take(xp.reshape(weights, (-1,)), place, axis=0)
+
+
+def nonnegative(weights: Any, x: Array, xp: Namespace) -> Array:
+    """Validate weights in the shape they have, in the real dtype of the data."""
     namespace(weights, x)
     _, weights = prepare(weights, ndim=0, batch=True, like=x, name="weights")
     if xp.isdtype(weights.dtype, "complex floating"):
         raise TypeError(f"weights must be real and nonnegative, got dtype {weights.dtype}")
     check_sign(weights, xp)
-    weights = xp.astype(weights, real_dtype(x.dtype, xp))
-    try:
-        return xp.broadcast_to(weights, tuple(shape))
-    except (ValueError, RuntimeError):
-        raise ValueError(
-            f"weights of shape {tuple(weights.shape)} cannot be broadcast to {name} of shape "
-            f"{tuple(shape)}"
-        ) from None
+    return xp.astype(weights, real_dtype(x.dtype, xp))
+
+
+def _misshapen(weights: Array, shape: Sequence[int], name: str) -> ValueError:
+    return ValueError(
+        f"weights of shape {tuple(weights.shape)} cannot be broadcast to {name} of shape "
+        f"{tuple(shape)}"
+    )
 
 
 def check_sign(weights: Array, xp: Namespace, *, indices: Array | None = None) -> None:

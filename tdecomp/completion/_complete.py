@@ -32,7 +32,7 @@ from tdecomp.completion._methods._scaled_gd import scaled_gd
 from tdecomp.completion._methods._soft_impute import soft_impute
 from tdecomp.completion._methods._soft_impute_als import soft_impute_als
 from tdecomp.completion._pose import Options, Posed, pose
-from tdecomp.completion._split import set_aside
+from tdecomp.completion._split import set_aside, without
 from tdecomp.completion._units import Units, in_units, rounding
 
 METHODS = {
@@ -76,7 +76,7 @@ def complete(
     ----------
     x : COO, sparse matrix or array, shape (m, n)
         What is known: the entries that a sparse matrix stores, explicit zeros too, or those of a
-        dense array that are not NaN.
+        dense array that are not NaN. Formats that fill up with zeros, DIA and BSR, are refused.
     rank : int
         The rank `k`, between 1 and ``min(m, n)``.
     method : {"als", "als_cg", "riemannian", "scaled_gd", "soft_impute", "soft_impute_als"}
@@ -87,7 +87,8 @@ def complete(
         Whether the penalty of each row and column is multiplied by what its entries weigh [1]_.
     weights : array, optional
         How much each entry counts: one number for each stored entry, in their order, or what
-        broadcasts to ``(m, n)``. Entries of weight 0 are not looked at.
+        broadcasts to ``(m, n)``. Entries of weight 0 are not looked at; where each entry of an
+        array has a weight of its own, that of NaN is 0.
     biases : bool or float
         Whether rows and columns have offsets, and with which ridge :math:`\lambda_b`; True is 5.
     nonnegative : bool
@@ -100,8 +101,9 @@ def complete(
         from them. Of a completion its factors are taken, and its offsets where these are fitted
         with the factors. Zero factors are a saddle that most methods do not leave.
     holdout : float, COO, sparse matrix or array, optional
-        The share of the entries to set aside, or others to judge by: the iterate that fits these
-        best is returned, and three steps in a row that do not fit them better end the iteration.
+        The share of the entries to set aside, or others to judge by, which are not fitted where
+        `x` has them too: the iterate that fits these best is returned, and three steps in a row
+        that do not fit them better end the iteration.
     max_iter : int
         The largest number of steps; the sweeps before the first step of ``"riemannian"`` are none,
         and neither are those of a rising start.
@@ -127,7 +129,7 @@ def complete(
         If nothing is known, an entry is infinite, a place comes twice, a number is out of its
         range, or the method cannot do what is asked for.
     TypeError
-        If an argument is of another kind than it should be.
+        If an argument is of another kind than it should be, or `nonnegative` entries are complex.
 
     See Also
     --------
@@ -236,7 +238,13 @@ def _held_out(
         share = check_size(holdout, name="holdout")
         if not 0 < share < 1:
             raise ValueError(f"holdout must be a share between 0 and 1, got {share}")
-        return set_aside(entries, share, rng, xp)
+        kept, held = set_aside(entries, share, rng, xp)
+        if held.values.shape[0] == 0:
+            raise ValueError(
+                f"holdout={share} sets nothing aside: every known entry is the last of its row or "
+                "of its column"
+            )
+        return kept, held
     _, others = read(holdout, name="holdout")
     if others.shape != entries.shape:
         raise ValueError(f"holdout must have shape {entries.shape}, got {others.shape}")
@@ -244,7 +252,10 @@ def _held_out(
     dtype = entries.values.dtype
     wide = xp.astype(others.values, xp.result_type(others.values.dtype, dtype))
     scaled = xp.astype(times_power(wide, -float(units.exponent), xp), dtype)
-    return entries, others._replace(values=scaled)
+    kept = without(entries, others, xp)
+    if kept.values.shape[0] == 0:
+        raise ValueError("holdout has all entries of x: none is left to be fitted")
+    return kept, others._replace(values=scaled)
 
 
 def _seeing(callback: Callback | None, posed: Posed, *, told: bool) -> Callback | None:

@@ -9,7 +9,7 @@ import numpy as np
 from tdecomp._errors import check_choice, nonfinite
 from tdecomp._shim import index_add
 from tdecomp._typing import Array, Namespace
-from tdecomp._weights import elementwise
+from tdecomp._weights import at_places, elementwise, nonnegative
 from tdecomp._xp import (
     all_finite,
     as_array,
@@ -100,12 +100,23 @@ def _stored(x: Any, name: str) -> tuple[Any, Any, Any] | None:
         x = x if x.is_sparse else x.to_sparse_coo()
         return x._indices(), x._values(), tuple(x.shape)
     if hasattr(x, "tocoo") and not isinstance(x, np.ndarray):
+        _refuse_padding(x, name)
         x = x.tocoo()
     if not hasattr(x, "coords") or not hasattr(x, "data"):
         return None
     if getattr(x, "fill_value", 0) != 0:
         raise ValueError(f"{name} must store its observed entries, its fill_value is not 0")
     return tuple(np.asarray(row) for row in x.coords), x.data, tuple(x.shape)
+
+
+def _refuse_padding(x: Any, name: str) -> None:
+    """Refuse formats whose zeros may be what nobody has seen."""
+    kind = getattr(x, "format", "")
+    if kind == "dia" or (kind == "bsr" and tuple(x.blocksize) != (1, 1)):
+        raise ValueError(
+            f"{name} of format {kind!r} stores zeros that nobody observed; pass the known entries "
+            "as a COO or CSR array"
+        )
 
 
 def _sparse(
@@ -157,9 +168,8 @@ def _weighted(entries: Entries, weights: Any, xp: Namespace, name: str) -> Entri
     """Give each stored entry its weight: listed in their order, or looked up in a matrix."""
     weights = as_array(weights, xp, entries.values, "weights")
     if weights.ndim == 2:
-        table = elementwise(weights, entries.values, entries.shape, xp, name=name)
-        places = entries.rows * entries.shape[1] + entries.columns
-        listed = xp.take(xp.reshape(table, (-1,)), places, axis=0)
+        weights = nonnegative(weights, entries.values, xp)
+        listed = at_places(weights, entries.rows, entries.columns, entries.shape, xp, name=name)
     else:
         stored = f"the stored entries of {name}"
         listed = elementwise(weights, entries.values, entries.values.shape, xp, name=stored)
@@ -171,8 +181,10 @@ def _dense(x: Any, weights: Any, name: str, may_be_empty: bool) -> tuple[Namespa
     xp, x = prepare(x, ndim=2, check_finite=False, may_be_empty=may_be_empty, name=name)
     seen = ~xp.isnan(x)
     if weights is not None:
+        alone = tuple(getattr(weights, "shape", ())) == tuple(x.shape)
         weights = elementwise(weights, x, x.shape, xp, name=name)
-        _refuse_unknown(seen, weights, xp, name)
+        if alone:
+            _refuse_unknown(seen, weights, xp, name)
         seen = seen & (weights > 0)
     rows, columns, places = _listed(seen, xp)
     values = xp.take(xp.reshape(x, (-1,)), places, axis=0)

@@ -64,6 +64,8 @@ class Posed(NamedTuple):
 
 def pose(entries: Entries, units: Units, options: Options, xp: Namespace) -> Posed:
     """Say what is minimised, in the units of scaled data, and where to start."""
+    if options.nonnegative and xp.isdtype(entries.values.dtype, "complex floating"):
+        raise TypeError("nonnegative=True asks for real entries, and those of x are complex")
     none, own = no_biases(entries, xp), (options.biases or 0.0) / units.heaviest
     offsets = none if options.biases is None else fit_biases(entries, own, xp)
     observed = group(entries if options.biases is None else _less(entries, offsets, xp), xp)

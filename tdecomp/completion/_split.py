@@ -36,5 +36,15 @@ def first_of_each(entries: Entries, order: np.ndarray) -> np.ndarray:
     return marked
 
 
+def without(entries: Entries, others: Entries, xp: Namespace) -> Entries:
+    """Return the entries at whose places there are no others."""
+    # No place overflows: both modes have arrays of their length.
+    keys, there = (
+        host(known.rows) * entries.shape[1] + host(known.columns) for known in (entries, others)
+    )
+    kept = ~np.isin(keys, there, assume_unique=True)
+    return entries if kept.all() else entries.take(_positions(kept, entries, xp), xp)
+
+
 def _positions(mask: np.ndarray, entries: Entries, xp: Namespace) -> Array:
     return xp.asarray(np.nonzero(mask)[0], device=device(entries.values))

@@ -42,7 +42,9 @@ def start(
             "LowRank": "; pass Completion(*init, mean, row_bias, column_bias), zeros will do",
         }
         way = ways.get(kind, "")
-        raise TypeError(f"init must be 'spectral', 'random' or a Completion, got {kind}{way}")
+        raise TypeError(
+            f"init must be 'spectral', 'rising', 'random' or a Completion, got {kind}{way}"
+        )
     if check_choice(init, ("spectral", "random"), name="init") == "spectral":
         return spectral(observed, rank, rng, xp)
     left, right = (normal(rng, (size, rank), like, xp) / rank**0.25 for size in (m, n))

@@ -383,3 +383,10 @@ def test_a_start_of_another_shape_is_refused():
     start = td.complete(x, rank=2, rng=0).tensor
     with pytest.raises(ValueError, match=r"init must have shape \(40, 30\) and rank 3"):
         td.complete(x, rank=3, init=start)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_nonnegative_factors_are_of_real_entries(xp, dtype):
+    x = xp.asarray(np.array([[1 + 1j, 2 + 2j], [3 + 3j, 6 + 6j]], dtype))
+    with pytest.raises(TypeError, match="nonnegative=True asks for real entries"):
+        td.complete(x, rank=1, nonnegative=True)

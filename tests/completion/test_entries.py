@@ -1,5 +1,6 @@
 """What is known of a matrix is read the same from whatever holds it; what is not is refused."""
 
+import tracemalloc
 import warnings
 
 import array_api_compat
@@ -176,3 +177,42 @@ def test_shapes_whose_places_overflow_are_sorted_all_the_same():
     rows, columns = np.array([n - 1, 0, n - 1]), np.array([5, n - 1, 4])
     small = read(COO(np.stack([rows, columns]), np.arange(3.0), (n, n)))[1]
     assert listed(small) == [(0, n - 1, 1), (n - 1, 4, 2), (n - 1, 5, 0)]
+
+
+@pytest.mark.parametrize("form", ["dia", "bsr"])
+def test_formats_that_fill_up_with_zeros_are_refused(form):
+    x = scipy.sparse.coo_array(np.triu(np.ones((4, 4))))
+    x = x.todia() if form == "dia" else x.tobsr(blocksize=(2, 2))
+    with pytest.raises(ValueError, match=f"'{form}' stores zeros that nobody observed"):
+        read(x)
+
+
+def test_blocks_of_one_entry_hold_no_more_than_that():
+    x = scipy.sparse.csr_array(np.array([[0.0, 2.0], [3.0, 0.0]])).tobsr(blocksize=(1, 1))
+    assert listed(read(x)[1]) == [(0, 1, 2), (1, 0, 3)]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 1), (1, 4), (3, 4)])
+def test_weights_are_looked_up_where_they_broadcast(xp, shape):
+    weights = np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
+    x = COO(xp.asarray([ROWS, COLUMNS]), xp.asarray(VALUES), (3, 4))
+    _, entries = read(x, xp.asarray(weights))
+    table = np.broadcast_to(weights, (3, 4))
+    assert xp.to_numpy(entries.weights).tolist() == [table[i, j] for i, j, _ in EXPECTED]
+
+
+def test_weights_of_rows_take_no_table():
+    n = 100_000
+    x = scipy.sparse.coo_array((np.ones(9), (np.arange(9), np.arange(9))), shape=(n, n))
+    tracemalloc.start()
+    _, entries = read(x, np.arange(1.0, n + 1)[:, None])
+    assert tracemalloc.get_traced_memory()[1] < 100 * n
+    tracemalloc.stop()
+    assert entries.weights.tolist() == list(range(1, 10))
+
+
+@pytest.mark.parametrize("weights", [2.0, np.full(4, 2.0), np.full((3, 1), 2.0)])
+def test_weights_of_whole_rows_say_nothing_of_what_is_missing(weights):
+    _, entries = read(DENSE, weights)
+    assert listed(entries) == EXPECTED
+    assert entries.weights.tolist() == [2.0] * 4

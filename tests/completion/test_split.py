@@ -39,3 +39,27 @@ def test_nothing_is_set_aside_that_is_the_last_of_its_row_or_column():
 def test_a_share_lies_between_none_and_all(share):
     with pytest.raises(ValueError, match="holdout must be"):
         td.complete(np.ones((3, 3)), rank=1, holdout=share)
+
+
+def test_what_is_held_out_is_not_fitted_even_where_it_is_among_the_entries(xp):
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random((20, 15)) < 0.6, rng.standard_normal((20, 15)), np.nan)
+    held = ~np.isnan(x) & (rng.random(x.shape) < 0.2)
+    judge, rest = np.where(held, x, np.nan), np.where(held, np.nan, x)
+    spoilt = np.where(held, x + 100, x)
+    rules = {"rank": 2, "regularization": 0.5, "rng": 0}
+    one, other, third = (
+        td.complete(xp.asarray(known), holdout=xp.asarray(judge), **rules)
+        for known in (x, spoilt, rest)
+    )
+    expected = xp.to_numpy(third.tensor.to_array())
+    for fit in (one, other):
+        np.testing.assert_allclose(xp.to_numpy(fit.tensor.to_array()), expected, atol=1e-10)
+        assert fit.error == pytest.approx(third.error, rel=1e-10)
+
+
+def test_something_is_left_to_fit_and_something_to_judge_by():
+    with pytest.raises(ValueError, match="none is left to be fitted"):
+        td.complete(np.ones((3, 3)), rank=1, holdout=np.ones((3, 3)))
+    with pytest.raises(ValueError, match="sets nothing aside"):
+        td.complete(np.where(np.eye(3) > 0, 1.0, np.nan), rank=1, holdout=0.5)

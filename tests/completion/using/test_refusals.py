@@ -19,7 +19,7 @@ BOTH = Inductive(
 @pytest.mark.parametrize(
     ("init", "message"),
     [
-        (Z, r"'spectral', 'random' or a Completion, got LowRank; .*Completion\(\*init, mean, "),
+        (Z, r"'random' or a Completion, got LowRank; .*Completion\(\*init, mean, "),
         (td.Fit(Z, 0.0, 1, td.Status.CONVERGED), "got Fit; pass its tensor"),
         (np.ones((400, 300)), "got ndarray"),
         (None, "got NoneType"),
@@ -102,16 +102,19 @@ def test_an_infinite_entry_is_told_how_it_is_left_out(held):
 
 def test_a_model_that_is_no_number_is_refused_where_it_is_solved_with():
     x = np.ones((4, 3))
+    calls = {
+        "right": lambda z: fold_in(z, x),
+        "left": lambda z: fold_in(z, x, mode="columns"),
+        "both": lambda z: completion.variance(z, x, 0, 0, noise=1.0),
+    }
     for part in ("left", "right"):
         for bad in (np.nan, np.inf):
             wrong = Z._replace(**{part: bad * getattr(Z, part)})
-            for call in (
-                lambda z: fold_in(z, x),
-                lambda z: fold_in(z, x, alpha=1.0),
-                lambda z: completion.variance(z, x, 0, 0, noise=1.0),
-            ):
+            for call in (calls[part], calls["both"]):
                 with pytest.raises(ValueError, match=r"model has .* non-finite"):
                     call(wrong)
+            with pytest.raises(ValueError, match=r"model has .* non-finite"):
+                fold_in(wrong, x, alpha=1.0, mode="rows" if part == "right" else "columns")
 
 
 def test_learnt_penalties_start_from_no_other_fit():
@@ -130,7 +133,7 @@ def test_weights_are_no_way_out_for_what_takes_none():
     x, bad = np.ones((4, 3)), np.full((4, 1), np.nan)
     calls = {
         "row_features": lambda: inductive(x, bad, np.ones((3, 1)), rank=1),
-        "model": lambda: fold_in(td.LowRank(bad, np.ones((1, 3))), x),
+        "model": lambda: fold_in(td.LowRank(bad, np.ones((1, 3))), x, mode="columns"),
         "weights": lambda: td.complete(x, rank=1, weights=bad),
         "init.left": lambda: implicit_als(x, rank=1, init=td.LowRank(bad, np.ones((1, 3)))),
     }
