@@ -139,7 +139,9 @@ def cross_validate(
     """
     xp, entries = read(x, weights, duplicates=duplicates)
     limit = min(entries.shape)
-    tried = sorted({check_rank(k, limit, name="ranks", way="pass ints") for k in _listed(ranks, "ranks")})
+    tried = sorted(
+        {check_rank(k, limit, name="ranks", way="pass ints") for k in _listed(ranks, "ranks")}
+    )
     penalties = sorted(
         {
             check_size(penalty, name="regularizations")
