@@ -15,6 +15,9 @@ from tdecomp.completion._dense._factors import Pair, balanced
 from tdecomp.completion._dense._majorant import Majorant
 from tdecomp.completion._dense._objective import Objective
 from tdecomp.completion._dense._rows import solved
+from tdecomp.completion._entries import read
+from tdecomp.completion._methods._spectral import spectral
+from tdecomp.completion._observed import group
 from tdecomp.linalg import SVD, randomized_svd
 
 # Starts are that near to the best of their kind, where so many products are enough for it.
@@ -22,6 +25,8 @@ _TOL = 1e-2
 _PRODUCTS = 4
 # Roots of means within such a factor of one another weigh alike.
 _ALIKE = 1.25
+# So many steps along weights lead through most data.
+_STEPS = 8
 
 
 def best_of_several(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
@@ -53,6 +58,28 @@ def _candidates(objective: Objective, rank: int, rng: np.random.Generator) -> It
         for right in _sides(columns, xp):
             yield _weighted(objective, left, right, rank, rng)
     yield _majorised(objective, rank, rng)
+    if _parted(objective):
+        _, entries = read(objective.values, objective.weights)
+        yield Pair(*spectral(group(entries, xp), rank, rng, xp))
+
+
+def _parted(objective: Objective) -> bool:
+    """Tell whether a few steps along weights do not lead from the heaviest row to all others.
+
+    What nothing connects needs a start for each part; see `spectral`.
+    """
+    xp, weights = objective.xp, objective.weights
+    heavy = xp.sum(weights, axis=1)
+    needed, count = int(xp.count_nonzero(heavy)), 1
+    heaviest = xp.arange(heavy.shape[0], device=device(heavy)) == xp.argmax(heavy)
+    seen = xp.astype(heaviest, heavy.dtype)
+    for _ in range(_STEPS):
+        touched = xp.astype(seen @ weights > 0, heavy.dtype)
+        seen = xp.astype((weights @ touched > 0) | (seen > 0), heavy.dtype)
+        before, count = count, int(xp.count_nonzero(seen))
+        if count in (before, needed):
+            break
+    return count < needed
 
 
 def _sides(roots: Array, xp: Namespace) -> tuple[Array | None, ...]:

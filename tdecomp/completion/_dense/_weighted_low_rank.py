@@ -84,9 +84,9 @@ def weighted_low_rank(
         squares is then least at twice the nuclear norm of the approximation.
     init : {'best', 'svd', 'random'} or LowRank
         The best of the truncated SVD, those weighted by the means of rows, of columns and of both
-        unless these are alike, and the first step of EM from zero; the truncated SVD; a random
-        factor; or your own start. What has no weight is taken for zero. Weights of rank one need
-        no start.
+        unless these are alike, the first step of EM from zero, and where no weight connects parts
+        of the matrix a start for each; the truncated SVD; a random factor; or your own start. What
+        has no weight is taken for zero. Weights of rank one need no start.
     n_starts : int
         How many starts race, in rounds of 8, 16, 32, ... steps, after each of which the better
         half goes on; all but the first are random.

@@ -521,3 +521,17 @@ def test_gradients_of_large_rank_take_a_small_multiple_of_the_memory_of_the_inpu
         tracemalloc.stop()
     assert most < 5 * (x.nbytes + weights.nbytes)
     assert (m + n) * k**2 * x.itemsize > 2 * most  # the inverses of all curvatures alone
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("rank", "scale"), [(1, 0.3), (2, 1.0)])
+def test_parts_that_no_weight_connects_are_fitted_each(xp, method, rank, scale):
+    """The leading vectors of the whole leave rounding to other parts, and steps divide by it."""
+    rng = np.random.default_rng(0)
+    x, weights = np.zeros((2, 30, 20))
+    for part, size in ((np.s_[:15, :10], 1.0), (np.s_[15:, 10:], scale)):
+        x[part] = size * rng.standard_normal((15, rank)) @ rng.standard_normal((rank, 10))
+        weights[part] = rng.uniform(0.5, 2, (15, 10))
+    fit = weighted_low_rank(xp.asarray(x), xp.asarray(weights), rank=rank, method=method, rng=0)
+    assert fit.error < 1e-12
+    assert np.max(abs(xp.to_numpy(fit.tensor.to_array()))) < 2 * np.max(abs(x))
