@@ -30,7 +30,7 @@ def tests(session: nox.Session) -> None:
     session.install(*PINS, "-e", ".[test]")
     session.install(*MODEL)
     # A worker keeps the tests of a file, whose programs JAX and numba then compile once.
-    parallel = ("-n", "2", "--dist", "worksteal")
+    parallel = ("-n", "2", "--dist", "worksteal", "--durations", "30")
     session.run("pytest", *parallel, *session.posargs, env=ONE_THREAD)
 
 

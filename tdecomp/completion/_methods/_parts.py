@@ -18,6 +18,8 @@ from tdecomp.completion._observed import Observed, group, narrow
 _MOST = 32
 # So many steps lead through data in which rows are picked at random.
 _STEPS = 8
+# Multiples of the golden ratio, less integers, lie evenly and never come again.
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 class Part(NamedTuple):
@@ -63,23 +65,28 @@ def apart(
 def _at_once(observed: Observed, xp: Namespace) -> bool:
     """Tell whether a few steps lead from the fullest row to all others, as in most data.
 
-    A step makes two products with a vector.
+    A step makes two products with a vector: what they do not reach is zero. Entries of vectors are
+    uneven, since those of the matrix may cancel.
     """
-    (rows, columns), like = observed[:2], observed.rows.values
-    along, down = (
-        xp.astype(side.values != 0, real_dtype(like.dtype, xp)) for side in (rows, columns)
-    )
+    (rows, columns), (m, n) = observed[:2], observed.shape
+    one, other = (_uneven(size, rows.values, xp) for size in (m, n))
     counts = rows.counts()
     needed, count = int(xp.count_nonzero(counts)), 1
-    fullest = xp.arange(observed.shape[0], device=device(like)) == xp.argmax(counts)
-    seen = xp.astype(fullest, along.dtype)[:, None]
+    seen = (xp.arange(m, device=device(rows.values)) == xp.argmax(counts))[:, None]
     for _ in range(_STEPS):
-        touched = xp.clip(times(columns, down, seen, xp), 0, 1)
-        seen = xp.clip(seen + times(rows, along, touched, xp), 0, 1)
+        touched = times(columns, columns.values, xp.where(seen, one, 0.0 * one), xp) != 0
+        reached = times(rows, rows.values, xp.where(touched, other, 0.0 * other), xp) != 0
+        seen = seen | reached
         before, count = count, int(xp.count_nonzero(seen))
         if count in (before, needed):
             break
     return count == needed
+
+
+def _uneven(size: int, like: Array, xp: Namespace) -> Array:
+    """Return a column of numbers between 1 and 2, no two alike."""
+    steps = xp.arange(size, dtype=real_dtype(like.dtype, xp), device=device(like))
+    return xp.astype(1 + (_GOLDEN * steps) % 1, like.dtype)[:, None]
 
 
 def _connected(observed: Observed) -> np.ndarray:
