@@ -16,6 +16,7 @@ from tdecomp.completion._dense._majorant import Majorant
 from tdecomp.completion._dense._objective import Objective
 from tdecomp.completion._dense._rows import solved
 from tdecomp.completion._entries import read
+from tdecomp.completion._methods._parts import leads_everywhere
 from tdecomp.completion._methods._spectral import spectral
 from tdecomp.completion._observed import group
 from tdecomp.linalg import SVD, randomized_svd
@@ -25,8 +26,6 @@ _TOL = 1e-2
 _PRODUCTS = 4
 # Roots of means within such a factor of one another weigh alike.
 _ALIKE = 1.25
-# So many steps along weights lead through most data.
-_STEPS = 8
 
 
 def best_of_several(objective: Objective, rank: int, rng: np.random.Generator) -> Pair:
@@ -58,28 +57,21 @@ def _candidates(objective: Objective, rank: int, rng: np.random.Generator) -> It
         for right in _sides(columns, xp):
             yield _weighted(objective, left, right, rank, rng)
     yield _majorised(objective, rank, rng)
-    if _parted(objective):
+    if not _in_one(objective):
+        # What nothing connects needs a start for each part.
         _, entries = read(objective.values, objective.weights)
         yield Pair(*spectral(group(entries, xp), rank, rng, xp))
 
 
-def _parted(objective: Objective) -> bool:
-    """Tell whether a few steps along weights do not lead from the heaviest row to all others.
-
-    What nothing connects needs a start for each part; see `spectral`.
-    """
+def _in_one(objective: Objective) -> bool:
+    """Tell whether a few steps along weights lead from the heaviest row to all others."""
     xp, weights = objective.xp, objective.weights
-    heavy = xp.sum(weights, axis=1)
-    needed, count = int(xp.count_nonzero(heavy)), 1
-    heaviest = xp.arange(heavy.shape[0], device=device(heavy)) == xp.argmax(heavy)
-    seen = xp.astype(heaviest, heavy.dtype)
-    for _ in range(_STEPS):
-        touched = xp.astype(seen @ weights > 0, heavy.dtype)
-        seen = xp.astype((weights @ touched > 0) | (seen > 0), heavy.dtype)
-        before, count = count, int(xp.count_nonzero(seen))
-        if count in (before, needed):
-            break
-    return count < needed
+
+    def onwards(seen: Array) -> Array:
+        touched = xp.astype(seen, weights.dtype) @ weights > 0
+        return weights @ xp.astype(touched, weights.dtype) > 0
+
+    return leads_everywhere(onwards, xp.sum(weights, axis=1), xp)
 
 
 def _sides(roots: Array, xp: Namespace) -> tuple[Array | None, ...]:

@@ -70,13 +70,24 @@ def _at_once(observed: Observed, xp: Namespace) -> bool:
     """
     (rows, columns), (m, n) = observed[:2], observed.shape
     one, other = (_uneven(size, rows.values, xp) for size in (m, n))
-    counts = rows.counts()
-    needed, count = int(xp.count_nonzero(counts)), 1
-    seen = (xp.arange(m, device=device(rows.values)) == xp.argmax(counts))[:, None]
+
+    def onwards(seen: Array) -> Array:
+        start = xp.where(seen[:, None], one, 0.0 * one)
+        touched = times(columns, columns.values, start, xp) != 0
+        return times(rows, rows.values, xp.where(touched, other, 0.0 * other), xp)[:, 0] != 0
+
+    return leads_everywhere(onwards, rows.counts(), xp)
+
+
+def leads_everywhere(onwards: Callable[[Array], Array], heaviness: Array, xp: Namespace) -> bool:
+    """Tell whether a few steps lead from the heaviest row to all others that are not empty.
+
+    A step takes the rows that have been seen, True, to those that share a column with them.
+    """
+    needed, count = int(xp.count_nonzero(heaviness)), 1
+    seen = xp.arange(heaviness.shape[0], device=device(heaviness)) == xp.argmax(heaviness)
     for _ in range(_STEPS):
-        touched = times(columns, columns.values, xp.where(seen, one, 0.0 * one), xp) != 0
-        reached = times(rows, rows.values, xp.where(touched, other, 0.0 * other), xp) != 0
-        seen = seen | reached
+        seen = seen | onwards(seen)
         before, count = count, int(xp.count_nonzero(seen))
         if count in (before, needed):
             break
