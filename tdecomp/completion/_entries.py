@@ -181,7 +181,7 @@ def _dense(x: Any, weights: Any, name: str, may_be_empty: bool) -> tuple[Namespa
     xp, x = prepare(x, ndim=2, check_finite=False, may_be_empty=may_be_empty, name=name)
     seen = ~xp.isnan(x)
     if weights is not None:
-        alone = tuple(getattr(weights, "shape", ())) == tuple(x.shape)
+        alone = tuple(np.shape(weights)) == tuple(x.shape)
         weights = elementwise(weights, x, x.shape, xp, name=name)
         if alone:
             _refuse_unknown(seen, weights, xp, name)

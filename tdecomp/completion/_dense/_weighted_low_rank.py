@@ -129,8 +129,8 @@ def weighted_low_rank(
     beyond that, it keeps those within groups of columns, in a basis in which their mean is
     diagonal. Memory is a few times that of data, weights and factors, at any rank. ``'als'``
     makes them for a block of rows at a time, and ``'em'`` does without. A sweep of ``'em'`` costs
-    about twice a step of ``'gradient'``, and gets less far the more weights vary within rows and
-    columns.
+    one and a half to three steps of ``'gradient'``, and gets less far the more weights vary within
+    rows and columns.
 
     *Curvature.* Given the right factor, the objective splits into least-squares problems of the
     rows of the left one, with matrices :math:`H_i = \sum_j w_{ij} \bar v_j v_j^T`. ``'als'``

@@ -18,7 +18,7 @@ from tdecomp.completion._observed import Observed, group, narrow
 _MOST = 32
 # So many steps lead through data in which rows are picked at random.
 _STEPS = 8
-# Multiples of the golden ratio, less integers, lie evenly and never come again.
+# Multiples of the golden ratio, less integers, lie evenly.
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -33,7 +33,7 @@ class Part(NamedTuple):
 def parts(observed: Observed, least: int, xp: Namespace) -> list[Part] | None:
     """Return the largest parts that entries other than zero connect, None if there is but one.
 
-    Those of `least` rows or columns, or of fewer, are left out.
+    Those of `least` rows or columns, or of fewer, are left out, and all but a few dozen.
     """
     if _at_once(observed, xp):
         return None
@@ -95,7 +95,7 @@ def leads_everywhere(onwards: Callable[[Array], Array], heaviness: Array, xp: Na
 
 
 def _uneven(size: int, like: Array, xp: Namespace) -> Array:
-    """Return a column of numbers between 1 and 2, no two alike."""
+    """Return a column of numbers that vary between 1 and 2."""
     steps = xp.arange(size, dtype=real_dtype(like.dtype, xp), device=device(like))
     return xp.astype(1 + (_GOLDEN * steps) % 1, like.dtype)[:, None]
 
@@ -123,7 +123,7 @@ def _part(observed: Observed, inside: np.ndarray, xp: Namespace) -> Part:
     where = device(side.values)
     places = np.flatnonzero(inside[:m]), np.flatnonzero(inside[m:])
     owners, others = host(side.owners(xp)), host(side.indices)
-    chosen = np.flatnonzero(inside[owners] & inside[m + others])
+    chosen = np.flatnonzero(inside[:m][owners] & inside[m:][others])
     rows, columns = (
         xp.asarray(np.searchsorted(place, index[chosen]), device=where)
         for place, index in zip(places, (owners, others), strict=True)

@@ -36,7 +36,8 @@ def spectral(
 
     Where nothing but zeros connects parts of the matrix, each has a start of its own: the leading
     vectors of the whole would be those of the largest, and of the others rounding, which exact
-    steps divide by. Parts of no more rows or columns than the rank start at random.
+    steps divide by. Parts of no more rows or columns than the rank start at random, and so do
+    those beyond the few dozen that are largest.
 
     References
     ----------
